@@ -1,0 +1,1 @@
+//! The cluster as it is: its model as plain data, the facts about it, and how they are observed through the ports.

@@ -1,0 +1,1 @@
+//! The plan as data, and the planner that computes it. Pure: same inputs, byte-identical plan.

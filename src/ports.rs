@@ -1,0 +1,1 @@
+//! What the rest of refit needs from the world, as traits.

@@ -1,0 +1,1 @@
+//! Everything people and machines read. Reports never decide.

@@ -1,0 +1,3 @@
+//! What the field knows: versions, skew, eviction. Pure functions over plain data.
+//!
+//! Nothing here knows where facts come from or what a plan looks like, so that a rule can be read, cited and tested alone.

@@ -1,0 +1,1 @@
+//! One execution of a plan: events, journal, executor, drain. Never decides what to do, only whether the plan's next step may be done.
