@@ -1,1 +1,3 @@
 //! The cluster as it is: its model as plain data, the facts about it, and how they are observed through the ports.
+
+pub mod model;

@@ -1,3 +1,5 @@
 //! What the field knows: versions, skew, eviction. Pure functions over plain data.
 //!
 //! Nothing here knows where facts come from or what a plan looks like, so that a rule can be read, cited and tested alone.
+
+pub mod version;

@@ -1,0 +1,260 @@
+//! The cluster as plain data: names, roles, nodes, pods, budgets.
+//!
+//! Mirrors what the Kubernetes API says, reduced to what planning and draining need. Knows neither the API client nor
+//! any policy.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $type(String);
+
+        impl $type {
+            /// The name, which the caller has validated.
+            pub fn new(name: impl Into<String>) -> Self {
+                Self(name.into())
+            }
+
+            /// As text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    };
+}
+
+name!(
+    /// A host's name in the inventory.
+    HostName
+);
+name!(
+    /// A Kubernetes node's name.
+    NodeName
+);
+
+/// What a node is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Runs the static pods of the control plane and a member of stacked etcd.
+    ControlPlane,
+    /// Runs workloads only.
+    Worker,
+}
+
+/// A Kubernetes label selector.
+///
+/// Source: kubernetes/apimachinery `pkg/apis/meta/v1/types.go`, `LabelSelector`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LabelSelector {
+    /// Labels that must be there with this value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub match_labels: BTreeMap<String, String>,
+    /// Further requirements; all must hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub match_expressions: Vec<Requirement>,
+}
+
+/// One requirement of a selector.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requirement {
+    /// The label's key.
+    pub key: String,
+    /// What must hold for it.
+    pub operator: Operator,
+    /// For `In` and `NotIn`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<String>,
+}
+
+/// How a requirement compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Operator {
+    /// The label has one of the values.
+    In,
+    /// The label is absent or has none of the values.
+    NotIn,
+    /// The label is there.
+    Exists,
+    /// The label is not there.
+    DoesNotExist,
+}
+
+impl LabelSelector {
+    /// Whether the labels satisfy every requirement; the empty selector matches everything.
+    #[must_use]
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.match_labels
+            .iter()
+            .all(|(key, value)| labels.get(key) == Some(value))
+            && self.match_expressions.iter().all(|wanted| {
+                let value = labels.get(&wanted.key);
+                match wanted.operator {
+                    Operator::In => value.is_some_and(|value| wanted.values.contains(value)),
+                    Operator::NotIn => value.is_none_or(|value| !wanted.values.contains(value)),
+                    Operator::Exists => value.is_some(),
+                    Operator::DoesNotExist => value.is_none(),
+                }
+            })
+    }
+}
+
+/// A node, as the API describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// `metadata.name`.
+    pub name: NodeName,
+    /// `metadata.uid`: another one means another node of the same name.
+    pub uid: String,
+    /// All labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// `spec.unschedulable`: cordoned.
+    pub unschedulable: bool,
+    /// Which run of refit cordoned it, by our annotation; none when someone else did.
+    pub cordoned_by: Option<String>,
+    /// The `Ready` condition is `True`.
+    pub ready: bool,
+    /// `status.nodeInfo.kubeletVersion`, without `v`.
+    pub kubelet_version: String,
+    /// `status.nodeInfo.containerRuntimeVersion`, such as `containerd://1.7.2`.
+    pub container_runtime: String,
+    /// `status.nodeInfo.machineID`: tells whether a host is this node.
+    pub machine_id: String,
+    /// `status.nodeInfo.systemUUID`.
+    pub system_uuid: String,
+    /// `status.addresses` of type `InternalIP`.
+    #[serde(default)]
+    pub internal_ips: Vec<String>,
+    /// `key=value:Effect`, sorted.
+    #[serde(default)]
+    pub taints: Vec<String>,
+}
+
+/// A pod, reduced to what eviction and drain need.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pod {
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `spec.nodeName`.
+    pub node: Option<NodeName>,
+    /// All labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// `status.phase`.
+    pub phase: PodPhase,
+    /// The `Ready` condition is `True`.
+    pub ready: bool,
+    /// `metadata.deletionTimestamp`, seconds since the epoch (the request's time plus the grace period).
+    pub deletion_timestamp: Option<i64>,
+    /// The owner with `controller: true`.
+    pub controller: Option<Controller>,
+    /// Has the annotation `kubernetes.io/config.mirror`: a static pod.
+    pub mirror: bool,
+    /// Uses an `emptyDir` volume.
+    pub empty_dir: bool,
+    /// Each container's image, by container name.
+    #[serde(default)]
+    pub images: BTreeMap<String, String>,
+}
+
+/// `status.phase`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PodPhase {
+    /// Not all containers were started.
+    Pending,
+    /// Bound and started.
+    Running,
+    /// All containers ended with 0.
+    Succeeded,
+    /// All containers ended, one at least not with 0.
+    Failed,
+    /// The node cannot be asked.
+    Unknown,
+}
+
+/// What brings a pod back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Controller {
+    /// `apps/v1`.
+    pub api_version: String,
+    /// `ReplicaSet`, `DaemonSet`, ...
+    pub kind: String,
+    /// `metadata.name`.
+    pub name: String,
+}
+
+/// A PodDisruptionBudget.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+    /// `spec.selector`; none matches no pod.
+    pub selector: Option<LabelSelector>,
+    /// `spec.minAvailable`, as written.
+    pub min_available: Option<String>,
+    /// `spec.maxUnavailable`, as written.
+    pub max_unavailable: Option<String>,
+    /// `spec.unhealthyPodEvictionPolicy` is `AlwaysAllow`.
+    pub always_allow_unhealthy: bool,
+    /// `status.disruptionsAllowed`.
+    pub disruptions_allowed: i32,
+    /// `status.currentHealthy`.
+    pub current_healthy: i32,
+    /// `status.desiredHealthy`.
+    pub desired_healthy: i32,
+    /// `status.expectedPods`.
+    pub expected_pods: i32,
+    /// `status.observedGeneration` has reached `metadata.generation`.
+    pub up_to_date: bool,
+}
+
+/// A Deployment, StatefulSet or DaemonSet and how far its rollout is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workload {
+    /// `Deployment`, `StatefulSet` or `DaemonSet`.
+    pub kind: String,
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+    /// Wanted replicas.
+    pub desired: i32,
+    /// Replicas of the newest template.
+    pub updated: i32,
+    /// Ready replicas.
+    pub ready: i32,
+    /// `status.observedGeneration` has reached `metadata.generation`.
+    pub up_to_date: bool,
+    /// Each container's image, by container name.
+    #[serde(default)]
+    pub images: BTreeMap<String, String>,
+}
+
+impl Workload {
+    /// Every wanted replica is of the newest template and ready.
+    #[must_use]
+    pub fn rolled_out(&self) -> bool {
+        self.up_to_date && self.updated >= self.desired && self.ready >= self.desired
+    }
+}

@@ -1,0 +1,223 @@
+//! The documents once validated: what the rest of refit reads.
+//!
+//! Every value here has been checked (names are valid host or node names, versions parse, ranges are expanded, SSH
+//! settings are inherited, defaults are filled in). Fields whose behaviour does not exist yet have no place here:
+//! reading refuses them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::cluster::model::{HostName, LabelSelector, NodeName, Role};
+use crate::rules::version::{Minor, Version};
+
+/// How to reach the cluster and its hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inventory {
+    /// `metadata.name`.
+    pub name: String,
+    /// The kubeconfig, made absolute or relative to the working directory (the document's folder is already joined).
+    pub kubeconfig: PathBuf,
+    /// The kubeconfig's context; its current one when none is given.
+    pub context: Option<String>,
+    /// In the order of their names.
+    pub hosts: BTreeMap<HostName, Host>,
+    /// Nodes that are left alone, by name or selector.
+    pub ignore_nodes: Vec<IgnoredNodes>,
+}
+
+/// A host and the node it carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// The inventory's name of the host.
+    pub name: HostName,
+    /// IP address or DNS name; never starts with `-`.
+    pub address: String,
+    /// The Kubernetes node that runs here.
+    pub node: NodeName,
+    /// Control plane or worker.
+    pub role: Role,
+    /// The group that lists it.
+    pub group: String,
+    /// The inventory's labels; the node's own win.
+    pub labels: BTreeMap<String, String>,
+    /// How to log in, inherited from the group and the inventory.
+    pub ssh: Ssh,
+}
+
+/// How to log in to a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ssh {
+    /// The login name.
+    pub user: String,
+    /// TCP port.
+    pub port: u16,
+    /// The private key; the agent's keys when none is given.
+    pub identity_file: Option<PathBuf>,
+    /// The only host keys that are trusted; the user's own file when none is given.
+    pub known_hosts: Option<PathBuf>,
+    /// The host to go through.
+    pub jump: Option<Jump>,
+    /// How the login becomes root.
+    pub become_root: Become,
+}
+
+/// A host that connections go through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Jump {
+    /// IP address or DNS name.
+    pub address: String,
+    /// The login name there.
+    pub user: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// How the login becomes root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Become {
+    /// The login is root.
+    None,
+    /// Through `sudo -n`.
+    Sudo,
+}
+
+/// Nodes of the cluster that are not ours to upgrade.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IgnoredNodes {
+    /// One node.
+    Name(NodeName),
+    /// All nodes with these labels.
+    Selector(LabelSelector),
+}
+
+/// What the cluster should become, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upgrade {
+    /// `metadata.name`.
+    pub name: String,
+    /// Path of the inventory, the document's folder already joined.
+    pub inventory: PathBuf,
+    /// The release to reach.
+    pub target: Version,
+    /// The exact release at a minor.
+    pub via: BTreeMap<Minor, Version>,
+    /// How old recorded facts may be.
+    pub max_facts_age: Duration,
+    /// Where packages come from.
+    pub packages: Packages,
+    /// What kubeadm is told.
+    pub kubeadm: Kubeadm,
+    /// Between control planes.
+    pub control_plane: ControlPlaneStrategy,
+    /// Which workers at once, in which order.
+    pub workers: WorkerStrategy,
+    /// How pods leave a node.
+    pub drain: DrainPolicy,
+    /// The etcd snapshot before the first change.
+    pub snapshot: SnapshotPolicy,
+}
+
+/// Where packages come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packages {
+    /// URL with `{minor}` and `{format}`.
+    pub repository: String,
+    /// Its signing key.
+    pub key: KeySource,
+    /// The repository's file on the hosts; found by looking when none is given.
+    pub repo_file: Option<String>,
+}
+
+/// Where a repository's signing key comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// Fetched by the hosts; may hold `{minor}` and `{format}`.
+    Url(String),
+    /// A file beside the document.
+    File(PathBuf),
+}
+
+/// What kubeadm is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kubeadm {
+    /// Preflight checks whose failure is ignored, by name, sorted; never `all`.
+    pub ignore_preflight_errors: Vec<String>,
+    /// A directory of patches on the hosts.
+    pub patches: Option<String>,
+    /// Phases left out.
+    pub skip_phases: Vec<String>,
+    /// Whether etcd is upgraded.
+    pub etcd_upgrade: bool,
+    /// Whether certificates are renewed.
+    pub certificate_renewal: bool,
+}
+
+/// Between control planes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControlPlaneStrategy {
+    /// Drained before their kubelet changes.
+    pub drain: bool,
+}
+
+/// Which workers at once, in which order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerStrategy {
+    /// Nodes out of service at once.
+    pub max_unavailable: Share,
+    /// Groups of nodes, first to last; nodes that match none come at the end.
+    pub order: Vec<LabelSelector>,
+}
+
+/// A count, or a share of a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// So many.
+    Count(u32),
+    /// So many in a hundred.
+    Percent(u32),
+}
+
+impl Share {
+    /// Of `total`, rounded down, at least 1.
+    #[must_use]
+    pub fn of(self, total: usize) -> usize {
+        match self {
+            Self::Count(count) => (count as usize).max(1),
+            Self::Percent(percent) => (total * percent as usize / 100).max(1),
+        }
+    }
+}
+
+/// How pods leave a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DrainPolicy {
+    /// For one node.
+    pub timeout: Duration,
+    /// Seconds for each pod; the pod's own when none is given.
+    pub grace_period: Option<Duration>,
+    /// Whether emptyDir data may go with the pod.
+    pub delete_empty_dir_data: bool,
+    /// Pods without a controller.
+    pub unmanaged_pods: UnmanagedPods,
+}
+
+/// What happens to pods without a controller, which nothing brings back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnmanagedPods {
+    /// The plan is blocked.
+    Refuse,
+    /// They are evicted and gone.
+    Evict,
+}
+
+/// The etcd snapshot before the first change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotPolicy {
+    /// Where it is kept on this machine, relative to the working directory.
+    pub directory: PathBuf,
+    /// How many are kept.
+    pub keep: u32,
+    /// Restored into a scratch directory before anything changes.
+    pub trial_restore: bool,
+}
