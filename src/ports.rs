@@ -1,1 +1,163 @@
-//! What the rest of refit needs from the world, as traits.
+//! What the rest of refit needs from the world, as traits: the cluster's API, the hosts, the clock, the disk.
+//!
+//! Adapters implement them for the real world; tests and simulations implement them in memory. Operations are typed, so
+//! that neither a URL nor a shell string crosses this line. A failed change says whether it may have happened
+//! ([`Failure`]), because resuming depends on it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::cluster::facts::KubeadmConfig;
+use crate::cluster::model::{Budget, HostName, Node, NodeName, Pod, Workload};
+use crate::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
+use crate::rules::version::Version;
+
+/// Why a call did not do what it should.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// It never left: nothing has changed.
+    #[error("{0}")]
+    NotSent(String),
+    /// It left and no answer came: it may have happened.
+    #[error("{0}")]
+    MaybeDone(String),
+    /// The other side said no: nothing has changed.
+    #[error("{0}")]
+    Refused(String),
+    /// What was asked for does not exist.
+    #[error("{0}")]
+    NotFound(String),
+}
+
+/// What became of a request to evict a pod.
+///
+/// Source: kubernetes/kubernetes `pkg/registry/core/pod/storage/eviction.go`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Eviction {
+    /// Granted: the pod is being deleted.
+    Granted,
+    /// The pod is gone (404), or another pod has its name (409 on the UID precondition).
+    Gone,
+    /// 429: a budget does not allow it now. The server's words, which name the budget.
+    Blocked {
+        /// The server's message and causes.
+        message: String,
+        /// What `Retry-After` said.
+        retry_after: Option<Duration>,
+    },
+    /// 403 because the namespace is being deleted.
+    NamespaceTerminating,
+    /// Any other refusal; it will not pass by waiting.
+    Denied(String),
+}
+
+/// Pods of one node at one instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodList {
+    /// The pods, by namespace and name.
+    pub pods: Vec<Pod>,
+    /// The list's resource version: where a watch continues.
+    pub resource_version: String,
+}
+
+/// The cluster's API, through the kubeconfig's endpoint.
+///
+/// Reads are retried inside while an API server restarts (within a bounded time); changes never are.
+#[async_trait(?Send)]
+pub trait ClusterApi {
+    /// UID of the namespace `kube-system`.
+    async fn cluster_uid(&self) -> Result<String, Failure>;
+    /// `/version` of whichever instance answers.
+    async fn version(&self) -> Result<Version, Failure>;
+    /// `/readyz` through the endpoint (the balancer): an error names what is not ready.
+    async fn ready(&self) -> Result<(), Failure>;
+    /// All nodes, by name.
+    async fn nodes(&self) -> Result<Vec<Node>, Failure>;
+    /// One node.
+    async fn node(&self, name: &NodeName) -> Result<Node, Failure>;
+    /// All pods, by namespace and name.
+    async fn pods(&self) -> Result<Vec<Pod>, Failure>;
+    /// Pods bound to a node.
+    async fn pods_on(&self, node: &NodeName) -> Result<PodList, Failure>;
+    /// All budgets.
+    async fn budgets(&self) -> Result<Vec<Budget>, Failure>;
+    /// All Deployments, StatefulSets and DaemonSets.
+    async fn workloads(&self) -> Result<Vec<Workload>, Failure>;
+    /// `kube-system/kubeadm-config`.
+    async fn kubeadm_config(&self) -> Result<KubeadmConfig, Failure>;
+    /// SHA-256 of `kube-system/kubelet-config`'s text.
+    async fn kubelet_config(&self) -> Result<String, Failure>;
+    /// Cordons a node and writes who did, in one change that fails if the node has changed meanwhile
+    /// (`resourceVersion` or `uid` precondition).
+    async fn cordon(&self, node: &NodeName, run: &str) -> Result<(), Failure>;
+    /// Uncordons a node and removes our mark.
+    async fn uncordon(&self, node: &NodeName) -> Result<(), Failure>;
+    /// Asks for a pod's eviction, with its UID as precondition. Never retried.
+    async fn evict(&self, pod: &Pod, grace: Option<Duration>) -> Result<Eviction, Failure>;
+    /// Returns when a pod of the node has changed since `list`, or after `at_most`. Only wakes; proves nothing.
+    async fn pods_changed(&self, node: &NodeName, list: &PodList, at_most: Duration);
+    /// Returns when the node has changed, or after `at_most`. Only wakes; proves nothing.
+    async fn node_changed(&self, node: &NodeName, at_most: Duration);
+}
+
+/// The hosts, by their name in the inventory.
+#[async_trait(?Send)]
+pub trait Hosts {
+    /// Asks; retried inside when the connection fails. A command that exits non-zero is an answer, not a failure.
+    async fn query(&self, host: &HostName, query: &Query) -> Result<Output, Failure>;
+    /// Starts the mutation in the host's one unit and waits until it has ended. If that very operation is already under
+    /// way, or has ended before, it is not started again: its end is awaited or returned.
+    /// [`Failure::Refused`] when another operation is under way. [`Failure::MaybeDone`] when the connection broke and did not
+    /// come back, or `timeout` passed; the operation goes on at the host.
+    async fn mutate(
+        &self,
+        host: &HostName,
+        op: &OpRef,
+        mutation: &Mutation,
+        timeout: Duration,
+    ) -> Result<OpEnd, Failure>;
+    /// What the host knows of an operation.
+    async fn operation(&self, host: &HostName, op: &OpRef) -> Result<OpState, Failure>;
+    /// Copies a root-owned file from the host to a new local file (0600, fsync'd), and returns its size and SHA-256 as
+    /// received. An existing partial file is replaced.
+    async fn download(
+        &self,
+        host: &HostName,
+        file: &str,
+        to: &Path,
+    ) -> Result<(u64, String), Failure>;
+}
+
+/// Real time, or a test's.
+#[async_trait(?Send)]
+pub trait Clock {
+    /// The wall clock, for records only: it may jump.
+    fn now(&self) -> Timestamp;
+    /// Time since some fixed instant; never goes back. Deadlines are measured with it.
+    fn monotonic(&self) -> Duration;
+    /// Returns after `duration`.
+    async fn sleep(&self, duration: Duration);
+}
+
+/// The durable file behind a journal.
+pub trait JournalFile {
+    /// Appends a line and returns once it is on disk.
+    ///
+    /// # Errors
+    /// If the line may not be on disk.
+    fn append(&mut self, line: &str) -> std::io::Result<()>;
+}
+
+/// The world a run acts in.
+#[derive(Clone, Copy)]
+pub struct World<'a> {
+    /// The cluster's API.
+    pub api: &'a dyn ClusterApi,
+    /// The hosts.
+    pub hosts: &'a dyn Hosts,
+    /// Time.
+    pub clock: &'a dyn Clock,
+}

@@ -1,0 +1,277 @@
+//! The facts: everything observed that planning needs, and nothing secret.
+//!
+//! Facts are written by `refit inspect` and read by the planner, which needs nothing else of the cluster. What could not
+//! be observed is recorded as such with the error, because "unknown" must stop a plan and must never look like "fine".
+//! Maps are sorted, so that two recordings diff well.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::model::{Budget, HostName, Node, Pod, Workload};
+use crate::rules::version::{Minor, Version};
+
+/// The format this build writes and reads.
+pub const FORMAT: &str = "refit.facts/v1";
+
+/// Something observed, or why it could not be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Observed<T> {
+    /// Seen.
+    Known(T),
+    /// Not seen; the text says why.
+    Unknown(String),
+}
+
+impl<T> Observed<T> {
+    /// The value, if it was seen.
+    #[must_use]
+    pub const fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Unknown(_) => None,
+        }
+    }
+}
+
+impl<T, E: std::fmt::Display> From<Result<T, E>> for Observed<T> {
+    fn from(result: Result<T, E>) -> Self {
+        match result {
+            Ok(value) => Self::Known(value),
+            Err(error) => Self::Unknown(error.to_string()),
+        }
+    }
+}
+
+/// Everything observed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Facts {
+    /// [`FORMAT`].
+    pub format: String,
+    /// When observation began.
+    pub observed_at: Timestamp,
+    /// The inventory's name.
+    pub inventory: String,
+    /// What the API says.
+    pub cluster: ClusterFacts,
+    /// What the members of stacked etcd say.
+    pub etcd: Observed<EtcdFacts>,
+    /// What each host of the inventory says.
+    pub hosts: BTreeMap<HostName, Observed<HostFacts>>,
+}
+
+/// What the API says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterFacts {
+    /// `kube-system`'s UID: tells one cluster from another.
+    pub uid: Observed<String>,
+    /// The release of whichever API server answered.
+    pub api_version: Observed<Version>,
+    /// All nodes, by name.
+    pub nodes: Observed<Vec<Node>>,
+    /// All pods, by namespace and name.
+    pub pods: Observed<Vec<Pod>>,
+    /// All budgets, by namespace and name.
+    pub budgets: Observed<Vec<Budget>>,
+    /// Deployments, StatefulSets, DaemonSets, by kind, namespace and name.
+    pub workloads: Observed<Vec<Workload>>,
+    /// `kube-system/kubeadm-config`.
+    pub kubeadm_config: Observed<KubeadmConfig>,
+    /// `kube-system/kubelet-config`: SHA-256 of its text.
+    pub kubelet_config: Observed<String>,
+}
+
+/// What kubeadm wrote down about the cluster (`ClusterConfiguration`), less anything secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KubeadmConfig {
+    /// `apiVersion`, such as `kubeadm.k8s.io/v1beta4`.
+    pub api_version: String,
+    /// `kubernetesVersion`: what kubeadm last set up or upgraded to.
+    pub kubernetes_version: Version,
+    /// `imageRepository`.
+    pub image_repository: String,
+    /// `controlPlaneEndpoint`.
+    pub control_plane_endpoint: Option<String>,
+    /// `clusterName`.
+    pub cluster_name: String,
+    /// etcd is external (`etcd.external`): kubeadm never upgrades it.
+    pub external_etcd: bool,
+    /// `etcd.local.imageRepository` or `imageTag` is set: kubeadm may skip the etcd upgrade (kubernetes/kubeadm#3247).
+    pub custom_etcd_image: Option<String>,
+    /// `featureGates`.
+    #[serde(default)]
+    pub feature_gates: BTreeMap<String, bool>,
+}
+
+/// What the members of stacked etcd say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EtcdFacts {
+    /// By name.
+    pub members: Vec<EtcdMember>,
+    /// Alarms raised, such as `NOSPACE`.
+    pub alarms: Vec<String>,
+}
+
+/// A member of etcd.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EtcdMember {
+    /// Its name; kubeadm uses the node's.
+    pub name: String,
+    /// Its id, in hexadecimal.
+    pub id: String,
+    /// A learner does not vote.
+    pub learner: bool,
+    /// Answers a health check.
+    pub healthy: bool,
+    /// Its release, if it answered.
+    pub version: Option<String>,
+    /// Size of its database in bytes, if it answered.
+    pub db_size: Option<u64>,
+}
+
+/// What a host says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostFacts {
+    /// Which machine this is.
+    pub identity: Observed<Identity>,
+    /// Whether we are root there, or may become it.
+    pub root: Observed<()>,
+    /// The package manager and what it knows.
+    pub packages: Observed<PackageFacts>,
+    /// What the repository of each minor on the way offers, and its key.
+    pub offers: BTreeMap<Minor, Observed<Offer>>,
+    /// `kubeadm version`.
+    pub kubeadm: Observed<Version>,
+    /// cgroup hierarchy.
+    pub cgroup: Observed<CgroupMode>,
+    /// Bytes free where kubeadm and etcd write, by directory.
+    pub disk_free: Observed<BTreeMap<String, u64>>,
+    /// Seconds that the host's clock is ahead of ours (negative: behind).
+    pub clock_offset_s: Observed<i64>,
+    /// The kubelet's flags from `/var/lib/kubelet/kubeadm-flags.env`, one by one.
+    pub kubelet_flags: Observed<Vec<String>>,
+    /// SHA-256 of `/var/lib/kubelet/config.yaml`.
+    pub kubelet_config: Observed<String>,
+    /// The operation of refit that is under way there, if any.
+    pub operation: Observed<Option<String>>,
+    /// Only on control planes.
+    pub control_plane: Option<ControlPlaneFacts>,
+}
+
+/// Which machine a host is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The kernel's host name.
+    pub hostname: String,
+    /// `/etc/machine-id`; equals the node's `machineID` (unless the node has a DMI-based one).
+    pub machine_id: String,
+    /// `/proc/sys/kernel/random/boot_id`.
+    pub boot_id: String,
+    /// `PRETTY_NAME` of `/etc/os-release`.
+    pub os: String,
+}
+
+/// Which packages a host has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageFacts {
+    /// What installs packages.
+    pub manager: PackageManager,
+    /// Installed revisions of kubeadm, kubelet, kubectl.
+    pub installed: BTreeMap<String, String>,
+    /// Which of them are held.
+    pub held: BTreeSet<String>,
+    /// Files that configure a Kubernetes repository.
+    pub repositories: Vec<RepositoryFile>,
+    /// Revisions offered by what is configured, newest first, by package.
+    pub offered: BTreeMap<String, Vec<String>>,
+    /// The package database is locked or half-configured: says how.
+    pub trouble: Option<String>,
+}
+
+/// What installs packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PackageManager {
+    /// Debian and its kin.
+    Apt,
+    /// Fedora, RHEL 8 and later and their kin.
+    Dnf,
+    /// RHEL 7 and Amazon Linux 2.
+    Yum,
+}
+
+impl PackageManager {
+    /// `deb` or `rpm`: `{format}` in a repository's URL.
+    #[must_use]
+    pub const fn format(self) -> &'static str {
+        match self {
+            Self::Apt => "deb",
+            Self::Dnf | Self::Yum => "rpm",
+        }
+    }
+}
+
+/// A file that configures a Kubernetes repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepositoryFile {
+    /// Its path.
+    pub path: String,
+    /// The repository's URL.
+    pub url: String,
+    /// It configures nothing else, so that it may be replaced as a whole.
+    pub exclusive: bool,
+    /// SHA-256 of its text.
+    pub sha256: String,
+}
+
+/// What the repository of one minor offers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// Its URL.
+    pub url: String,
+    /// Where its key was fetched; none when it is a file beside the declaration.
+    pub key_url: Option<String>,
+    /// SHA-256 of the key.
+    pub key_sha256: String,
+    /// Revisions, newest first, by package.
+    pub revisions: BTreeMap<String, Vec<String>>,
+}
+
+/// cgroup hierarchy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CgroupMode {
+    /// Legacy or hybrid.
+    V1,
+    /// Unified.
+    V2,
+}
+
+/// What only a control plane has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlPlaneFacts {
+    /// The release of the API server that runs here, asked directly.
+    pub api_server: Observed<Version>,
+    /// This API server's own address, such as `https://10.77.0.11:6443`.
+    pub endpoint: Observed<String>,
+    /// Files of `/etc/kubernetes/manifests`, by file name.
+    pub manifests: Observed<BTreeMap<String, Manifest>>,
+    /// Files there that are not kubeadm's.
+    pub stray_files: Observed<Vec<String>>,
+    /// When certificates end, by kubeadm's name of them.
+    pub certificates: Observed<BTreeMap<String, Timestamp>>,
+}
+
+/// A static pod's manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// SHA-256 of its text.
+    pub sha256: String,
+    /// The first container's image.
+    pub image: String,
+    /// The first container's command, without the program.
+    pub flags: Vec<String>,
+}

@@ -1,0 +1,313 @@
+//! The plan as plain data: steps, their order and the reason for each.
+//!
+//! A plan is what reviewers read and the executor obeys. It holds every argument of every action, so that nothing is left
+//! to decide, and it is saved in topological order with ties by id. It knows neither how it was computed nor how it is
+//! carried out.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::facts::PackageManager;
+use crate::cluster::model::{HostName, NodeName, Role};
+use crate::host::op::{KeyText, KubeadmOptions, PackageRevision};
+use crate::rules::version::{Minor, Version};
+
+/// The format this build writes and reads.
+pub const FORMAT: &str = "refit.plan/v1";
+
+/// An ordered upgrade.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// [`FORMAT`].
+    pub format: String,
+    /// The declaration's `metadata.name`.
+    pub upgrade: String,
+    /// The inventory's `metadata.name`.
+    pub inventory: String,
+    /// UID of the cluster's `kube-system`: the plan is for this cluster only.
+    pub cluster_uid: String,
+    /// The release to reach.
+    pub target: Version,
+    /// SHA-256 of both documents' texts.
+    pub declaration_sha256: String,
+    /// When the facts were observed.
+    pub facts_at: Timestamp,
+    /// SHA-256 of `basis`.
+    pub facts_fingerprint: String,
+    /// What the plan rests on, observed: one line a fact (`node/w1/kubelet` = `1.34.4`). A difference when the plan is
+    /// applied is drift, and is refused with the lines that differ.
+    pub basis: BTreeMap<String, String>,
+    /// What the reader should know, and no step shows.
+    pub notes: Vec<String>,
+    /// In topological order, ties by id.
+    pub steps: Vec<Step>,
+}
+
+/// A step's id: what it does to whom, such as `w3/install-kubelet@1.35.4`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StepId(String);
+
+impl StepId {
+    /// From its text.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StepId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Stable: the same declaration and facts give the same id.
+    pub id: StepId,
+    /// What is done, with all its arguments.
+    pub action: Action,
+    /// The steps that must be done before, sorted.
+    pub after: Vec<StepId>,
+    /// Seconds until the step has failed.
+    pub timeout_s: u64,
+    /// How often it is tried again after a failure.
+    pub retries: u32,
+    /// Why it is here, for the reader.
+    pub because: String,
+    /// How long it should take, in seconds.
+    pub expected_s: u64,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Action {
+    /// Reads only: the host is the node it should be, we are root, nothing of ours is under way there, disk and package
+    /// database are fit.
+    CheckHost {
+        /// The host.
+        host: HostName,
+        /// Its node.
+        node: NodeName,
+        /// The machine id seen when the plan was made.
+        machine_id: String,
+        /// Bytes that must be free, by directory.
+        disk_free: BTreeMap<String, u64>,
+    },
+    /// Reads only: the API answers, this is the plan's cluster, etcd is whole, every node of the plan is ready.
+    CheckCluster {
+        /// UID of `kube-system`.
+        cluster_uid: String,
+        /// A control plane to ask etcd through.
+        host: HostName,
+        /// The nodes that must be ready.
+        nodes: Vec<NodeName>,
+    },
+    /// A snapshot of etcd: saved on the host, checked, copied to this machine, its digest compared, removed there.
+    SnapshotEtcd {
+        /// The control plane whose member is asked.
+        host: HostName,
+        /// The file on the host; `{run}` stands for the run's id.
+        file: String,
+        /// Where it is kept on this machine.
+        directory: String,
+        /// How many are kept there.
+        keep: u32,
+        /// Restored into a scratch directory as well.
+        trial_restore: bool,
+    },
+    /// Holds packages that were not held before.
+    HoldPackages {
+        /// The host.
+        host: HostName,
+        /// What installs packages.
+        manager: PackageManager,
+        /// Their names.
+        packages: Vec<String>,
+    },
+    /// Points a host at the target minor's repository.
+    SwitchRepository {
+        /// The host.
+        host: HostName,
+        /// What installs packages.
+        manager: PackageManager,
+        /// The minor.
+        minor: Minor,
+        /// The repository file, replaced as a whole.
+        file: String,
+        /// Its new text.
+        content: String,
+        /// Where the key goes.
+        key_file: String,
+        /// The key.
+        key: KeyText,
+        /// What the key's SHA-256 must be.
+        key_sha256: String,
+    },
+    /// Downloads packages ahead of time.
+    PrefetchPackages {
+        /// The host.
+        host: HostName,
+        /// What installs packages.
+        manager: PackageManager,
+        /// Exact revisions.
+        packages: Vec<PackageRevision>,
+    },
+    /// Installs kubeadm.
+    InstallKubeadm {
+        /// The host.
+        host: HostName,
+        /// What installs packages.
+        manager: PackageManager,
+        /// Exact revisions.
+        packages: Vec<PackageRevision>,
+    },
+    /// Pulls kubeadm's images ahead of time.
+    PullImages {
+        /// The host.
+        host: HostName,
+        /// The release.
+        version: Version,
+        /// The repository of images.
+        image_repository: String,
+    },
+    /// `kubeadm upgrade apply`.
+    KubeadmApply {
+        /// The first control plane.
+        host: HostName,
+        /// The release.
+        version: Version,
+        /// What else kubeadm is told.
+        options: KubeadmOptions,
+    },
+    /// `kubeadm upgrade node`.
+    KubeadmNode {
+        /// The host.
+        host: HostName,
+        /// Control plane or worker.
+        role: Role,
+        /// The release.
+        version: Version,
+        /// What else kubeadm is told.
+        options: KubeadmOptions,
+    },
+    /// Waits until a control plane's instance is at the release and healthy: its API server's `/readyz` and version,
+    /// controller manager and scheduler, every etcd member, the balancer.
+    AwaitControlPlane {
+        /// The host.
+        host: HostName,
+        /// Its node.
+        node: NodeName,
+        /// The release.
+        version: Version,
+    },
+    /// Waits until CoreDNS and kube-proxy are rolled out.
+    AwaitAddons {
+        /// What kube-proxy's image tag must be; none where there is no kube-proxy.
+        kube_proxy: Option<Version>,
+    },
+    /// Marks a node unschedulable and writes that it was us.
+    Cordon {
+        /// The node.
+        node: NodeName,
+    },
+    /// Evicts the node's pods within their budgets.
+    Drain {
+        /// The node.
+        node: NodeName,
+        /// Seconds for each pod's end; the pod's own when none is given.
+        grace_period_s: Option<u64>,
+        /// emptyDir data may go with the pod.
+        delete_empty_dir_data: bool,
+        /// Pods without a controller are evicted too, and are gone.
+        evict_unmanaged_pods: bool,
+    },
+    /// Installs kubelet and kubectl and restarts the kubelet.
+    InstallKubelet {
+        /// The host.
+        host: HostName,
+        /// What installs packages.
+        manager: PackageManager,
+        /// Exact revisions.
+        packages: Vec<PackageRevision>,
+    },
+    /// Waits until the node is ready with its kubelet at the release.
+    AwaitNode {
+        /// The node.
+        node: NodeName,
+        /// The release.
+        version: Version,
+    },
+    /// Makes the node schedulable again, if it was us who cordoned it.
+    Uncordon {
+        /// The node.
+        node: NodeName,
+    },
+    /// Ends the holds that were not there before.
+    ReleaseHolds {
+        /// The host.
+        host: HostName,
+        /// What installs packages.
+        manager: PackageManager,
+        /// Their names.
+        packages: Vec<String>,
+    },
+    /// Reads only: every component is at the release, every node ready and schedulable as before.
+    Verify {
+        /// The release.
+        version: Version,
+        /// Control planes.
+        control_planes: BTreeMap<HostName, NodeName>,
+        /// All nodes of the plan.
+        nodes: Vec<NodeName>,
+        /// Nodes that were cordoned by others and stay so.
+        cordoned: Vec<NodeName>,
+    },
+    /// Nothing: many steps meet here, so that edges stay few.
+    Barrier {
+        /// What holds once it is passed.
+        holds: String,
+    },
+}
+
+impl Action {
+    /// The host acted upon, if any.
+    #[must_use]
+    pub const fn host(&self) -> Option<&HostName> {
+        match self {
+            Self::CheckHost { host, .. }
+            | Self::CheckCluster { host, .. }
+            | Self::SnapshotEtcd { host, .. }
+            | Self::HoldPackages { host, .. }
+            | Self::SwitchRepository { host, .. }
+            | Self::PrefetchPackages { host, .. }
+            | Self::InstallKubeadm { host, .. }
+            | Self::PullImages { host, .. }
+            | Self::KubeadmApply { host, .. }
+            | Self::KubeadmNode { host, .. }
+            | Self::AwaitControlPlane { host, .. }
+            | Self::InstallKubelet { host, .. }
+            | Self::ReleaseHolds { host, .. } => Some(host),
+            Self::AwaitAddons { .. }
+            | Self::Cordon { .. }
+            | Self::Drain { .. }
+            | Self::AwaitNode { .. }
+            | Self::Uncordon { .. }
+            | Self::Verify { .. }
+            | Self::Barrier { .. } => None,
+        }
+    }
+}
