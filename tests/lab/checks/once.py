@@ -1,0 +1,35 @@
+"""once.py NODES-DIRECTORY: from the hosts' own logs: did a mutating command run beside another, or again after its success?"""
+
+import glob
+import sys
+
+from common import check, host_log
+
+overlaps, repeats, open_ends, commands = [], [], [], 0
+paths = sorted(glob.glob(f"{sys.argv[1]}/*/root/var/lib/refit/log"))
+for path in paths:
+    node = path.split("/")[-5]
+    running, succeeded = None, set()
+    for at, kind, _run, operation, rest in host_log(path):
+        if kind == "start":
+            commands += 1
+            if running:
+                overlaps.append(f"{node} {at}: {operation} began while {running[0]} ran")
+            # A retry is another operation of the same step: the step and the command line tell a repetition.
+            running = (operation, (operation.split("#")[0], rest))
+            if running[1] in succeeded:
+                repeats.append(f"{node} {at}: {operation} again")
+        elif kind == "end":
+            if not running or running[0] != operation:
+                overlaps.append(f"{node} {at}: {operation} ended, which was not running")
+            elif rest.strip() == "exit=0":
+                succeeded.add(running[1])
+            running = None
+    if running:
+        open_ends.append(f"{node}: {running[0]}")
+
+good = check(f"every host has a log of what was done to it ({len(paths)} hosts, {commands} commands)", len(paths) == 5 and commands >= 15, f"{paths}, {commands} commands")
+good &= check("no mutating command ran beside another on a host", not overlaps, "; ".join(overlaps[:3]))
+good &= check("no mutating command ran again after its success", not repeats, "; ".join(repeats[:3]))
+good &= check("every mutating command has an end", not open_ends, "; ".join(open_ends))
+sys.exit(not good)
