@@ -3,4 +3,6 @@
 //! Nothing here knows where facts come from or what a plan looks like, so that a rule can be read, cited and tested alone.
 
 pub mod eviction;
+pub mod kubeadm_policy;
+pub mod skew;
 pub mod version;
