@@ -1,0 +1,188 @@
+//! Documents that name each other: an upgrade with its inventory, and the work of `refit validate`.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::error::{DocumentError, DocumentErrors, Problem};
+use super::settings::{Inventory, Upgrade};
+use super::source::Source;
+use super::{Environment, Kind, Style, kind_of, read_inventory, read_upgrade};
+
+/// Reads a file, at most one byte more than [`super::MAX_BYTES`].
+pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
+
+/// Everything that is wrong with an upgrade and its inventory.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.render(Style::Plain))]
+pub struct LoadErrors(pub Vec<DocumentErrors>);
+
+impl LoadErrors {
+    /// For people, ending with a line break.
+    #[must_use]
+    pub fn render(&self, style: Style) -> String {
+        self.0.iter().map(|errors| errors.render(style)).collect()
+    }
+}
+
+/// An upgrade and the inventory that it names.
+///
+/// # Errors
+/// Everything that is wrong with both.
+pub fn load_upgrade(
+    path: &Path,
+    environment: &Environment,
+    read: ReadFile<'_>,
+) -> Result<(Upgrade, Inventory), LoadErrors> {
+    let bytes = read(path).map_err(|error| LoadErrors(vec![unreadable(path, &error)]))?;
+    let upgrade = read_upgrade(path, &bytes, environment);
+    let inventory = match inventory_of(path, &bytes, environment) {
+        Some(inventory) => match read(&inventory) {
+            Ok(bytes) => read_inventory(&inventory, &bytes, environment),
+            Err(error) => Err(missing_inventory(path, &bytes, &inventory, &error)),
+        },
+        // The upgrade's own errors say so.
+        None => Err(DocumentErrors {
+            path: path.to_owned(),
+            text: String::new(),
+            errors: Vec::new(),
+        }),
+    };
+    match (upgrade, inventory) {
+        (Ok(upgrade), Ok(inventory)) => Ok((upgrade, inventory)),
+        (Ok(_), Err(errors)) | (Err(errors), Ok(_)) => Err(LoadErrors(vec![errors])),
+        (Err(mut upgrade), Err(inventory)) => {
+            if inventory.path == upgrade.path {
+                upgrade.errors.extend(inventory.errors);
+                upgrade.errors.sort_by_key(|error| error.span);
+                return Err(LoadErrors(vec![upgrade]));
+            }
+            Err(LoadErrors(vec![upgrade, inventory]))
+        }
+    }
+}
+
+/// What `refit validate` prints, and whether all documents are valid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Validation {
+    /// For stdout: a line for each valid document.
+    pub valid: String,
+    /// For stderr: the errors.
+    pub errors: String,
+}
+
+impl Validation {
+    /// Whether all documents are valid.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.errors.is_empty()
+    }
+}
+
+/// Validates each file; an upgrade together with its inventory.
+#[must_use]
+pub fn validate(
+    paths: &[PathBuf],
+    environment: &Environment,
+    read: ReadFile<'_>,
+    style: Style,
+) -> Validation {
+    let mut validation = Validation {
+        valid: String::new(),
+        errors: String::new(),
+    };
+    let mut told: Vec<DocumentErrors> = Vec::new();
+    for path in paths {
+        match validate_one(path, environment, read) {
+            Ok(summary) => {
+                let _ = writeln!(validation.valid, "{}: ok, {summary}", path.display());
+            }
+            Err(LoadErrors(documents)) => {
+                for errors in documents {
+                    // An inventory may be named by several of the files.
+                    if !told.contains(&errors) {
+                        validation.errors.push_str(&errors.render(style));
+                        told.push(errors);
+                    }
+                }
+            }
+        }
+    }
+    validation
+}
+
+fn validate_one(
+    path: &Path,
+    environment: &Environment,
+    read: ReadFile<'_>,
+) -> Result<String, LoadErrors> {
+    let one = |errors| LoadErrors(vec![errors]);
+    let bytes = read(path).map_err(|error| one(unreadable(path, &error)))?;
+    match kind_of(path, &bytes).map_err(one)? {
+        Kind::Inventory => {
+            let inventory = read_inventory(path, &bytes, environment).map_err(one)?;
+            Ok(format!(
+                "inventory `{}` of {} hosts",
+                inventory.name,
+                inventory.hosts.len()
+            ))
+        }
+        Kind::Upgrade => {
+            let (upgrade, inventory) = load_upgrade(path, environment, read)?;
+            Ok(format!(
+                "upgrade `{}` to {} of {} hosts",
+                upgrade.name,
+                upgrade.target,
+                inventory.hosts.len()
+            ))
+        }
+    }
+}
+
+fn inventory_of(path: &Path, bytes: &[u8], environment: &Environment) -> Option<PathBuf> {
+    let root = Source::new(path, bytes).ok()?.parse().ok()?;
+    let text = root.get("inventory")?.value.text()?;
+    super::format::Format::Path.check(text).ok()?;
+    super::view::Paths {
+        folder: path.parent().unwrap_or(Path::new("")),
+        environment,
+    }
+    .resolve(text)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> DocumentErrors {
+    let message = format!("cannot be read: {error}");
+    DocumentErrors {
+        path: path.to_owned(),
+        text: String::new(),
+        errors: vec![DocumentError::whole(Problem::MissingFile, message)],
+    }
+}
+
+/// The error at `inventory:` of the upgrade.
+fn missing_inventory(
+    path: &Path,
+    bytes: &[u8],
+    inventory: &Path,
+    error: &io::Error,
+) -> DocumentErrors {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let span = Source::new(path, bytes)
+        .ok()
+        .and_then(|source| source.parse().ok())
+        .and_then(|root| root.get("inventory").map(|entry| entry.value.span));
+    let message = format!(
+        "the inventory {} cannot be read: {error}",
+        inventory.display()
+    );
+    let error = DocumentError {
+        span,
+        expected: "expected the path of an inventory, relative to this file".to_owned(),
+        ..DocumentError::whole(Problem::MissingFile, message)
+    };
+    DocumentErrors {
+        path: path.to_owned(),
+        text,
+        errors: vec![error],
+    }
+}

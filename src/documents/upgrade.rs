@@ -1,0 +1,204 @@
+//! The upgrade: what its values must agree on, and the settings made of it.
+
+use std::collections::BTreeMap;
+
+use crate::rules::version::{Minor, Version};
+
+use super::error::{DocumentError, Problem};
+use super::schema::METADATA;
+use super::settings::{
+    ControlPlaneStrategy, DrainPolicy, KeySource, Kubeadm, Packages, SnapshotPolicy, UnmanagedPods,
+    Upgrade, WorkerStrategy,
+};
+use super::tree::Node;
+use super::upgrade_table::{
+    CONTROL_PLANE, DRAIN, KUBEADM, ORDER, PACKAGES, SNAPSHOT, STRATEGY, UPGRADE, WORKERS,
+};
+use super::view::{Paths, View};
+use super::{format, selector};
+
+/// What the upgrade's values must agree on.
+pub(super) fn check_across(root: &Node, paths: Paths<'_>, errors: &mut Vec<DocumentError>) {
+    let view = View {
+        node: Some(root),
+        object: &UPGRADE,
+    };
+    paths.check(view.node("inventory"), errors);
+    if let Some(key) = view
+        .sub("packages", &PACKAGES)
+        .node("key")
+        .filter(|key| key.text().is_some_and(|text| !is_url(text)))
+    {
+        paths.check(Some(key), errors);
+    }
+    paths.check(view.sub("snapshot", &SNAPSHOT).node("directory"), errors);
+    via(view, errors);
+    hooks(view, errors);
+}
+
+fn via(view: View<'_>, errors: &mut Vec<DocumentError>) {
+    let target = view
+        .node("target")
+        .and_then(|node| Some((node.span, node.text()?.parse::<Version>().ok()?)));
+    for entry in view.node("via").map(Node::entries).unwrap_or_default() {
+        let Some(release) = entry
+            .value
+            .text()
+            .and_then(|text| text.parse::<Version>().ok())
+        else {
+            continue;
+        };
+        if let Ok(minor) = entry.key.parse::<Minor>()
+            && release.minor() != minor
+        {
+            errors.push(
+                DocumentError::at(
+                    Problem::Conflict,
+                    entry.value.span,
+                    format!("{release} is not a release of {minor}"),
+                    format!("expected a release of {minor}"),
+                )
+                .also(entry.key_span, "the minor"),
+            );
+        }
+        if let Some((span, target)) = &target
+            && release > *target
+        {
+            errors.push(
+                DocumentError::at(
+                    Problem::Conflict,
+                    entry.value.span,
+                    format!("{release} is above the target"),
+                    format!("expected a release before {target}"),
+                )
+                .also(*span, "the target"),
+            );
+        }
+    }
+}
+
+fn hooks(view: View<'_>, errors: &mut Vec<DocumentError>) {
+    for hook in view.items("hooks") {
+        let rerun = hook.get("rerun").map(|entry| &entry.value);
+        if let Some(rerun) = rerun.filter(|rerun| rerun.text() == Some("check"))
+            && hook.get("check").is_none_or(|check| check.value.is_null())
+        {
+            errors.push(DocumentError::at(
+                Problem::Conflict,
+                rerun.span,
+                "`rerun: check` needs a check",
+                "expected a key `check` beside it: the command that tells whether the hook is done",
+            ));
+        }
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    text.contains("://")
+}
+
+/// The settings; none when the tree has errors.
+pub(super) fn build(root: &Node, paths: Paths<'_>) -> Option<Upgrade> {
+    let view = View {
+        node: Some(root),
+        object: &UPGRADE,
+    };
+    let strategy = view.sub("strategy", &STRATEGY);
+    Some(Upgrade {
+        name: view.sub("metadata", &METADATA).text("name")?.to_owned(),
+        inventory: paths.resolve(view.text("inventory")?)?,
+        target: view.text("target")?.parse().ok()?,
+        via: releases(view)?,
+        max_facts_age: view.duration("maxFactsAge")?,
+        packages: packages(view.sub("packages", &PACKAGES), paths)?,
+        kubeadm: kubeadm(view.sub("kubeadm", &KUBEADM))?,
+        control_plane: ControlPlaneStrategy {
+            drain: strategy.sub("controlPlane", &CONTROL_PLANE).flag("drain")?,
+        },
+        workers: workers(strategy.sub("workers", &WORKERS))?,
+        drain: drain(view.sub("drain", &DRAIN))?,
+        snapshot: snapshot(view.sub("snapshot", &SNAPSHOT), paths)?,
+    })
+}
+
+fn releases(view: View<'_>) -> Option<BTreeMap<Minor, Version>> {
+    let entries = view.node("via").map(Node::entries).unwrap_or_default();
+    entries
+        .iter()
+        .map(|entry| Some((entry.key.parse().ok()?, entry.value.text()?.parse().ok()?)))
+        .collect()
+}
+
+fn packages(view: View<'_>, paths: Paths<'_>) -> Option<Packages> {
+    let key = view.text("key")?;
+    Some(Packages {
+        repository: view.text("repository")?.to_owned(),
+        key: if is_url(key) {
+            KeySource::Url(key.to_owned())
+        } else {
+            KeySource::File(paths.resolve(key)?)
+        },
+        repo_file: view.text("repoFile").map(str::to_owned),
+    })
+}
+
+fn kubeadm(view: View<'_>) -> Option<Kubeadm> {
+    let mut ignored = view.texts("ignorePreflightErrors");
+    ignored.sort();
+    ignored.dedup();
+    Some(Kubeadm {
+        ignore_preflight_errors: ignored,
+        patches: view.text("patches").map(str::to_owned),
+        skip_phases: view.texts("skipPhases"),
+        etcd_upgrade: view.flag("etcdUpgrade")?,
+        certificate_renewal: view.flag("certificateRenewal")?,
+    })
+}
+
+fn workers(view: View<'_>) -> Option<WorkerStrategy> {
+    let order = view.items("order").iter().map(|node| {
+        selector::parse(
+            View {
+                node: Some(node),
+                object: &ORDER,
+            }
+            .text("selector")?,
+        )
+        .ok()
+    });
+    Some(WorkerStrategy {
+        max_unavailable: format::share(view.text("maxUnavailable")?)?,
+        order: order.collect::<Option<_>>()?,
+    })
+}
+
+fn drain(view: View<'_>) -> Option<DrainPolicy> {
+    let grace_period = match view.node("gracePeriod") {
+        Some(_) => Some(view.duration("gracePeriod")?),
+        None => None,
+    };
+    Some(DrainPolicy {
+        timeout: view.duration("timeout")?,
+        grace_period,
+        delete_empty_dir_data: view.flag("deleteEmptyDirData")?,
+        unmanaged_pods: match view.text("unmanagedPods")? {
+            "refuse" => UnmanagedPods::Refuse,
+            "evict" => UnmanagedPods::Evict,
+            _ => return None,
+        },
+    })
+}
+
+fn snapshot(view: View<'_>, paths: Paths<'_>) -> Option<SnapshotPolicy> {
+    let directory = view.text("directory")?;
+    Some(SnapshotPolicy {
+        // Snapshots belong to the run, not to the document: relative to where refit works.
+        directory: if directory.starts_with('~') {
+            paths.resolve(directory)?
+        } else {
+            directory.into()
+        },
+        keep: view.count("keep")?,
+        trial_restore: view.flag("trialRestore")?,
+    })
+}

@@ -1,0 +1,611 @@
+//! The table of the upgrade document.
+
+use super::format::Format;
+use super::schema::{API_VERSION, Choice, METADATA, Object, Shape, object, optional, required};
+
+const NULL: &str = "null";
+const DURATION: Shape = Shape::Text(Format::Duration);
+const LINE: Shape = Shape::Text(Format::Line);
+const COMMAND: Shape = Shape::List(&LINE);
+
+pub(super) static UPGRADE: Object = object(
+    "What a cluster should become, and how.",
+    &[
+        required(
+            "apiVersion",
+            Shape::OneOf(&[API_VERSION]),
+            "The format's version.",
+        ),
+        required("kind", Shape::OneOf(&["Upgrade"]), "The kind of document."),
+        required(
+            "metadata",
+            Shape::Object(&METADATA),
+            "What the upgrade is called.",
+        ),
+        required(
+            "inventory",
+            Shape::Text(Format::Path),
+            "The inventory's file, relative to this one.",
+        ),
+        required(
+            "target",
+            Shape::Text(Format::Release),
+            "The release to reach.",
+        ),
+        optional(
+            "via",
+            Shape::Map(Format::Minor, &Shape::Text(Format::Release)),
+            "{}",
+            "The exact release at a minor passed through; else the newest that the facts list.",
+        ),
+        optional(
+            "maxFactsAge",
+            DURATION,
+            "24h",
+            "How old recorded facts may be for `plan`; `apply` always looks again.",
+        ),
+        optional(
+            "packages",
+            Shape::Object(&PACKAGES),
+            "{}",
+            "Where packages come from.",
+        ),
+        optional(
+            "kubeadm",
+            Shape::Object(&KUBEADM),
+            "{}",
+            "What kubeadm is told.",
+        ),
+        optional(
+            "strategy",
+            Shape::Object(&STRATEGY),
+            "{}",
+            "Which nodes at once, in which order.",
+        ),
+        optional(
+            "drain",
+            Shape::Object(&DRAIN),
+            "{}",
+            "How pods leave a node.",
+        ),
+        optional(
+            "snapshot",
+            Shape::Object(&SNAPSHOT),
+            "{}",
+            "The etcd snapshot before the first change.",
+        ),
+        optional(
+            "windows",
+            Shape::List(&Shape::Object(&WINDOW)),
+            "[]",
+            "When the cluster may be changed.",
+        )
+        .not_yet(),
+        optional(
+            "gates",
+            Shape::List(&Shape::Object(&GATE)),
+            "[]",
+            "What must hold before the run goes on.",
+        )
+        .not_yet(),
+        optional(
+            "hooks",
+            Shape::List(&Shape::Object(&HOOK)),
+            "[]",
+            "Commands of your own.",
+        )
+        .not_yet(),
+        optional(
+            "acceptRisks",
+            Shape::List(&Shape::Object(&RISK)),
+            "[]",
+            "Hazards that somebody answers for.",
+        )
+        .not_yet(),
+        optional(
+            "hazards",
+            Shape::List(&Shape::Text(Format::Path)),
+            "[]",
+            "Files of your own hazards.",
+        )
+        .not_yet(),
+        optional(
+            "notify",
+            Shape::List(&Shape::Object(&NOTICE)),
+            "[]",
+            "Who hears of it.",
+        )
+        .not_yet(),
+    ],
+);
+
+pub(super) static PACKAGES: Object = object(
+    "Where packages come from.",
+    &[
+        optional(
+            "manage",
+            Shape::Flag,
+            "true",
+            "false: hosts get their packages by other means; refit checks and waits for them.",
+        )
+        .not_yet(),
+        optional(
+            "repository",
+            Shape::Text(Format::PackageUrl),
+            "https://pkgs.k8s.io/core:/stable:/v{minor}/{format}/",
+            "The repository; {format} is deb or rpm.",
+        ),
+        optional(
+            "key",
+            Shape::Text(Format::KeyLocation),
+            "https://pkgs.k8s.io/core:/stable:/v{minor}/{format}/Release.key",
+            "The repository's signing key.",
+        ),
+        optional(
+            "repoFile",
+            Shape::Text(Format::HostPath),
+            NULL,
+            "The repository's file on the hosts; found by looking when left out.",
+        ),
+    ],
+);
+
+pub(super) static KUBEADM: Object = object(
+    "What kubeadm is told.",
+    &[
+        optional(
+            "ignorePreflightErrors",
+            Shape::List(&Shape::Text(Format::Preflight)),
+            "[]",
+            "Preflight checks that may fail, by name; never `all`.",
+        ),
+        optional(
+            "patches",
+            Shape::Text(Format::HostPath),
+            NULL,
+            "A directory of patches on the hosts.",
+        ),
+        optional(
+            "skipPhases",
+            Shape::List(&Shape::Text(Format::Phase)),
+            "[]",
+            "Phases that are left out.",
+        ),
+        optional(
+            "etcdUpgrade",
+            Shape::Flag,
+            "true",
+            "Whether etcd is upgraded.",
+        ),
+        optional(
+            "certificateRenewal",
+            Shape::Flag,
+            "true",
+            "Whether certificates are renewed.",
+        ),
+    ],
+);
+
+pub(super) static STRATEGY: Object = object(
+    "Which nodes at once, in which order.",
+    &[
+        optional(
+            "controlPlane",
+            Shape::Object(&CONTROL_PLANE),
+            "{}",
+            "Between control planes.",
+        ),
+        optional(
+            "workers",
+            Shape::Object(&WORKERS),
+            "{}",
+            "Workers, which go in waves.",
+        ),
+    ],
+);
+
+pub(super) static CONTROL_PLANE: Object = object(
+    "Between control planes, which go one at a time.",
+    &[
+        optional(
+            "drain",
+            Shape::Flag,
+            "true",
+            "Drained before their kubelet changes.",
+        ),
+        optional("pause", DURATION, "0s", "A pause between them.").not_yet(),
+    ],
+);
+
+pub(super) static WORKERS: Object = object(
+    "Workers, which go in waves.",
+    &[
+        optional(
+            "maxUnavailable",
+            Shape::Text(Format::Share),
+            "20%",
+            "Nodes out of service at once: a count, or a share rounded down, at least 1.",
+        ),
+        optional(
+            "topologyKey",
+            Shape::Text(Format::LabelKey),
+            NULL,
+            "Never two values of this label in one wave.",
+        )
+        .not_yet(),
+        optional(
+            "order",
+            Shape::List(&Shape::Object(&ORDER)),
+            "[]",
+            "Who goes first; nodes that match none come last.",
+        ),
+        optional(
+            "skipLevel",
+            Shape::Flag,
+            "false",
+            "Whether workers may skip minors.",
+        )
+        .not_yet(),
+        optional(
+            "maxDeferred",
+            Shape::Text(Format::Count),
+            "0",
+            "Nodes that may be put off to the end of the hop.",
+        )
+        .not_yet(),
+        optional(
+            "maxFailed",
+            Shape::Text(Format::Count),
+            "0",
+            "Broken nodes that do not halt the run.",
+        )
+        .not_yet(),
+    ],
+);
+
+pub(super) static ORDER: Object = object(
+    "Nodes that go together.",
+    &[
+        required(
+            "selector",
+            Shape::Text(Format::Selector),
+            "By the labels of the inventory and of the nodes.",
+        ),
+        optional(
+            "soak",
+            DURATION,
+            "0s",
+            "How long they are watched before the next ones go.",
+        )
+        .not_yet(),
+    ],
+);
+
+pub(super) static DRAIN: Object = object(
+    "How pods leave a node.",
+    &[
+        optional("timeout", DURATION, "15m", "For one node."),
+        optional(
+            "gracePeriod",
+            DURATION,
+            NULL,
+            "For each pod; the pod's own when left out.",
+        ),
+        optional(
+            "deleteEmptyDirData",
+            Shape::Flag,
+            "true",
+            "Whether data in emptyDir goes with the pod, as the plan lists.",
+        ),
+        optional(
+            "unmanagedPods",
+            Shape::OneOf(&["refuse", "evict"]),
+            "refuse",
+            "Pods without a controller, which nothing brings back.",
+        ),
+        optional(
+            "blocked",
+            Shape::OneOf(&["defer", "halt"]),
+            "halt",
+            "What a node does to the run when its pods cannot leave in time.",
+        )
+        .not_yet(),
+        optional(
+            "rules",
+            Shape::List(&Shape::Object(&RULE)),
+            "[]",
+            "Exceptions; the first that matches counts.",
+        )
+        .not_yet(),
+    ],
+);
+
+static RULE: Object = object(
+    "What is different for some pods.",
+    &[
+        optional(
+            "selector",
+            Shape::Text(Format::Selector),
+            NULL,
+            "By the pods' labels.",
+        ),
+        optional(
+            "namespace",
+            Shape::Text(Format::Name),
+            NULL,
+            "In one namespace.",
+        ),
+        optional(
+            "behavior",
+            Shape::OneOf(&["drain", "skip", "wait-completed"]),
+            "drain",
+            "What happens to them.",
+        ),
+        optional(
+            "order",
+            Shape::Text(Format::Count),
+            "0",
+            "Lower numbers leave first.",
+        ),
+        optional("deleteEmptyDirData", Shape::Flag, NULL, "As for all pods."),
+        optional("gracePeriod", DURATION, NULL, "As for all pods."),
+        optional("timeout", DURATION, NULL, "As for all pods."),
+    ],
+);
+
+pub(super) static SNAPSHOT: Object = object(
+    "The etcd snapshot before the first change. It holds Secrets: git-ignored and 0600.",
+    &[
+        optional(
+            "directory",
+            Shape::Text(Format::Path),
+            ".refit/snapshots",
+            "On this machine, relative to the working directory.",
+        ),
+        optional(
+            "keep",
+            Shape::Text(Format::Count),
+            "5",
+            "How many are kept.",
+        ),
+        optional("maxAge", DURATION, "1h", "How old it may be.").not_yet(),
+        optional(
+            "trialRestore",
+            Shape::Flag,
+            "true",
+            "Restored into a scratch directory before anything changes.",
+        ),
+        optional(
+            "encryptTo",
+            Shape::List(&Shape::Text(Format::Recipient)),
+            "[]",
+            "age recipients.",
+        )
+        .not_yet(),
+    ],
+);
+
+static WINDOW: Object = object(
+    "When the cluster may be changed.",
+    &[
+        required("start", Shape::Text(Format::Cron), "When it opens."),
+        required("duration", DURATION, "How long it stays open."),
+        optional(
+            "timezone",
+            Shape::Text(Format::TimeZone),
+            "UTC",
+            "The time zone of `start`.",
+        ),
+    ],
+);
+
+const GATE_PLACES: Shape = Shape::OneOf(&[
+    "before-hop",
+    "after-control-plane",
+    "before-workers",
+    "after-each-wave",
+    "after-hop",
+]);
+
+static GATE: Object = object(
+    "What must hold before the run goes on.",
+    &[
+        required(
+            "name",
+            Shape::Text(Format::Name),
+            "Appears in plans and reports.",
+        ),
+        required("at", GATE_PLACES, "Where in a hop."),
+        optional(
+            "for",
+            DURATION,
+            "0s",
+            "How long it must hold without a break.",
+        ),
+        optional("timeout", DURATION, "10m", "How long it is waited for."),
+        optional("prometheus", Shape::Object(&PROMETHEUS), NULL, "A query."),
+        optional(
+            "command",
+            COMMAND,
+            NULL,
+            "A command on this machine that ends with 0.",
+        ),
+        optional(
+            "approval",
+            Shape::Object(&APPROVAL),
+            NULL,
+            "Somebody's word.",
+        ),
+    ],
+)
+.choose(Choice::ExactlyOne(&["prometheus", "command", "approval"]));
+
+static PROMETHEUS: Object = object(
+    "A query and what its answer must be.",
+    &[
+        required("url", Shape::Text(Format::Url), "Prometheus' address."),
+        required("query", LINE, "PromQL."),
+        required(
+            "expect",
+            Shape::Text(Format::Comparison),
+            "What must be true of every value.",
+        ),
+        optional(
+            "noData",
+            Shape::OneOf(&["fail", "pass"]),
+            "fail",
+            "What an empty answer means.",
+        ),
+        optional(
+            "tokenFrom",
+            Shape::Object(&SECRET),
+            NULL,
+            "Where the bearer token comes from.",
+        ),
+        optional(
+            "caFile",
+            Shape::Text(Format::Path),
+            NULL,
+            "The authority of its certificate.",
+        ),
+    ],
+);
+
+static SECRET: Object = object(
+    "Where a secret comes from; the secret itself has no place here.",
+    &[
+        optional(
+            "env",
+            Shape::Text(Format::Variable),
+            NULL,
+            "An environment variable.",
+        ),
+        optional("file", Shape::Text(Format::Path), NULL, "A file."),
+    ],
+)
+.choose(Choice::ExactlyOne(&["env", "file"]));
+
+static APPROVAL: Object = object(
+    "Somebody's word.",
+    &[
+        required("by", Shape::List(&LINE), "Who may give it."),
+        optional("expires", DURATION, "12h", "How long it counts."),
+    ],
+);
+
+static HOOK: Object = object(
+    "A command of your own.",
+    &[
+        required(
+            "name",
+            Shape::Text(Format::Name),
+            "Appears in plans and reports.",
+        ),
+        required(
+            "at",
+            Shape::OneOf(&[
+                "before-hop",
+                "after-control-plane",
+                "before-workers",
+                "drained",
+                "before-uncordon",
+                "after-each-wave",
+                "after-hop",
+            ]),
+            "Where in a hop.",
+        ),
+        required(
+            "on",
+            Shape::OneOf(&[
+                "this-machine",
+                "first-control-plane",
+                "each-control-plane",
+                "each-worker",
+                "each-node",
+            ]),
+            "Where it runs.",
+        ),
+        required(
+            "run",
+            COMMAND,
+            "The command, word by word; {minor} and {release} are filled in.",
+        ),
+        optional(
+            "check",
+            COMMAND,
+            NULL,
+            "A command that ends with 0 when nothing is left to do.",
+        ),
+        optional(
+            "env",
+            Shape::Map(Format::Variable, &LINE),
+            "{}",
+            "Its environment.",
+        ),
+        optional("timeout", DURATION, "10m", "After this it has failed."),
+        optional(
+            "reboots",
+            Shape::Flag,
+            "false",
+            "Whether the host may reboot meanwhile.",
+        ),
+        optional(
+            "rerun",
+            Shape::OneOf(&["never", "safe", "check"]),
+            "never",
+            "What `resume` may do when it was cut short.",
+        ),
+    ],
+);
+
+static RISK: Object = object(
+    "A hazard that somebody answers for.",
+    &[
+        required("id", Shape::Text(Format::Name), "The hazard."),
+        optional(
+            "hop",
+            Shape::Text(Format::Minor),
+            NULL,
+            "Only on the way to this minor.",
+        ),
+        required("reason", LINE, "Why it is no danger here."),
+        optional(
+            "until",
+            Shape::Text(Format::Date),
+            NULL,
+            "The last day on which this counts.",
+        ),
+    ],
+);
+
+static NOTICE: Object = object(
+    "Who hears of it.",
+    &[
+        required("name", Shape::Text(Format::Name), "Appears in reports."),
+        required("webhook", Shape::Object(&WEBHOOK), "Where it goes."),
+        required(
+            "on",
+            Shape::List(&Shape::OneOf(&[
+                "started", "blocked", "waiting", "deferred", "halted", "finished",
+            ])),
+            "What it tells.",
+        ),
+    ],
+);
+
+static WEBHOOK: Object = object(
+    "Where a message goes.",
+    &[
+        required(
+            "urlFrom",
+            Shape::Object(&SECRET),
+            "Its URL, which is a secret.",
+        ),
+        optional(
+            "format",
+            Shape::OneOf(&["json", "slack", "teams"]),
+            "json",
+            "How it is written.",
+        ),
+    ],
+);

@@ -1,0 +1,280 @@
+//! Documents as users write them: the shipped ones, one that uses every field, and malformed ones kept as files.
+//!
+//! `REFIT_BLESS=1 cargo test --test documents` rewrites the expected texts and the JSON Schemas; read the difference.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use refit::documents::{
+    Environment, Kind, MAX_BYTES, Problem, Style, json_schema, kind_of, read_inventory,
+    read_upgrade, validate,
+};
+
+fn home() -> Environment {
+    Environment {
+        home: Some("/home/ops".into()),
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?
+        .take(MAX_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Compares with a committed file, or rewrites it.
+fn expect_file(path: &Path, actual: &str) -> bool {
+    if std::env::var_os("REFIT_BLESS").is_some() {
+        std::fs::write(path, actual).unwrap();
+    }
+    std::fs::read_to_string(path).is_ok_and(|expected| expected == actual)
+}
+
+fn malformed() -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir("tests/documents/bad")
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            path.extension()
+                .is_none_or(|extension| extension != "stderr")
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_malformed_document_is_refused_with_its_errors() {
+    let files = malformed();
+    assert!(files.len() >= 30, "{} files", files.len());
+    let mut wrong = Vec::new();
+    for file in files {
+        let started = Instant::now();
+        let validation = validate(std::slice::from_ref(&file), &home(), &read, Style::Plain);
+        assert!(
+            started.elapsed() < Duration::from_secs(2),
+            "{} took {:?}",
+            file.display(),
+            started.elapsed()
+        );
+        assert!(!validation.is_valid(), "{} is valid", file.display());
+        assert_eq!(validation.valid, "", "{}", file.display());
+        if !expect_file(&file.with_extension("stderr"), &validation.errors) {
+            wrong.push(format!("{}:\n{}", file.display(), validation.errors));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_shipped_documents_are_valid() {
+    let files = ["inventories/lab.yaml", "plans/to-1.35.yaml"].map(PathBuf::from);
+    let validation = validate(&files, &home(), &read, Style::Plain);
+    assert_eq!(validation.errors, "");
+    assert_eq!(
+        validation.valid,
+        "inventories/lab.yaml: ok, inventory `lab` of 5 hosts\nplans/to-1.35.yaml: ok, upgrade `lab-to-1.35` to 1.35.4 of 5 hosts\n"
+    );
+}
+
+#[test]
+fn every_field_is_known_and_what_is_not_built_is_refused() {
+    let inventory = Path::new("tests/documents/full/inventory.yaml");
+    assert_eq!(
+        read_inventory(inventory, &read(inventory).unwrap(), &home())
+            .unwrap()
+            .hosts
+            .len(),
+        7
+    );
+    let upgrade = Path::new("tests/documents/full/upgrade.yaml");
+    let errors = read_upgrade(upgrade, &read(upgrade).unwrap(), &home()).unwrap_err();
+    assert!(
+        errors
+            .errors
+            .iter()
+            .all(|error| error.problem == Problem::NotSupportedYet),
+        "{errors}"
+    );
+    let refused: Vec<&str> = errors
+        .errors
+        .iter()
+        .filter_map(|error| error.message.split('`').nth(1))
+        .collect();
+    assert_eq!(
+        refused,
+        [
+            "strategy.workers.order[0].soak",
+            "strategy.workers.maxDeferred",
+            "drain.blocked",
+            "windows",
+            "gates",
+            "hooks",
+            "acceptRisks",
+            "notify"
+        ]
+    );
+}
+
+#[test]
+fn the_full_upgrade_without_what_is_not_built_is_read_as_written() {
+    use refit::documents::settings::{KeySource, Share};
+    let path = Path::new("plans/full.yaml");
+    let text = std::fs::read_to_string("tests/documents/full/upgrade.yaml").unwrap();
+    let text = text
+        .replace(", soak: 10m", "")
+        .replace("maxDeferred: 1", "maxDeferred: 0")
+        .replace("blocked: defer", "blocked: halt");
+    let end = text.find("windows:").unwrap();
+    let upgrade = read_upgrade(path, text[..end].as_bytes(), &home())
+        .unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(upgrade.inventory, Path::new("plans/inventory.yaml"));
+    assert_eq!(upgrade.target.to_string(), "1.36.3");
+    assert_eq!(
+        upgrade
+            .via
+            .iter()
+            .map(|(minor, release)| format!("{minor}={release}"))
+            .collect::<Vec<_>>(),
+        ["1.35=1.35.4"]
+    );
+    assert_eq!(upgrade.max_facts_age, Duration::from_secs(86_400));
+    assert_eq!(
+        upgrade.packages.key,
+        KeySource::Url(
+            "https://pkgs.k8s.io/core:/stable:/v{minor}/{format}/Release.key".to_owned()
+        )
+    );
+    assert_eq!(upgrade.workers.max_unavailable, Share::Percent(20));
+    assert_eq!(upgrade.workers.order.len(), 2);
+    assert_eq!(upgrade.drain.timeout, Duration::from_secs(900));
+    assert_eq!(upgrade.snapshot.directory, Path::new(".refit/snapshots"));
+    // The same values are the defaults, but for the target, the order and `via`.
+    let short = "apiVersion: refit/v1alpha1\nkind: Upgrade\nmetadata: {name: lab-to-1.36}\ninventory: inventory.yaml\ntarget: 1.36.3\n";
+    let mut defaults = read_upgrade(path, short.as_bytes(), &home()).unwrap();
+    defaults.via = upgrade.via.clone();
+    defaults.workers.order = upgrade.workers.order.clone();
+    assert_eq!(defaults, upgrade);
+}
+
+#[test]
+fn the_full_inventory_is_read_as_written() {
+    use refit::documents::settings::Become;
+    let path = Path::new("inventories/full.yaml");
+    let inventory = read_inventory(
+        path,
+        &read(Path::new("tests/documents/full/inventory.yaml")).unwrap(),
+        &home(),
+    )
+    .unwrap();
+    assert_eq!(inventory.kubeconfig, Path::new("inventories/kubeconfig"));
+    let hosts: Vec<String> = inventory
+        .hosts
+        .values()
+        .map(|host| {
+            format!(
+                "{} {} {} {:?} {}",
+                host.name,
+                host.address,
+                host.node,
+                host.role,
+                host.labels.get("pool").map_or("-", String::as_str)
+            )
+        })
+        .collect();
+    assert_eq!(
+        hosts,
+        [
+            "cp1 10.77.0.11 cp1 ControlPlane -",
+            "cp2 10.77.0.12 cp2 ControlPlane -",
+            "cp3 10.77.0.13 cp3 ControlPlane -",
+            "host-04 10.77.0.24 w4 Worker general",
+            "w1 10.77.0.21 w1 Worker canary",
+            "w2 10.77.0.22 w2 Worker general",
+            "w3 10.77.0.23 w3 Worker general",
+        ]
+    );
+    for host in inventory.hosts.values() {
+        assert_eq!(
+            host.ssh.identity_file.as_deref(),
+            Some(Path::new("/home/ops/.ssh/lab_ed25519"))
+        );
+        assert_eq!(
+            host.ssh.known_hosts.as_deref(),
+            Some(Path::new("inventories/known_hosts"))
+        );
+        assert_eq!(
+            (
+                host.ssh.user.as_str(),
+                host.ssh.port,
+                host.ssh.jump.as_ref(),
+                host.ssh.become_root
+            ),
+            ("ops", 22, None, Become::Sudo)
+        );
+    }
+}
+
+#[test]
+fn a_document_of_50_mb_is_refused_before_it_is_read() {
+    let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    file.as_file().set_len(50_000_000).unwrap();
+    let started = Instant::now();
+    let validation = validate(&[file.path().to_owned()], &home(), &read, Style::Plain);
+    assert!(started.elapsed() < Duration::from_secs(1));
+    assert!(
+        validation
+            .errors
+            .contains("larger than 1024 KiB: this is no document of refit"),
+        "{}",
+        validation.errors
+    );
+    // The same through memory, where nobody has limited the reading.
+    assert_eq!(
+        kind_of(file.path(), &vec![b'#'; 50_000_000])
+            .unwrap_err()
+            .errors[0]
+            .problem,
+        Problem::TooLarge
+    );
+}
+
+#[test]
+fn the_largest_inventory_is_read_within_a_second() {
+    let mut text = String::from(
+        "apiVersion: refit/v1alpha1\nkind: Inventory\nmetadata: {name: large}\nssh: {user: ops}\ngroups:\n  cp: {role: control-plane, hosts: [{name: cp1}]}\n  w:\n    role: worker\n    hosts:\n",
+    );
+    for at in 0..5000 {
+        text.push_str(&format!("    - {{name: worker-{at:04}, address: 10.{}.{}.7, nodeName: worker-{at:04}.example.org}}\n", at / 250, at % 250));
+    }
+    let started = Instant::now();
+    assert_eq!(
+        read_inventory(Path::new("large.yaml"), text.as_bytes(), &home())
+            .unwrap_or_else(|errors| panic!("{errors}"))
+            .hosts
+            .len(),
+        5001
+    );
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[test]
+fn the_committed_json_schemas_are_the_generated_ones() {
+    for (kind, file) in [
+        (Kind::Inventory, "inventories/inventory.schema.json"),
+        (Kind::Upgrade, "plans/upgrade.schema.json"),
+    ] {
+        assert!(
+            expect_file(Path::new(file), &json_schema(kind)),
+            "{file} is out of date: REFIT_BLESS=1 cargo test --test documents"
+        );
+    }
+}
