@@ -244,7 +244,8 @@ pub struct Workload {
     pub updated: i32,
     /// Ready replicas.
     pub ready: i32,
-    /// `status.observedGeneration` has reached `metadata.generation`.
+    /// `status.observedGeneration` has reached `metadata.generation`, and no Deployment's replica of an older template is
+    /// left.
     pub up_to_date: bool,
     /// Each container's image, by container name.
     #[serde(default)]
