@@ -347,11 +347,12 @@ impl Kube {
             futures::pin_mut!(events);
             events.try_next().await
         };
-        match timeout(at_most, first).await {
-            Ok(Ok(Some(kube::api::WatchEvent::Error(_)) | None) | Err(_)) => {
-                self.pause(opened, at_most).await;
-            }
-            Ok(Ok(Some(_))) | Err(_) => {}
+        let broken = matches!(
+            timeout(at_most, first).await,
+            Ok(Ok(Some(kube::api::WatchEvent::Error(_)) | None) | Err(_))
+        );
+        if broken {
+            self.pause(opened, at_most).await;
         }
     }
 
