@@ -1,3 +1,7 @@
 //! Operations on hosts: for each its command, its parser and the probe that tells whether it is done.
 
+pub mod command;
+pub mod judge;
 pub mod op;
+pub mod parse;
+pub mod unit;

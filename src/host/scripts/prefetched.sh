@@ -1,0 +1,15 @@
+# $1: apt, dnf or yum; then NAME=REVISION (apt) or NAME-REVISION
+manager=$1; shift
+export DEBIAN_FRONTEND=noninteractive
+missing() {
+  case $manager in
+    # what an installation would still have to download: nothing, once the packages are in the cache
+    apt) apt-get install --print-uris -q -y --allow-change-held-packages "$@" > "$tmp" || return $?
+      grep -c "^'" "$tmp" || : ;;
+    *) if "$manager" -q -y -C --downloadonly --disableplugin=versionlock --disableexcludes=all install "$@" >&2
+      then echo 0; else echo 1; fi ;;
+  esac
+}
+tmp=$(mktemp /tmp/refit-prefetched.XXXXXXXX) || die 'no temporary file'
+trap 'rm -f "$tmp"' EXIT
+emit missing missing "$@"
