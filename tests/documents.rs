@@ -1,7 +1,7 @@
 //! Documents as users write them: the shipped ones, one that uses every field, and malformed ones kept as files.
 //!
 //! `REFIT_BLESS=1 cargo test --test documents` rewrites the expected texts and the JSON Schemas; read the difference.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -130,7 +130,7 @@ fn the_full_upgrade_without_what_is_not_built_is_read_as_written() {
         .replace("maxDeferred: 1", "maxDeferred: 0")
         .replace("blocked: defer", "blocked: halt");
     let end = text.find("windows:").unwrap();
-    let upgrade = read_upgrade(path, text[..end].as_bytes(), &home())
+    let upgrade = read_upgrade(path, &text.as_bytes()[..end], &home())
         .unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(upgrade.inventory, Path::new("plans/inventory.yaml"));
     assert_eq!(upgrade.target.to_string(), "1.36.3");
@@ -277,4 +277,165 @@ fn the_committed_json_schemas_are_the_generated_ones() {
             "{file} is out of date: REFIT_BLESS=1 cargo test --test documents"
         );
     }
+}
+
+const HEAD: &str = "apiVersion: refit/v1alpha1\nkind: Inventory\nmetadata: {name: x}\n";
+
+fn inventory(rest: &str) -> refit::documents::settings::Inventory {
+    let text = format!("{HEAD}{rest}");
+    read_inventory(Path::new("i/x.yaml"), text.as_bytes(), &home())
+        .unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[test]
+fn ssh_settings_come_from_the_host_then_the_group_then_the_inventory() {
+    use refit::documents::settings::Become;
+    let inventory = inventory(
+        "ssh: {user: ops, port: 2222, identityFile: ~/.ssh/id, jump: {address: bastion, port: 23}, become: none}
+groups:
+  c:
+    role: control-plane
+    ssh: {user: admin, become: sudo}
+    hosts:
+      - {name: a}
+      - {name: b, ssh: {user: root, jump: null, identityFile: null, knownHosts: /etc/known, become: none}}
+      - {name: c, address: c.example.org, ssh: {jump: {address: other, user: me}}}
+",
+    );
+    let ssh = |name: &str| {
+        inventory
+            .hosts
+            .values()
+            .find(|host| host.name.as_str() == name)
+            .unwrap()
+            .ssh
+            .clone()
+    };
+    let jump = |name: &str| {
+        ssh(name)
+            .jump
+            .map(|jump| format!("{}@{}:{}", jump.user, jump.address, jump.port))
+    };
+    let a = ssh("a");
+    assert_eq!(
+        (a.user.as_str(), a.port, a.become_root),
+        ("admin", 2222, Become::Sudo)
+    );
+    assert_eq!(
+        a.identity_file.as_deref(),
+        Some(Path::new("/home/ops/.ssh/id"))
+    );
+    assert_eq!(jump("a").as_deref(), Some("admin@bastion:23"));
+    let b = ssh("b");
+    assert_eq!(
+        (b.user.as_str(), b.identity_file, b.become_root),
+        ("root", None, Become::None)
+    );
+    assert_eq!(b.known_hosts.as_deref(), Some(Path::new("/etc/known")));
+    assert_eq!(jump("b"), None);
+    assert_eq!(jump("c").as_deref(), Some("me@other:22"));
+}
+
+#[test]
+fn the_shortest_inventory_has_defaults() {
+    let text = "ssh: {user: ops}\ngroups: {c: {role: control-plane, hosts: [{name: a}]}}\n";
+    let inventory = inventory(text);
+    assert_eq!(inventory.kubeconfig, Path::new("/home/ops/.kube/config"));
+    let host = inventory.hosts.values().next().unwrap();
+    assert_eq!(
+        (host.address.as_str(), host.node.as_str(), host.ssh.port),
+        ("a", "a", 22)
+    );
+    let errors = read_inventory(
+        Path::new("x.yaml"),
+        format!("{HEAD}{text}").as_bytes(),
+        &Environment::default(),
+    )
+    .unwrap_err();
+    assert_eq!(errors.errors.len(), 1, "{errors}");
+    assert!(
+        errors.errors[0].message.contains("no home folder"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn line_ends_and_byte_order_marks_of_other_systems_are_read() {
+    let text = std::fs::read_to_string("plans/to-1.35.yaml").unwrap();
+    let path = Path::new("plans/x.yaml");
+    let unix = read_upgrade(path, text.as_bytes(), &home()).unwrap();
+    let windows = format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    assert_eq!(
+        read_upgrade(path, windows.as_bytes(), &home()).unwrap(),
+        unix
+    );
+}
+
+#[test]
+fn the_other_document_is_one_error() {
+    let path = Path::new("inventories/lab.yaml");
+    let errors = read_upgrade(path, &read(path).unwrap(), &home()).unwrap_err();
+    assert_eq!(errors.errors.len(), 1, "{errors}");
+    assert_eq!(errors.errors[0].message, "this file holds an Inventory");
+}
+
+#[test]
+fn a_file_of_errors_costs_neither_time_nor_memory() {
+    for line in ["x: 1\n", "- *a\n", "- {}\n", "? {}\n: 1\n", "? [a]\n"] {
+        let text = line.repeat(MAX_BYTES / 4 / line.len());
+        check_hostile(text.as_bytes());
+    }
+    let keys: String = (0..30_000).map(|at| format!("k{at}: 1\n")).collect();
+    check_hostile(keys.as_bytes());
+    let hosts = format!(
+        "{HEAD}groups: {{w: {{role: worker, hosts: [{}]}}}}",
+        "{name: \"w[0-9999]\"},".repeat(10_000)
+    );
+    check_hostile(hosts.as_bytes());
+}
+
+fn check_hostile(bytes: &[u8]) {
+    let started = Instant::now();
+    for errors in [
+        read_inventory(Path::new("x.yaml"), bytes, &home()).unwrap_err(),
+        read_upgrade(Path::new("x.yaml"), bytes, &home()).unwrap_err(),
+    ] {
+        assert!(errors.errors.len() <= 1010, "{}", errors.errors.len());
+        assert!(errors.render(Style::Plain).len() < 100_000);
+    }
+    assert!(
+        started.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[test]
+fn an_upgrade_and_its_inventory_are_told_together_and_only_once() {
+    let files = [
+        "broken-inventory.yaml",
+        "no-control-plane.yaml",
+        "missing-keys.yaml",
+    ]
+    .map(|file| Path::new("tests/documents/bad").join(file));
+    let validation = validate(&files, &home(), &read, Style::Plain);
+    assert_eq!(
+        validation.errors.matches("no control plane").count(),
+        1,
+        "{}",
+        validation.errors
+    );
+    for expected in [
+        "broken-inventory.yaml: 1 error",
+        "no-control-plane.yaml: 1 error",
+        "missing-keys.yaml: 3 errors",
+    ] {
+        assert!(
+            validation.errors.contains(expected),
+            "{}",
+            validation.errors
+        );
+    }
+    let coloured = validate(&files, &home(), &read, Style::Coloured);
+    assert!(coloured.errors.contains("\u{1b}["));
 }

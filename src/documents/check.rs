@@ -1,8 +1,8 @@
 //! A tree against a table: every key known, every value of its shape, nothing that refit would have to ignore.
 
-use super::error::{DocumentError, Problem, Span, nearest, quote};
+use super::error::{DocumentError, MOST_ERRORS, Problem, Span, nearest, quote};
 use super::format::Format;
-use super::schema::{Choice, Field, Object, Shape};
+use super::table::{API_VERSION, Choice, Field, Object, Shape, object, required};
 use super::tree::{Entry, Kind, Node, Scalar, Value};
 
 /// Adds an error for everything in `node` that `object` does not allow.
@@ -21,6 +21,9 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn value(&mut self, node: &Node, shape: Shape) {
+        if self.errors.len() >= MOST_ERRORS {
+            return;
+        }
         match (shape, &node.value) {
             (_, Value::Unreadable) => {}
             (Shape::Text(format), Value::Scalar(scalar)) => self.text(node.span, scalar, format),
@@ -33,6 +36,9 @@ impl Checker<'_> {
             }
             (Shape::Map(format, shape), Value::Mapping(entries)) => {
                 for entry in entries {
+                    if self.errors.len() >= MOST_ERRORS {
+                        return;
+                    }
                     if let Err(why) = format.check(&entry.key) {
                         self.bad(entry.key_span, &entry.key, format, why);
                     }
@@ -63,6 +69,9 @@ impl Checker<'_> {
             return self.wrong_type(node, "a mapping of keys to values");
         }
         for entry in node.entries() {
+            if self.errors.len() >= MOST_ERRORS {
+                return;
+            }
             match object.field(&entry.key) {
                 Some(field) => self.within(entry.key.clone(), |this| this.field(entry, field)),
                 None => self.unknown(entry, object),
@@ -104,28 +113,25 @@ impl Checker<'_> {
     }
 
     fn text(&mut self, span: Span, scalar: &Scalar, format: Format) {
-        let found = match scalar.kind {
-            Kind::Number if format.is_number() || format == Format::Share => None,
-            Kind::Text if !format.is_number() => None,
-            Kind::Null => Some("nothing"),
-            Kind::Flag => Some("true or false"),
-            Kind::Number => Some("a number"),
-            Kind::Text => Some("text"),
+        let fits = match scalar.kind {
+            Kind::Text => !format.is_number(),
+            Kind::Number => format.may_be_number(),
+            Kind::Null | Kind::Flag => false,
         };
-        match (found, format.check(&scalar.text)) {
-            // Its own message says more than that a number is no text: `timeout: 30`, `target: 1.36`.
-            (Some("a number"), Err(why)) => self.bad(span, &scalar.text, format, why),
-            (Some("text"), Err(why)) => self.bad(span, &scalar.text, format, why),
-            (Some(found), _) => {
-                let error = self.type_error(span, format.describe(), found);
-                self.errors.push(match found {
-                    "nothing" => error,
-                    "text" => error.help(format!("without quotes: {}", scalar.text)),
-                    _ => error.help(format!("in quotes it is text: {:?}", scalar.text)),
+        match (format.check(&scalar.text), scalar.kind) {
+            // Of `timeout: 30` or `target: 1.36` it says more that the value is wrong than that it is a number.
+            (Err(why), Kind::Text | Kind::Number) => self.bad(span, &scalar.text, format, why),
+            (Ok(()), _) if fits => {}
+            (Ok(()) | Err(_), kind) => {
+                let error = self.type_error(span, format.describe(), found(kind));
+                self.errors.push(match kind {
+                    Kind::Null => error,
+                    Kind::Text => error.help(format!("without quotes: {}", scalar.text)),
+                    Kind::Flag | Kind::Number => {
+                        error.help(format!("in quotes it is text: {:?}", scalar.text))
+                    }
                 });
             }
-            (None, Err(why)) => self.bad(span, &scalar.text, format, why),
-            (None, Ok(())) => {}
         }
     }
 
@@ -134,25 +140,24 @@ impl Checker<'_> {
             return;
         }
         let error = self.type_error(span, "true or false", found(scalar.kind));
-        let meant = match scalar.text.to_ascii_lowercase().as_str() {
-            "yes" | "on" | "y" | "true" => Some("true"),
-            "no" | "off" | "n" | "false" => Some("false"),
+        let help = match scalar.text.to_ascii_lowercase().as_str() {
+            "true" | "false" => Some(format!("without quotes: {}", scalar.text)),
+            "yes" | "on" | "y" => Some("did you mean true?".to_owned()),
+            "no" | "off" | "n" => Some("did you mean false?".to_owned()),
             _ => None,
         };
-        self.errors.push(match meant {
-            Some(meant) => error.help(format!(
-                "did you mean {meant}? In YAML 1.2 {} is text",
-                quote(&scalar.text)
-            )),
-            None => error,
-        });
+        self.errors.push(DocumentError { help, ..error });
     }
 
     fn one_of(&mut self, span: Span, scalar: &Scalar, words: &[&str]) {
-        if scalar.kind != Kind::Null && words.contains(&scalar.text.as_str()) {
+        let expected = format!("expected {}", listing(words));
+        if scalar.kind == Kind::Null {
+            let error = self.type_error(span, &listing(words), found(scalar.kind));
+            return self.errors.push(error);
+        }
+        if words.contains(&scalar.text.as_str()) {
             return;
         }
-        let expected = format!("expected {}", listing(words));
         let mut error = DocumentError::at(
             Problem::BadValue,
             span,
@@ -173,9 +178,13 @@ impl Checker<'_> {
             format!("{}: {} is not valid", self.place(), quote(text)),
             format!("expected {}", format.describe()),
         );
-        self.errors.push(match why {
-            Some(why) => error.help(why),
-            None => error,
+        let help = format
+            .suggest(text)
+            .map(|near| format!("did you mean `{near}`?"));
+        self.errors.push(DocumentError {
+            note: why,
+            help,
+            ..error
         });
     }
 
@@ -205,27 +214,19 @@ impl Checker<'_> {
             true => String::new(),
             false => format!(" in {}", self.place()),
         };
+        let near = nearest(&entry.key, names.iter().copied());
         let error = DocumentError::at(
             Problem::UnknownKey,
             entry.key_span,
             format!("unknown key {}{place}", quote(&entry.key)),
-            String::new(),
+            near.map_or("no such key here".to_owned(), |near| {
+                format!("did you mean `{near}`?")
+            }),
         );
-        let mut error = match nearest(&entry.key, names.iter().copied()) {
-            Some(near) => DocumentError {
-                expected: format!("did you mean `{near}`?"),
-                ..error
-            },
-            None => DocumentError {
-                expected: "no such key here".to_owned(),
-                ..error
-            },
-        };
-        error = match entry.key.as_str() {
+        self.errors.push(match entry.key.as_str() {
             "<<" => error.help("merge keys are not read; write the values out"),
-            _ => error.help(format!("the keys here are {}", names.join(", "))),
-        };
-        self.errors.push(error);
+            _ => error.note(format!("the keys here are {}", names.join(", "))),
+        });
     }
 
     fn missing(&mut self, node: &Node, field: &Field) {
@@ -335,14 +336,35 @@ fn listing(words: &[&str]) -> String {
     }
 }
 
-/// Adds the error for a `kind` (and an `apiVersion`) that is neither document's.
+/// The documents there are.
+const KINDS: &[&str] = &["Inventory", "Upgrade"];
+
+/// The one error that matters when `node` is the other document: all of its keys would be unknown.
+pub(super) fn other_kind(node: &Node, object: &'static Object) -> Option<DocumentError> {
+    let entry = node.get("kind")?;
+    let kind = entry.value.text().filter(|kind| KINDS.contains(kind))?;
+    match object.field("kind")?.shape {
+        Shape::OneOf(wanted) if !wanted.contains(&kind) => Some(DocumentError::at(
+            Problem::BadValue,
+            entry.value.span,
+            format!("this file holds an {kind}"),
+            format!("expected kind: {}", listing(wanted)),
+        )),
+        _ => None,
+    }
+}
+
+/// Adds the errors of a document whose `kind` is neither.
 pub(super) fn check_kind(root: &Node, errors: &mut Vec<DocumentError>) {
-    use super::schema::{API_VERSION, object, required};
     static EITHER: Object = object(
         "Either document.",
         &[
-            required("apiVersion", Shape::OneOf(&[API_VERSION]), ""),
-            required("kind", Shape::OneOf(&["Inventory", "Upgrade"]), ""),
+            required(
+                "apiVersion",
+                Shape::OneOf(&[API_VERSION]),
+                "The format's version.",
+            ),
+            required("kind", Shape::OneOf(KINDS), "The kind of document."),
         ],
     );
     let mut checker = Checker {

@@ -5,6 +5,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
+/// Reading stops after so many errors; nobody mends them one by one, and a hostile file could hold half a million.
+pub(super) const MOST_ERRORS: usize = 1000;
+
 /// A stretch of a document's text, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
@@ -56,6 +59,8 @@ pub struct DocumentError {
     pub expected: String,
     /// A second place that matters, such as the first of two equal names.
     pub also: Option<(Span, String)>,
+    /// Why it is wrong, where that is not plain.
+    pub note: Option<String>,
     /// What to do about it, where that is not plain.
     pub help: Option<String>,
 }
@@ -74,6 +79,7 @@ impl DocumentError {
             span: Some(span),
             expected: expected.into(),
             also: None,
+            note: None,
             help: None,
         }
     }
@@ -86,12 +92,18 @@ impl DocumentError {
             span: None,
             expected: String::new(),
             also: None,
+            note: None,
             help: None,
         }
     }
 
     pub(super) fn also(mut self, span: Span, label: impl Into<String>) -> Self {
         self.also = Some((span, label.into()));
+        self
+    }
+
+    pub(super) fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
         self
     }
 
@@ -123,6 +135,9 @@ impl std::error::Error for DocumentErrors {}
 /// A text of the user between backticks, with control characters made visible and shortened when it is long.
 pub(super) fn quote(text: &str) -> String {
     const MOST: usize = 60;
+    if text.is_empty() {
+        return "an empty text".to_owned();
+    }
     let mut shown: String = text
         .chars()
         .take(MOST)
@@ -143,7 +158,7 @@ pub(super) fn nearest<'a>(
 ) -> Option<&'a str> {
     /// Below this, a suggestion confuses more than it helps.
     const NEAR: f64 = 0.75;
-    if text.len() > 100 {
+    if !(3..=100).contains(&text.len()) {
         return None;
     }
     let lower = text.to_lowercase();

@@ -4,6 +4,7 @@
 
 use crate::rules::version::{Minor, Version};
 
+use super::error::nearest;
 use super::range::Pattern;
 use super::{cron, duration, names, selector};
 
@@ -16,10 +17,16 @@ pub(super) enum Format {
     Minor,
     /// `15m`, `1h30m`.
     Duration,
+    /// The same, but not zero.
+    Timeout,
+    /// The same, in whole seconds, which is all that the Kubernetes API can say.
+    Seconds,
     /// `2` or `20%`.
     Share,
     /// A count; 0 included.
     Count,
+    /// A count from 1.
+    Positive,
     /// A TCP port.
     Port,
     /// A DNS-1123 subdomain: a document, group, host or node name.
@@ -79,8 +86,13 @@ impl Format {
             Self::Release => release(text),
             Self::Minor => plainly(!text.starts_with('v') && text.parse::<Minor>().is_ok()),
             Self::Duration => plainly(duration::parse(text).is_some()),
+            Self::Timeout => plainly(duration::parse(text).is_some_and(|time| !time.is_zero())),
+            Self::Seconds => {
+                plainly(duration::parse(text).is_some_and(|time| time.subsec_nanos() == 0))
+            }
             Self::Share => plainly(share(text).is_some()),
             Self::Count => plainly(count(text).is_some()),
+            Self::Positive => plainly(count(text).is_some_and(|count| count > 0)),
             Self::Port => plainly(count(text).is_some_and(|port| (1..=65_535).contains(&port))),
             Self::Name => plainly(names::is_dns_subdomain(text)),
             Self::NameRange => range(text, names::is_dns_subdomain),
@@ -110,7 +122,7 @@ impl Format {
             Self::Preflight => plainly(word(text, b"-_./")),
             Self::Phase => plainly(word(text, b"-/")),
             Self::Cron => plainly(cron::is_cron(text)),
-            Self::TimeZone => time_zone(text),
+            Self::TimeZone => plainly(text.is_ascii() && jiff::tz::TimeZone::get(text).is_ok()),
             Self::Date => plainly(text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok()),
             Self::Variable => {
                 plainly(word(text, b"_") && !text.starts_with(|c: char| c.is_ascii_digit()))
@@ -132,8 +144,11 @@ impl Format {
             Self::Release => "a release such as 1.35.4",
             Self::Minor => "a minor such as \"1.35\"",
             Self::Duration => "a duration such as 15m, 24h or 1h30m",
+            Self::Timeout => "a duration above zero such as 15m, 24h or 1h30m",
+            Self::Seconds => "a duration in whole seconds such as 30s or 2m",
             Self::Share => "a count such as 2, or a share such as 20%",
             Self::Count => "a whole number",
+            Self::Positive => "a whole number from 1",
             Self::Port => "a port from 1 to 65535",
             Self::Name => "a DNS name in lower case: letters, digits, `-` and `.`",
             Self::NameRange => "a DNS name in lower case, which may hold a range such as w[1-3]",
@@ -164,9 +179,26 @@ impl Format {
         }
     }
 
+    /// The valid text that may have been meant, where all of them are known.
+    pub fn suggest(self, text: &str) -> Option<String> {
+        match self {
+            Self::TimeZone => {
+                let known = jiff::tz::db().available();
+                let known: Vec<String> = known.map(|name| name.as_str().to_owned()).collect();
+                nearest(text, known.iter().map(String::as_str)).map(str::to_owned)
+            }
+            _ => None,
+        }
+    }
+
     /// Written without quotes, these are numbers in YAML.
     pub fn is_number(self) -> bool {
-        matches!(self, Self::Count | Self::Port)
+        matches!(self, Self::Count | Self::Positive | Self::Port)
+    }
+
+    /// These can be numbers in YAML.
+    pub fn may_be_number(self) -> bool {
+        self.is_number() || self == Self::Share
     }
 
     /// A pattern for editors; looser than [`Self::check`], never stricter.
@@ -174,7 +206,9 @@ impl Format {
         match self {
             Self::Release => Some(r"^1\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$"),
             Self::Minor => Some(r"^[0-9]+\.[0-9]+$"),
-            Self::Duration => Some(r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$"),
+            Self::Duration | Self::Timeout | Self::Seconds => {
+                Some(r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$")
+            }
             Self::Share => Some(r"^[0-9]+%?$"),
             Self::Name => Some(r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"),
             Self::NameRange => Some(r"^[a-z0-9.\[\]-]+$"),
@@ -188,6 +222,7 @@ impl Format {
             Self::Variable => Some(r"^[A-Za-z_][A-Za-z0-9_]*$"),
             Self::Comparison => Some(r"^(<=?|>=?|==|!=) *-?[0-9]"),
             Self::Count
+            | Self::Positive
             | Self::Port
             | Self::LabelKey
             | Self::LabelValue
@@ -201,19 +236,22 @@ impl Format {
     /// Whether two valid texts mean the same.
     pub fn same(self, one: &str, other: &str) -> bool {
         match self {
-            Self::Duration => duration::parse(one) == duration::parse(other),
-            Self::Count | Self::Port => count(one) == count(other),
+            Self::Duration | Self::Timeout | Self::Seconds => {
+                duration::parse(one) == duration::parse(other)
+            }
+            Self::Count | Self::Positive | Self::Port => count(one) == count(other),
             _ => one == other,
         }
     }
 }
 
-/// A whole number without sign.
+/// A whole number without sign, and without leading zeros: older YAML reads those as octal.
 pub(super) fn count(text: &str) -> Option<u32> {
-    text.bytes()
-        .all(|b| b.is_ascii_digit())
-        .then(|| text.parse().ok())
-        .flatten()
+    let octal = text.len() > 1 && text.starts_with('0');
+    if octal || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
 }
 
 /// A count from 1, or a percentage from 1 to 100.
@@ -339,20 +377,6 @@ fn url(text: &str, placeholders: &[&str]) -> Result<(), Why> {
         }
     }
     Ok(())
-}
-
-fn time_zone(text: &str) -> Result<(), Why> {
-    if text.is_ascii() && jiff::tz::TimeZone::get(text).is_ok() {
-        return Ok(());
-    }
-    let known: Vec<String> = jiff::tz::db()
-        .available()
-        .map(|name| name.as_str().to_owned())
-        .collect();
-    Err(
-        super::error::nearest(text, known.iter().map(String::as_str))
-            .map(|name| format!("did you mean {name}?")),
-    )
 }
 
 fn is_comparison(text: &str) -> bool {

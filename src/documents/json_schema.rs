@@ -4,9 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::Kind;
 use super::format::Format;
-use super::inventory::INVENTORY;
-use super::schema::{Choice, Field, Object, Shape};
-use super::upgrade_table::UPGRADE;
+use super::table::inventory::INVENTORY;
+use super::table::upgrade::UPGRADE;
+use super::table::{Choice, Field, Object, Shape};
 
 /// The JSON Schema (draft 2020-12) of a document, as text with a final line break.
 #[must_use]
@@ -95,7 +95,7 @@ fn default_value(default: &str, shape: Shape) -> Value {
         ("{}", _) => json!({}),
         ("[]", _) => json!([]),
         (_, Shape::Flag) => json!(default == "true"),
-        (_, Shape::Text(Format::Count | Format::Port)) => default
+        (_, Shape::Text(Format::Count | Format::Positive | Format::Port)) => default
             .parse::<u32>()
             .map_or(Value::Null, |count| json!(count)),
         _ => json!(default),
@@ -105,6 +105,7 @@ fn default_value(default: &str, shape: Shape) -> Value {
 fn of_shape(shape: Shape) -> Map<String, Value> {
     let value = match shape {
         Shape::Text(Format::Count) => json!({"type": "integer", "minimum": 0}),
+        Shape::Text(Format::Positive) => json!({"type": "integer", "minimum": 1}),
         Shape::Text(Format::Port) => json!({"type": "integer", "minimum": 1, "maximum": 65_535}),
         Shape::Text(format) => {
             let mut schema = json!({"type": if format == Format::Share { json!(["integer", "string"]) } else { json!("string") }});

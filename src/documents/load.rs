@@ -36,29 +36,29 @@ pub fn load_upgrade(
 ) -> Result<(Upgrade, Inventory), LoadErrors> {
     let bytes = read(path).map_err(|error| LoadErrors(vec![unreadable(path, &error)]))?;
     let upgrade = read_upgrade(path, &bytes, environment);
-    let inventory = match inventory_of(path, &bytes, environment) {
-        Some(inventory) => match read(&inventory) {
+    // The inventory's errors are told even when the upgrade has its own, as long as it says where the inventory is.
+    let inventory =
+        inventory_of(path, &bytes, environment).map(|inventory| match read(&inventory) {
             Ok(bytes) => read_inventory(&inventory, &bytes, environment),
             Err(error) => Err(missing_inventory(path, &bytes, &inventory, &error)),
-        },
-        // The upgrade's own errors say so.
-        None => Err(DocumentErrors {
-            path: path.to_owned(),
-            text: String::new(),
-            errors: Vec::new(),
-        }),
-    };
+        });
     match (upgrade, inventory) {
-        (Ok(upgrade), Ok(inventory)) => Ok((upgrade, inventory)),
-        (Ok(_), Err(errors)) | (Err(errors), Ok(_)) => Err(LoadErrors(vec![errors])),
-        (Err(mut upgrade), Err(inventory)) => {
-            if inventory.path == upgrade.path {
-                upgrade.errors.extend(inventory.errors);
-                upgrade.errors.sort_by_key(|error| error.span);
-                return Err(LoadErrors(vec![upgrade]));
-            }
-            Err(LoadErrors(vec![upgrade, inventory]))
+        (Ok(upgrade), Some(Ok(inventory))) => Ok((upgrade, inventory)),
+        (Err(errors), Some(Ok(_)) | None) | (Ok(_), Some(Err(errors))) => {
+            Err(LoadErrors(vec![errors]))
         }
+        (Err(mut upgrade), Some(Err(inventory))) if inventory.path == upgrade.path => {
+            upgrade.errors.extend(inventory.errors);
+            upgrade.errors.sort_by_key(|error| error.span);
+            Err(LoadErrors(vec![upgrade]))
+        }
+        (Err(upgrade), Some(Err(inventory))) => Err(LoadErrors(vec![upgrade, inventory])),
+        (Ok(upgrade), None) => Err(LoadErrors(vec![missing_inventory(
+            path,
+            &bytes,
+            &upgrade.inventory,
+            &io::ErrorKind::NotFound.into(),
+        )])),
     }
 }
 

@@ -19,13 +19,12 @@ mod load;
 mod names;
 mod range;
 mod render;
-mod schema;
 mod selector;
 pub mod settings;
 mod source;
+mod table;
 mod tree;
 mod upgrade;
-mod upgrade_table;
 mod view;
 
 use std::path::{Path, PathBuf};
@@ -35,9 +34,9 @@ pub use json_schema::json_schema;
 pub use load::{LoadErrors, ReadFile, Validation, load_upgrade, validate};
 pub use render::Style;
 
-use schema::Object;
 use settings::{Inventory, Upgrade};
 use source::Source;
+use table::Object;
 use tree::Node;
 use view::Paths;
 
@@ -92,7 +91,7 @@ pub fn read_inventory(
         path,
         bytes,
         environment,
-        &inventory::INVENTORY,
+        &table::inventory::INVENTORY,
         inventory::check_across,
         inventory::build,
     )
@@ -111,7 +110,7 @@ pub fn read_upgrade(
         path,
         bytes,
         environment,
-        &upgrade_table::UPGRADE,
+        &table::upgrade::UPGRADE,
         upgrade::check_across,
         upgrade::build,
     )
@@ -130,12 +129,17 @@ fn read<T>(
     let Some(root) = source.tree(&mut errors) else {
         return Err(source.errors(errors));
     };
+    if let Some(error) = check::other_kind(&root, object) {
+        return Err(source.errors(vec![error]));
+    }
     let paths = Paths {
         folder: path.parent().unwrap_or(Path::new("")),
         environment,
     };
     check::check(&root, object, &mut errors);
-    check_across(&root, paths, &mut errors);
+    if matches!(root.value, tree::Value::Mapping(_)) {
+        check_across(&root, paths, &mut errors);
+    }
     if !errors.is_empty() {
         return Err(source.errors(errors));
     }

@@ -1,5 +1,6 @@
 //! Document errors as text: file, line, the line with a caret, what was expected.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
@@ -50,7 +51,7 @@ fn group<'a>(path: &Path, text: &'a str, error: &'a DocumentError) -> Group<'a> 
         None => group.element(Origin::path(path)),
         Some(span) => {
             let window = Window::new(text, span, error.also.as_ref().map(|(span, _)| *span));
-            let mut snippet = Snippet::source(window.text)
+            let mut snippet = Snippet::source(window.text.clone())
                 .line_start(window.first_line)
                 .path(path)
                 .annotation(
@@ -68,6 +69,9 @@ fn group<'a>(path: &Path, text: &'a str, error: &'a DocumentError) -> Group<'a> 
             group.element(snippet)
         }
     };
+    if let Some(note) = &error.note {
+        group = group.element(Level::NOTE.message(note.as_str()));
+    }
     match &error.help {
         Some(help) => group.element(Level::HELP.message(help.as_str())),
         None => group,
@@ -76,7 +80,7 @@ fn group<'a>(path: &Path, text: &'a str, error: &'a DocumentError) -> Group<'a> 
 
 /// The lines around the places of an error, so that rendering costs nothing more for a large document.
 struct Window<'a> {
-    text: &'a str,
+    text: Cow<'a, str>,
     offset: usize,
     first_line: usize,
 }
@@ -94,7 +98,7 @@ impl<'a> Window<'a> {
             .and_then(|after| after.find('\n'))
             .map_or(text.len(), |at| last + at);
         Self {
-            text: text.get(start..end).unwrap_or_default(),
+            text: visible(text.get(start..end).unwrap_or_default()),
             offset: start,
             first_line: 1 + text
                 .bytes()
@@ -111,5 +115,15 @@ impl<'a> Window<'a> {
         let line = self.text.get(start..end).unwrap_or_default();
         let line = line.split('\n').next().unwrap_or_default().trim_end();
         start..start + line.len()
+    }
+}
+
+/// Without the control characters U+0080 to U+009F, which some terminals obey and the renderer lets through. What stands
+/// in for them takes two bytes as well, so that places stay where they are.
+fn visible(text: &str) -> Cow<'_, str> {
+    let obeyed = |c: char| ('\u{80}'..='\u{9f}').contains(&c);
+    match text.contains(obeyed) {
+        true => Cow::Owned(text.replace(obeyed, "\u{b7}")),
+        false => Cow::Borrowed(text),
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, options};
 
-use super::error::{DocumentError, Problem, Span, quote};
+use super::error::{DocumentError, MOST_ERRORS, Problem, Span, quote};
 
 /// Deeper than any document needs; keeps recursion shallow.
 const MOST_NESTED: usize = 32;
@@ -97,6 +97,7 @@ pub(super) fn parse(text: &str, errors: &mut Vec<DocumentError>) -> Option<Node>
         parser: Parser::new_from_str_with_options(text, options),
         text,
         errors,
+        indirection_told: false,
     };
     match builder.document() {
         Ok(root) => root,
@@ -111,6 +112,7 @@ struct Builder<'a, 'e> {
     parser: Parser<'a, serde_saphyr::granit_parser::StrInput<'a>>,
     text: &'a str,
     errors: &'e mut Vec<DocumentError>,
+    indirection_told: bool,
 }
 
 /// An error after which nothing more can be read.
@@ -144,14 +146,15 @@ impl<'a> Builder<'a, '_> {
     }
 
     fn next(&mut self) -> Result<Option<(Event<'a>, Span)>, Stop> {
+        if self.errors.len() >= MOST_ERRORS {
+            let message = "too many errors: reading stopped";
+            return Err(Box::new(DocumentError::whole(Problem::Syntax, message)));
+        }
         match self.parser.next_event() {
             None => Ok(None),
             Some(Ok((event, span))) => {
                 if event.anchor_id().is_some() {
-                    self.errors.push(
-                        DocumentError::at(Problem::Syntax, self.span(&span), "anchors are not read", "anchored with `&`")
-                            .help("write the value out where it is needed; SSH settings are inherited from the inventory and the group"),
-                    );
+                    self.indirection(self.span(&span));
                 }
                 if let Some(tag) = event.tag() {
                     let place = span
@@ -168,6 +171,21 @@ impl<'a> Builder<'a, '_> {
                 Ok(Some((event, place)))
             }
             Some(Err(error)) => Err(Box::new(self.syntax(&error))),
+        }
+    }
+
+    /// Told once: a document that uses anchors uses them everywhere.
+    fn indirection(&mut self, span: Span) {
+        if !std::mem::replace(&mut self.indirection_told, true) {
+            self.errors.push(
+                DocumentError::at(
+                    Problem::Syntax,
+                    span,
+                    "anchors and aliases are not read",
+                    "one of them",
+                )
+                .help("write the value out; text that starts with `&` or `*` needs quotes"),
+            );
         }
     }
 
@@ -215,15 +233,7 @@ impl<'a> Builder<'a, '_> {
                 }
             }
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
-                self.errors.push(
-                    DocumentError::at(
-                        Problem::Syntax,
-                        span,
-                        "aliases are not read",
-                        "stands for a value from elsewhere",
-                    )
-                    .help("write the value out; text that starts with `*` needs quotes"),
-                );
+                self.indirection(span);
                 (span, Value::Unreadable)
             }
             // No other event opens a node.

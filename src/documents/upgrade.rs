@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use crate::rules::version::{Minor, Version};
 
 use super::error::{DocumentError, Problem};
-use super::schema::METADATA;
 use super::settings::{
     ControlPlaneStrategy, DrainPolicy, KeySource, Kubeadm, Packages, SnapshotPolicy, UnmanagedPods,
     Upgrade, WorkerStrategy,
 };
-use super::tree::Node;
-use super::upgrade_table::{
+use super::table::METADATA;
+use super::table::upgrade::{
     CONTROL_PLANE, DRAIN, KUBEADM, ORDER, PACKAGES, SNAPSHOT, STRATEGY, UPGRADE, WORKERS,
 };
+use super::tree::Node;
 use super::view::{Paths, View};
 use super::{format, selector};
 
@@ -61,18 +61,26 @@ fn via(view: View<'_>, errors: &mut Vec<DocumentError>) {
                 .also(entry.key_span, "the minor"),
             );
         }
-        if let Some((span, target)) = &target
-            && release > *target
-        {
-            errors.push(
-                DocumentError::at(
-                    Problem::Conflict,
-                    entry.value.span,
-                    format!("{release} is above the target"),
-                    format!("expected a release before {target}"),
-                )
-                .also(*span, "the target"),
-            );
+        let Some((span, target)) = &target else {
+            continue;
+        };
+        let conflict = |message: String, expected: String| {
+            DocumentError::at(Problem::Conflict, entry.value.span, message, expected)
+                .also(*span, "the target")
+        };
+        if release > *target {
+            errors.push(conflict(
+                format!("{release} is above the target"),
+                format!("expected a release before {target}"),
+            ));
+        } else if release.minor() == target.minor() && release != *target {
+            errors.push(conflict(
+                format!(
+                    "{release} is on the way to {}, where the target is",
+                    target.minor()
+                ),
+                "leave it out: the target says which release of its own minor".to_owned(),
+            ));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::{DocumentError, Problem, Span, quote};
-use super::schema::Object;
+use super::table::Object;
 use super::tree::Node;
 use super::{Environment, duration, format};
 

@@ -2,11 +2,15 @@
 //!
 //! One table drives reading (`check`), defaults (`view`) and the generated JSON Schemas (`json_schema`).
 
+pub(in crate::documents) mod around;
+pub(in crate::documents) mod inventory;
+pub(in crate::documents) mod upgrade;
+
 use super::format::Format;
 
 /// What a value may be.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Shape {
+pub(in crate::documents) enum Shape {
     /// A scalar of a format.
     Text(Format),
     /// `true` or `false`.
@@ -25,7 +29,7 @@ pub(super) enum Shape {
 
 /// A mapping with known keys.
 #[derive(Debug)]
-pub(super) struct Object {
+pub(in crate::documents) struct Object {
     /// Its meaning.
     pub doc: &'static str,
     /// Its keys, in the order in which they are documented.
@@ -36,7 +40,7 @@ pub(super) struct Object {
 
 /// Which keys exclude each other.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Choice {
+pub(in crate::documents) enum Choice {
     /// None do.
     Free,
     /// One of these and only one.
@@ -47,7 +51,7 @@ pub(super) enum Choice {
 
 /// A key.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Field {
+pub(in crate::documents) struct Field {
     /// The key.
     pub name: &'static str,
     /// Its value.
@@ -61,7 +65,11 @@ pub(super) struct Field {
 }
 
 /// A key that must be there.
-pub(super) const fn required(name: &'static str, shape: Shape, doc: &'static str) -> Field {
+pub(in crate::documents) const fn required(
+    name: &'static str,
+    shape: Shape,
+    doc: &'static str,
+) -> Field {
     Field {
         name,
         shape,
@@ -72,7 +80,7 @@ pub(super) const fn required(name: &'static str, shape: Shape, doc: &'static str
 }
 
 /// A key with a default.
-pub(super) const fn optional(
+pub(in crate::documents) const fn optional(
     name: &'static str,
     shape: Shape,
     default: &'static str,
@@ -96,7 +104,7 @@ impl Field {
 }
 
 /// A mapping with known keys.
-pub(super) const fn object(doc: &'static str, fields: &'static [Field]) -> Object {
+pub(in crate::documents) const fn object(doc: &'static str, fields: &'static [Field]) -> Object {
     Object {
         doc,
         fields,
@@ -115,10 +123,10 @@ impl Object {
     }
 }
 
-pub(super) const API_VERSION: &str = "refit/v1alpha1";
+pub(in crate::documents) const API_VERSION: &str = "refit/v1alpha1";
 
 /// `metadata` of either document.
-pub(super) static METADATA: Object = object(
+pub(in crate::documents) static METADATA: Object = object(
     "What the document is called.",
     &[required(
         "name",

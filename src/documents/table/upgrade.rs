@@ -1,14 +1,14 @@
 //! The table of the upgrade document.
 
-use super::format::Format;
-use super::schema::{API_VERSION, Choice, METADATA, Object, Shape, object, optional, required};
+use super::around::{GATE, HOOK, NOTICE, RISK, WINDOW};
+use super::{API_VERSION, METADATA, Object, Shape, object, optional, required};
+use crate::documents::format::Format;
 
 const NULL: &str = "null";
 const DURATION: Shape = Shape::Text(Format::Duration);
-const LINE: Shape = Shape::Text(Format::Line);
-const COMMAND: Shape = Shape::List(&LINE);
+const TIMEOUT: Shape = Shape::Text(Format::Timeout);
 
-pub(super) static UPGRADE: Object = object(
+pub(in crate::documents) static UPGRADE: Object = object(
     "What a cluster should become, and how.",
     &[
         required(
@@ -119,7 +119,7 @@ pub(super) static UPGRADE: Object = object(
     ],
 );
 
-pub(super) static PACKAGES: Object = object(
+pub(in crate::documents) static PACKAGES: Object = object(
     "Where packages come from.",
     &[
         optional(
@@ -150,7 +150,7 @@ pub(super) static PACKAGES: Object = object(
     ],
 );
 
-pub(super) static KUBEADM: Object = object(
+pub(in crate::documents) static KUBEADM: Object = object(
     "What kubeadm is told.",
     &[
         optional(
@@ -186,7 +186,7 @@ pub(super) static KUBEADM: Object = object(
     ],
 );
 
-pub(super) static STRATEGY: Object = object(
+pub(in crate::documents) static STRATEGY: Object = object(
     "Which nodes at once, in which order.",
     &[
         optional(
@@ -204,7 +204,7 @@ pub(super) static STRATEGY: Object = object(
     ],
 );
 
-pub(super) static CONTROL_PLANE: Object = object(
+pub(in crate::documents) static CONTROL_PLANE: Object = object(
     "Between control planes, which go one at a time.",
     &[
         optional(
@@ -217,7 +217,7 @@ pub(super) static CONTROL_PLANE: Object = object(
     ],
 );
 
-pub(super) static WORKERS: Object = object(
+pub(in crate::documents) static WORKERS: Object = object(
     "Workers, which go in waves.",
     &[
         optional(
@@ -263,7 +263,7 @@ pub(super) static WORKERS: Object = object(
     ],
 );
 
-pub(super) static ORDER: Object = object(
+pub(in crate::documents) static ORDER: Object = object(
     "Nodes that go together.",
     &[
         required(
@@ -281,13 +281,13 @@ pub(super) static ORDER: Object = object(
     ],
 );
 
-pub(super) static DRAIN: Object = object(
+pub(in crate::documents) static DRAIN: Object = object(
     "How pods leave a node.",
     &[
-        optional("timeout", DURATION, "15m", "For one node."),
+        optional("timeout", TIMEOUT, "15m", "For one node."),
         optional(
             "gracePeriod",
-            DURATION,
+            Shape::Text(Format::Seconds),
             NULL,
             "For each pod; the pod's own when left out.",
         ),
@@ -348,12 +348,17 @@ static RULE: Object = object(
             "Lower numbers leave first.",
         ),
         optional("deleteEmptyDirData", Shape::Flag, NULL, "As for all pods."),
-        optional("gracePeriod", DURATION, NULL, "As for all pods."),
-        optional("timeout", DURATION, NULL, "As for all pods."),
+        optional(
+            "gracePeriod",
+            Shape::Text(Format::Seconds),
+            NULL,
+            "As for all pods.",
+        ),
+        optional("timeout", TIMEOUT, NULL, "As for all pods."),
     ],
 );
 
-pub(super) static SNAPSHOT: Object = object(
+pub(in crate::documents) static SNAPSHOT: Object = object(
     "The etcd snapshot before the first change. It holds Secrets: git-ignored and 0600.",
     &[
         optional(
@@ -364,7 +369,7 @@ pub(super) static SNAPSHOT: Object = object(
         ),
         optional(
             "keep",
-            Shape::Text(Format::Count),
+            Shape::Text(Format::Positive),
             "5",
             "How many are kept.",
         ),
@@ -382,230 +387,5 @@ pub(super) static SNAPSHOT: Object = object(
             "age recipients.",
         )
         .not_yet(),
-    ],
-);
-
-static WINDOW: Object = object(
-    "When the cluster may be changed.",
-    &[
-        required("start", Shape::Text(Format::Cron), "When it opens."),
-        required("duration", DURATION, "How long it stays open."),
-        optional(
-            "timezone",
-            Shape::Text(Format::TimeZone),
-            "UTC",
-            "The time zone of `start`.",
-        ),
-    ],
-);
-
-const GATE_PLACES: Shape = Shape::OneOf(&[
-    "before-hop",
-    "after-control-plane",
-    "before-workers",
-    "after-each-wave",
-    "after-hop",
-]);
-
-static GATE: Object = object(
-    "What must hold before the run goes on.",
-    &[
-        required(
-            "name",
-            Shape::Text(Format::Name),
-            "Appears in plans and reports.",
-        ),
-        required("at", GATE_PLACES, "Where in a hop."),
-        optional(
-            "for",
-            DURATION,
-            "0s",
-            "How long it must hold without a break.",
-        ),
-        optional("timeout", DURATION, "10m", "How long it is waited for."),
-        optional("prometheus", Shape::Object(&PROMETHEUS), NULL, "A query."),
-        optional(
-            "command",
-            COMMAND,
-            NULL,
-            "A command on this machine that ends with 0.",
-        ),
-        optional(
-            "approval",
-            Shape::Object(&APPROVAL),
-            NULL,
-            "Somebody's word.",
-        ),
-    ],
-)
-.choose(Choice::ExactlyOne(&["prometheus", "command", "approval"]));
-
-static PROMETHEUS: Object = object(
-    "A query and what its answer must be.",
-    &[
-        required("url", Shape::Text(Format::Url), "Prometheus' address."),
-        required("query", LINE, "PromQL."),
-        required(
-            "expect",
-            Shape::Text(Format::Comparison),
-            "What must be true of every value.",
-        ),
-        optional(
-            "noData",
-            Shape::OneOf(&["fail", "pass"]),
-            "fail",
-            "What an empty answer means.",
-        ),
-        optional(
-            "tokenFrom",
-            Shape::Object(&SECRET),
-            NULL,
-            "Where the bearer token comes from.",
-        ),
-        optional(
-            "caFile",
-            Shape::Text(Format::Path),
-            NULL,
-            "The authority of its certificate.",
-        ),
-    ],
-);
-
-static SECRET: Object = object(
-    "Where a secret comes from; the secret itself has no place here.",
-    &[
-        optional(
-            "env",
-            Shape::Text(Format::Variable),
-            NULL,
-            "An environment variable.",
-        ),
-        optional("file", Shape::Text(Format::Path), NULL, "A file."),
-    ],
-)
-.choose(Choice::ExactlyOne(&["env", "file"]));
-
-static APPROVAL: Object = object(
-    "Somebody's word.",
-    &[
-        required("by", Shape::List(&LINE), "Who may give it."),
-        optional("expires", DURATION, "12h", "How long it counts."),
-    ],
-);
-
-static HOOK: Object = object(
-    "A command of your own.",
-    &[
-        required(
-            "name",
-            Shape::Text(Format::Name),
-            "Appears in plans and reports.",
-        ),
-        required(
-            "at",
-            Shape::OneOf(&[
-                "before-hop",
-                "after-control-plane",
-                "before-workers",
-                "drained",
-                "before-uncordon",
-                "after-each-wave",
-                "after-hop",
-            ]),
-            "Where in a hop.",
-        ),
-        required(
-            "on",
-            Shape::OneOf(&[
-                "this-machine",
-                "first-control-plane",
-                "each-control-plane",
-                "each-worker",
-                "each-node",
-            ]),
-            "Where it runs.",
-        ),
-        required(
-            "run",
-            COMMAND,
-            "The command, word by word; {minor} and {release} are filled in.",
-        ),
-        optional(
-            "check",
-            COMMAND,
-            NULL,
-            "A command that ends with 0 when nothing is left to do.",
-        ),
-        optional(
-            "env",
-            Shape::Map(Format::Variable, &LINE),
-            "{}",
-            "Its environment.",
-        ),
-        optional("timeout", DURATION, "10m", "After this it has failed."),
-        optional(
-            "reboots",
-            Shape::Flag,
-            "false",
-            "Whether the host may reboot meanwhile.",
-        ),
-        optional(
-            "rerun",
-            Shape::OneOf(&["never", "safe", "check"]),
-            "never",
-            "What `resume` may do when it was cut short.",
-        ),
-    ],
-);
-
-static RISK: Object = object(
-    "A hazard that somebody answers for.",
-    &[
-        required("id", Shape::Text(Format::Name), "The hazard."),
-        optional(
-            "hop",
-            Shape::Text(Format::Minor),
-            NULL,
-            "Only on the way to this minor.",
-        ),
-        required("reason", LINE, "Why it is no danger here."),
-        optional(
-            "until",
-            Shape::Text(Format::Date),
-            NULL,
-            "The last day on which this counts.",
-        ),
-    ],
-);
-
-static NOTICE: Object = object(
-    "Who hears of it.",
-    &[
-        required("name", Shape::Text(Format::Name), "Appears in reports."),
-        required("webhook", Shape::Object(&WEBHOOK), "Where it goes."),
-        required(
-            "on",
-            Shape::List(&Shape::OneOf(&[
-                "started", "blocked", "waiting", "deferred", "halted", "finished",
-            ])),
-            "What it tells.",
-        ),
-    ],
-);
-
-static WEBHOOK: Object = object(
-    "Where a message goes.",
-    &[
-        required(
-            "urlFrom",
-            Shape::Object(&SECRET),
-            "Its URL, which is a secret.",
-        ),
-        optional(
-            "format",
-            Shape::OneOf(&["json", "slack", "teams"]),
-            "json",
-            "How it is written.",
-        ),
     ],
 );

@@ -1,0 +1,235 @@
+//! The tables of what stands around an upgrade: windows, gates, hooks, accepted risks, notices.
+
+use super::{Choice, Object, Shape, object, optional, required};
+use crate::documents::format::Format;
+
+const NULL: &str = "null";
+const DURATION: Shape = Shape::Text(Format::Duration);
+const TIMEOUT: Shape = Shape::Text(Format::Timeout);
+const LINE: Shape = Shape::Text(Format::Line);
+const COMMAND: Shape = Shape::List(&LINE);
+
+pub(super) static WINDOW: Object = object(
+    "When the cluster may be changed.",
+    &[
+        required("start", Shape::Text(Format::Cron), "When it opens."),
+        required("duration", TIMEOUT, "How long it stays open."),
+        optional(
+            "timezone",
+            Shape::Text(Format::TimeZone),
+            "UTC",
+            "The time zone of `start`.",
+        ),
+    ],
+);
+
+const GATE_PLACES: Shape = Shape::OneOf(&[
+    "before-hop",
+    "after-control-plane",
+    "before-workers",
+    "after-each-wave",
+    "after-hop",
+]);
+
+pub(super) static GATE: Object = object(
+    "What must hold before the run goes on.",
+    &[
+        required(
+            "name",
+            Shape::Text(Format::Name),
+            "Appears in plans and reports.",
+        ),
+        required("at", GATE_PLACES, "Where in a hop."),
+        optional(
+            "for",
+            DURATION,
+            "0s",
+            "How long it must hold without a break.",
+        ),
+        optional("timeout", TIMEOUT, "10m", "How long it is waited for."),
+        optional("prometheus", Shape::Object(&PROMETHEUS), NULL, "A query."),
+        optional(
+            "command",
+            COMMAND,
+            NULL,
+            "A command on this machine that ends with 0.",
+        ),
+        optional(
+            "approval",
+            Shape::Object(&APPROVAL),
+            NULL,
+            "Somebody's word.",
+        ),
+    ],
+)
+.choose(Choice::ExactlyOne(&["prometheus", "command", "approval"]));
+
+static PROMETHEUS: Object = object(
+    "A query and what its answer must be.",
+    &[
+        required("url", Shape::Text(Format::Url), "Prometheus' address."),
+        required("query", LINE, "PromQL."),
+        required(
+            "expect",
+            Shape::Text(Format::Comparison),
+            "What must be true of every value.",
+        ),
+        optional(
+            "noData",
+            Shape::OneOf(&["fail", "pass"]),
+            "fail",
+            "What an empty answer means.",
+        ),
+        optional(
+            "tokenFrom",
+            Shape::Object(&SECRET),
+            NULL,
+            "Where the bearer token comes from.",
+        ),
+        optional(
+            "caFile",
+            Shape::Text(Format::Path),
+            NULL,
+            "The authority of its certificate.",
+        ),
+    ],
+);
+
+static SECRET: Object = object(
+    "Where a secret comes from; the secret itself has no place here.",
+    &[
+        optional(
+            "env",
+            Shape::Text(Format::Variable),
+            NULL,
+            "An environment variable.",
+        ),
+        optional("file", Shape::Text(Format::Path), NULL, "A file."),
+    ],
+)
+.choose(Choice::ExactlyOne(&["env", "file"]));
+
+static APPROVAL: Object = object(
+    "Somebody's word.",
+    &[
+        required("by", Shape::List(&LINE), "Who may give it."),
+        optional("expires", TIMEOUT, "12h", "How long it counts."),
+    ],
+);
+
+pub(super) static HOOK: Object = object(
+    "A command of your own.",
+    &[
+        required(
+            "name",
+            Shape::Text(Format::Name),
+            "Appears in plans and reports.",
+        ),
+        required(
+            "at",
+            Shape::OneOf(&[
+                "before-hop",
+                "after-control-plane",
+                "before-workers",
+                "drained",
+                "before-uncordon",
+                "after-each-wave",
+                "after-hop",
+            ]),
+            "Where in a hop.",
+        ),
+        required(
+            "on",
+            Shape::OneOf(&[
+                "this-machine",
+                "first-control-plane",
+                "each-control-plane",
+                "each-worker",
+                "each-node",
+            ]),
+            "Where it runs.",
+        ),
+        required(
+            "run",
+            COMMAND,
+            "The command, word by word; {minor} and {release} are filled in.",
+        ),
+        optional(
+            "check",
+            COMMAND,
+            NULL,
+            "A command that ends with 0 when nothing is left to do.",
+        ),
+        optional(
+            "env",
+            Shape::Map(Format::Variable, &LINE),
+            "{}",
+            "Its environment.",
+        ),
+        optional("timeout", TIMEOUT, "10m", "After this it has failed."),
+        optional(
+            "reboots",
+            Shape::Flag,
+            "false",
+            "Whether the host may reboot meanwhile.",
+        ),
+        optional(
+            "rerun",
+            Shape::OneOf(&["never", "safe", "check"]),
+            "never",
+            "What `resume` may do when it was cut short.",
+        ),
+    ],
+);
+
+pub(super) static RISK: Object = object(
+    "A hazard that somebody answers for.",
+    &[
+        required("id", Shape::Text(Format::Name), "The hazard."),
+        optional(
+            "hop",
+            Shape::Text(Format::Minor),
+            NULL,
+            "Only on the way to this minor.",
+        ),
+        required("reason", LINE, "Why it is no danger here."),
+        optional(
+            "until",
+            Shape::Text(Format::Date),
+            NULL,
+            "The last day on which this counts.",
+        ),
+    ],
+);
+
+pub(super) static NOTICE: Object = object(
+    "Who hears of it.",
+    &[
+        required("name", Shape::Text(Format::Name), "Appears in reports."),
+        required("webhook", Shape::Object(&WEBHOOK), "Where it goes."),
+        required(
+            "on",
+            Shape::List(&Shape::OneOf(&[
+                "started", "blocked", "waiting", "deferred", "halted", "finished",
+            ])),
+            "What it tells.",
+        ),
+    ],
+);
+
+static WEBHOOK: Object = object(
+    "Where a message goes.",
+    &[
+        required(
+            "urlFrom",
+            Shape::Object(&SECRET),
+            "Its URL, which is a secret.",
+        ),
+        optional(
+            "format",
+            Shape::OneOf(&["json", "slack", "teams"]),
+            "json",
+            "How it is written.",
+        ),
+    ],
+);
