@@ -4,4 +4,5 @@
 //! whether a failed change may have happened, and retries reads only.
 
 pub mod clock;
+pub mod disk;
 pub mod kube;
