@@ -1,2 +1,5 @@
-//! The `refit` binary.
-fn main() {}
+//! The `refit` binary: everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    refit::cli::main()
+}

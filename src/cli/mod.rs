@@ -1,1 +1,116 @@
 //! The commands, one file each; the only place that wires adapters to the rest.
+//!
+//! Data goes to stdout and progress to stderr. A command returns how it ended ([`Exit`]) or what went wrong
+//! ([`CommandError`]), which is put in words in one place: what happened, why, what state things are in, which command
+//! comes next.
+
+mod completions;
+mod error;
+mod exit;
+#[allow(dead_code)] // used by the commands to come
+mod inputs;
+mod schema;
+#[allow(dead_code)] // used by the commands to come
+mod ui;
+mod validate;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+pub use error::CommandError;
+pub use exit::Exit;
+
+/// Declarative upgrades for kubeadm clusters
+///
+/// An inventory says how to reach the hosts, an upgrade what the cluster should become. `plan` shows every step and why;
+/// `apply` carries out exactly these, over SSH and the Kubernetes API, and `resume` goes on after whatever stopped it.
+#[derive(Debug, Parser)]
+#[command(name = "refit", version, after_help = exit::HELP, max_term_width = 110)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, clap::Args)]
+struct Global {
+    /// Where runs, their journals and the lock are kept
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = ".refit",
+        env = "REFIT_STATE_DIR"
+    )]
+    state_dir: PathBuf,
+    /// Say more on stderr; twice for everything. RUST_LOG is honoured
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: Color,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Validate(validate::ValidateArgs),
+    Schema(schema::SchemaArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    run(std::env::args_os()).into()
+}
+
+/// Runs a command line and says how it ended.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // nobody is left to tell when this fails
+            let _ = error.print();
+            return if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
+        }
+    };
+    ui::begin(cli.global.color, cli.global.verbose);
+    let result = match &cli.command {
+        Command::Validate(args) => validate::run(args),
+        Command::Schema(args) => schema::run(args),
+        Command::Completions(args) => completions::run(args, &mut Cli::command()),
+    };
+    match result {
+        Ok(exit) => exit,
+        Err(error) => {
+            ui::say(&error.render());
+            error.exit()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

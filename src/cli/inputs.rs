@@ -1,0 +1,113 @@
+//! The documents a command was given, read from disk.
+
+use std::cell::RefCell;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::CommandError;
+use crate::adapters::disk;
+use crate::documents::settings::{Inventory, Upgrade};
+use crate::documents::{
+    DocumentErrors, Environment, Kind, MAX_BYTES, Style, kind_of, load_upgrade, read_inventory,
+};
+use crate::plan::file::sha256;
+
+/// What documents may refer to on this machine.
+pub fn environment() -> Environment {
+    Environment {
+        home: std::env::home_dir(),
+    }
+}
+
+/// Reads a document, and of one that is too long only as much as tells so.
+pub fn read_document(path: &Path) -> io::Result<Vec<u8>> {
+    disk::read_up_to(path, MAX_BYTES as u64)
+}
+
+/// A document as it was read.
+#[derive(Debug, Clone)]
+pub struct Text {
+    /// Where it was.
+    pub path: PathBuf,
+    /// What it said.
+    pub bytes: Vec<u8>,
+}
+
+/// An upgrade, its inventory, and their texts.
+#[derive(Debug)]
+pub struct Declaration {
+    /// What the cluster should become.
+    pub upgrade: Upgrade,
+    /// How to reach it.
+    pub inventory: Inventory,
+    /// The upgrade's text.
+    pub upgrade_text: Text,
+    /// The inventory's text.
+    pub inventory_text: Text,
+}
+
+impl Declaration {
+    /// Reads and validates an upgrade and its inventory.
+    ///
+    /// # Errors
+    /// Everything that is wrong with both.
+    pub fn load(path: &Path) -> Result<Self, CommandError> {
+        // what is judged and what is digested must be the same bytes, so each file is read once
+        let texts: RefCell<Vec<Text>> = RefCell::default();
+        let read = |path: &Path| -> io::Result<Vec<u8>> {
+            let bytes = read_document(path)?;
+            texts.borrow_mut().push(Text {
+                path: path.to_owned(),
+                bytes: bytes.clone(),
+            });
+            Ok(bytes)
+        };
+        let (upgrade, inventory) = load_upgrade(path, &environment(), &read)
+            .map_err(|errors| CommandError::documents(&errors.render(Style::Coloured)))?;
+        let mut texts = texts.into_inner().into_iter();
+        match (texts.next(), texts.next()) {
+            (Some(upgrade_text), Some(inventory_text)) => Ok(Self {
+                upgrade,
+                inventory,
+                upgrade_text,
+                inventory_text,
+            }),
+            (_, _) => Err(CommandError::new(format!(
+                "{} and its inventory were not both read; this is a defect of refit",
+                path.display()
+            ))),
+        }
+    }
+
+    /// SHA-256 of both texts, the upgrade's first, each preceded by its length.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        let mut bytes = Vec::new();
+        for text in [&self.upgrade_text, &self.inventory_text] {
+            bytes.extend_from_slice(format!("{}\n", text.bytes.len()).as_bytes());
+            bytes.extend_from_slice(&text.bytes);
+        }
+        sha256(&bytes)
+    }
+}
+
+/// The inventory in a file, or the one that the upgrade in it names; with the upgrade in that case.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn inventory_of(path: &Path) -> Result<(Inventory, Option<Upgrade>), CommandError> {
+    let wrong = |errors: DocumentErrors| CommandError::documents(&errors.render(Style::Coloured));
+    let bytes = read_document(path).map_err(|error| {
+        CommandError::new(format!("cannot read {}", path.display())).because(&error)
+    })?;
+    match kind_of(path, &bytes).map_err(wrong)? {
+        Kind::Inventory => {
+            let inventory = read_inventory(path, &bytes, &environment()).map_err(wrong)?;
+            Ok((inventory, None))
+        }
+        Kind::Upgrade => {
+            let declaration = Declaration::load(path)?;
+            Ok((declaration.inventory, Some(declaration.upgrade)))
+        }
+    }
+}
