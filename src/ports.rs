@@ -144,7 +144,7 @@ pub trait Clock {
 
 /// The durable file behind a journal.
 pub trait JournalFile {
-    /// Appends a line and returns once it is on disk.
+    /// Appends a line, which comes without its newline, and returns once both are on disk.
     ///
     /// # Errors
     /// If the line may not be on disk.

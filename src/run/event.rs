@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::plan::data::StepId;
+use crate::cluster::model::NodeName;
+use crate::plan::data::{Action, Plan, Step, StepId};
 
 /// Something that happened in a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,4 +173,444 @@ pub struct State {
     pub finished: bool,
     /// Own time over all its processes, in milliseconds.
     pub own_ms: u64,
+}
+
+/// An event that cannot follow what came before it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TransitionError {
+    /// Anything before the run began.
+    #[error("`{0}` before the run began")]
+    NotBegun(&'static str),
+    /// A second beginning.
+    #[error("the run begins a second time")]
+    BegunTwice,
+    /// Anything after the run's end.
+    #[error("`{0}` after the run had finished")]
+    AfterTheEnd(&'static str),
+    /// Anything but a resumption after a halt.
+    #[error("`{0}` while the run was halted and not resumed")]
+    WhileHalted(&'static str),
+    /// A step's event that does not follow its state.
+    #[error("step `{step}`: `{event}` cannot follow {state}")]
+    Step {
+        /// The step.
+        step: StepId,
+        /// The event's name.
+        event: &'static str,
+        /// Where the step was, in words.
+        state: String,
+    },
+    /// The run's end while a step is not done.
+    #[error("the run finished while step `{0}` was not done")]
+    Unfinished(StepId),
+}
+
+impl Event {
+    /// Its name, as the journal writes it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::RunStarted { .. } => "run-started",
+            Self::RunResumed { .. } => "run-resumed",
+            Self::StepStarted { .. } => "step-started",
+            Self::StepWaiting { .. } => "step-waiting",
+            Self::StepDone { .. } => "step-done",
+            Self::StepFailed { .. } => "step-failed",
+            Self::Halted { .. } => "halted",
+            Self::Finished { .. } => "finished",
+        }
+    }
+}
+
+impl State {
+    /// Takes in one event. The one place that knows which event may follow which.
+    ///
+    /// # Errors
+    /// If the event cannot follow; the state is unchanged then.
+    pub fn apply(&mut self, stamped: &Stamped) -> Result<(), TransitionError> {
+        let at = stamped.at;
+        let event = &stamped.event;
+        if self.finished {
+            return Err(TransitionError::AfterTheEnd(event.name()));
+        }
+        match event {
+            Event::RunStarted { .. } | Event::RunResumed { .. } => {}
+            Event::StepStarted { .. }
+            | Event::StepWaiting { .. }
+            | Event::StepDone { .. }
+            | Event::StepFailed { .. }
+            | Event::Halted { .. }
+            | Event::Finished { .. } => {
+                if self.run.is_none() {
+                    return Err(TransitionError::NotBegun(event.name()));
+                }
+                if self.halted.is_some() {
+                    return Err(TransitionError::WhileHalted(event.name()));
+                }
+            }
+        }
+        match event {
+            Event::RunStarted {
+                run,
+                plan_sha256,
+                pid,
+                ..
+            } => {
+                if self.run.is_some() {
+                    return Err(TransitionError::BegunTwice);
+                }
+                self.run = Some(run.clone());
+                self.plan_sha256 = Some(plan_sha256.clone());
+                self.started_at = Some(at);
+                self.pid = Some(*pid);
+            }
+            Event::RunResumed { pid, .. } => {
+                if self.run.is_none() {
+                    return Err(TransitionError::NotBegun(event.name()));
+                }
+                self.halted = None;
+                self.pid = Some(*pid);
+            }
+            Event::StepStarted { step, attempt } => {
+                let follows = match self.steps.get(step) {
+                    None => *attempt == 1,
+                    // Again with the same number: taken up by another process.
+                    Some(StepState::Started { attempt: last, .. }) => {
+                        *attempt == *last || *attempt == last + 1
+                    }
+                    Some(StepState::Failed { attempt: last, .. }) => *attempt == last + 1,
+                    Some(StepState::Done { .. }) => false,
+                };
+                if !follows {
+                    return Err(self.misplaced(step, event));
+                }
+                self.steps.insert(
+                    step.clone(),
+                    StepState::Started {
+                        at,
+                        attempt: *attempt,
+                        waiting_on: None,
+                    },
+                );
+            }
+            Event::StepWaiting { step, on } => match self.steps.get_mut(step) {
+                Some(StepState::Started { waiting_on, .. }) => *waiting_on = Some(on.clone()),
+                None | Some(StepState::Done { .. } | StepState::Failed { .. }) => {
+                    return Err(self.misplaced(step, event));
+                }
+            },
+            Event::StepDone {
+                step,
+                how,
+                note,
+                took_ms,
+            } => {
+                let follows = match self.steps.get(step) {
+                    None | Some(StepState::Failed { .. }) => *how == How::Already,
+                    Some(StepState::Started { .. }) => true,
+                    Some(StepState::Done { .. }) => false,
+                };
+                if !follows {
+                    return Err(self.misplaced(step, event));
+                }
+                self.steps.insert(
+                    step.clone(),
+                    StepState::Done {
+                        at,
+                        how: *how,
+                        note: note.clone(),
+                        took_ms: *took_ms,
+                    },
+                );
+            }
+            Event::StepFailed { step, error } => {
+                let attempt = match self.steps.get(step) {
+                    // Refused before its first try.
+                    None => 0,
+                    Some(
+                        StepState::Started { attempt, .. } | StepState::Failed { attempt, .. },
+                    ) => *attempt,
+                    Some(StepState::Done { .. }) => return Err(self.misplaced(step, event)),
+                };
+                self.steps.insert(
+                    step.clone(),
+                    StepState::Failed {
+                        at,
+                        error: error.clone(),
+                        attempt,
+                    },
+                );
+            }
+            Event::Halted { why, own_ms, .. } => {
+                self.halted = Some(why.clone());
+                self.own_ms += own_ms;
+            }
+            Event::Finished { own_ms, .. } => {
+                for (step, state) in &self.steps {
+                    match state {
+                        StepState::Done { .. } => {}
+                        StepState::Started { .. } | StepState::Failed { .. } => {
+                            return Err(TransitionError::Unfinished(step.clone()));
+                        }
+                    }
+                }
+                self.finished = true;
+                self.own_ms += own_ms;
+            }
+        }
+        self.last_at = Some(at);
+        Ok(())
+    }
+
+    /// Whether the step is done.
+    #[must_use]
+    pub fn is_done(&self, step: &StepId) -> bool {
+        match self.steps.get(step) {
+            Some(StepState::Done { .. }) => true,
+            None | Some(StepState::Started { .. } | StepState::Failed { .. }) => false,
+        }
+    }
+
+    fn misplaced(&self, step: &StepId, event: &Event) -> TransitionError {
+        let state = match self.steps.get(step) {
+            None => "nothing: it had not begun".to_owned(),
+            Some(StepState::Started { attempt, .. }) => format!("the start of try {attempt}"),
+            Some(StepState::Done { .. }) => "its end".to_owned(),
+            Some(StepState::Failed { attempt, .. }) => format!("its failure at try {attempt}"),
+        };
+        TransitionError::Step {
+            step: step.clone(),
+            event: event.name(),
+            state,
+        }
+    }
+}
+
+/// The steps of the plan that are not done, in the plan's order.
+#[must_use]
+pub fn remaining<'p>(state: &State, plan: &'p Plan) -> Vec<&'p Step> {
+    plan.steps
+        .iter()
+        .filter(|step| !state.is_done(&step.id))
+        .collect()
+}
+
+/// How many steps are done, of how many.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Count {
+    /// Done.
+    pub done: usize,
+    /// In all.
+    pub total: usize,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// All steps.
+    pub all: Count,
+    /// The steps of each node; those of no node (the snapshot's host included) count in `all` only.
+    pub nodes: BTreeMap<NodeName, Count>,
+}
+
+/// How far the run is, in all and by node. A host's steps count for its node, which `CheckHost` names.
+#[must_use]
+pub fn progress(state: &State, plan: &Plan) -> Progress {
+    let mut of_host = BTreeMap::new();
+    for step in &plan.steps {
+        if let Action::CheckHost { host, node, .. } | Action::AwaitControlPlane { host, node, .. } =
+            &step.action
+        {
+            of_host.insert(host, node);
+        }
+    }
+    let mut progress = Progress::default();
+    for step in &plan.steps {
+        let node = match &step.action {
+            Action::CheckHost { node, .. }
+            | Action::AwaitControlPlane { node, .. }
+            | Action::Cordon { node }
+            | Action::Drain { node, .. }
+            | Action::AwaitNode { node, .. }
+            | Action::Uncordon { node } => Some(node),
+            Action::HoldPackages { host, .. }
+            | Action::SwitchRepository { host, .. }
+            | Action::PrefetchPackages { host, .. }
+            | Action::InstallKubeadm { host, .. }
+            | Action::PullImages { host, .. }
+            | Action::KubeadmApply { host, .. }
+            | Action::KubeadmNode { host, .. }
+            | Action::InstallKubelet { host, .. }
+            | Action::ReleaseHolds { host, .. } => of_host.get(host).copied(),
+            Action::CheckCluster { .. }
+            | Action::SnapshotEtcd { .. }
+            | Action::AwaitAddons { .. }
+            | Action::Verify { .. }
+            | Action::Barrier { .. } => None,
+        };
+        let done = usize::from(state.is_done(&step.id));
+        progress.all.total += 1;
+        progress.all.done += done;
+        if let Some(node) = node {
+            let count = progress.nodes.entry(node.clone()).or_default();
+            count.total += 1;
+            count.done += done;
+        }
+    }
+    progress
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn apply(state: &mut State, event: Event) -> Result<(), TransitionError> {
+        state.apply(&Stamped { at: at(1), event })
+    }
+
+    fn begin() -> Event {
+        Event::RunStarted {
+            run: "r1".into(),
+            plan_sha256: "p".into(),
+            refit: "0.1.0".into(),
+            pid: 1,
+        }
+    }
+
+    fn resume() -> Event {
+        Event::RunResumed {
+            refit: "0.1.0".into(),
+            pid: 2,
+        }
+    }
+
+    fn started(attempt: u32) -> Event {
+        Event::StepStarted {
+            step: StepId::new("s"),
+            attempt,
+        }
+    }
+
+    fn done(how: How) -> Event {
+        Event::StepDone {
+            step: StepId::new("s"),
+            how,
+            note: None,
+            took_ms: 1,
+        }
+    }
+
+    fn failed() -> Event {
+        Event::StepFailed {
+            step: StepId::new("s"),
+            error: "no".into(),
+        }
+    }
+
+    fn waiting() -> Event {
+        Event::StepWaiting {
+            step: StepId::new("s"),
+            on: "it".into(),
+        }
+    }
+
+    fn halted() -> Event {
+        Event::Halted {
+            why: Halt::Interrupted,
+            own_ms: 5,
+            wall_ms: 10,
+        }
+    }
+
+    fn finished() -> Event {
+        Event::Finished {
+            own_ms: 7,
+            wall_ms: 10,
+        }
+    }
+
+    /// Whether the last event may follow the others, which must be legal.
+    fn follows(events: Vec<Event>) -> bool {
+        let mut state = State::default();
+        let (last, before) = events.split_last().unwrap();
+        for event in before {
+            apply(&mut state, event.clone()).unwrap();
+        }
+        let unchanged = state.clone();
+        let result = apply(&mut state, last.clone());
+        if result.is_err() {
+            assert_eq!(state, unchanged, "a refused event must change nothing");
+        }
+        result.is_ok()
+    }
+
+    #[test]
+    fn a_run_begins_once_and_nothing_comes_before() {
+        assert!(follows(vec![begin()]));
+        assert!(!follows(vec![begin(), begin()]));
+        for early in [
+            resume(),
+            started(1),
+            done(How::Already),
+            halted(),
+            finished(),
+        ] {
+            assert!(!follows(vec![early]));
+        }
+    }
+
+    #[test]
+    fn only_a_resumption_follows_a_halt_and_nothing_follows_the_end() {
+        assert!(follows(vec![begin(), halted(), resume()]));
+        assert!(follows(vec![begin(), resume()]));
+        assert!(!follows(vec![begin(), halted(), started(1)]));
+        assert!(!follows(vec![begin(), halted(), halted()]));
+        assert!(!follows(vec![begin(), finished(), resume()]));
+        assert!(!follows(vec![begin(), started(1), finished()]));
+        assert!(!follows(vec![begin(), failed(), finished()]));
+    }
+
+    #[test]
+    fn tries_are_counted_upwards_without_a_gap() {
+        assert!(!follows(vec![begin(), started(2)]));
+        assert!(follows(vec![begin(), started(1), started(1)]));
+        assert!(follows(vec![begin(), started(1), started(2)]));
+        assert!(!follows(vec![begin(), started(1), started(3)]));
+        assert!(follows(vec![begin(), started(1), failed(), started(2)]));
+        assert!(!follows(vec![begin(), started(1), failed(), started(1)]));
+        assert!(!follows(vec![begin(), done(How::Already), started(1)]));
+    }
+
+    #[test]
+    fn only_a_started_step_can_have_acted_or_wait() {
+        assert!(follows(vec![begin(), done(How::Already)]));
+        assert!(!follows(vec![begin(), done(How::Acted)]));
+        assert!(!follows(vec![begin(), done(How::Recovered)]));
+        assert!(follows(vec![begin(), started(1), done(How::Acted)]));
+        assert!(follows(vec![begin(), failed(), done(How::Already)]));
+        assert!(!follows(vec![
+            begin(),
+            done(How::Already),
+            done(How::Already)
+        ]));
+        assert!(!follows(vec![begin(), waiting()]));
+        assert!(follows(vec![begin(), started(1), waiting()]));
+        assert!(!follows(vec![begin(), done(How::Already), failed()]));
+    }
+
+    #[test]
+    fn own_time_adds_up_over_processes() {
+        let mut state = State::default();
+        for event in [begin(), halted(), resume(), finished()] {
+            apply(&mut state, event).unwrap();
+        }
+        assert_eq!(state.own_ms, 12);
+        assert_eq!(state.pid, Some(2));
+        assert!(state.finished);
+    }
 }
