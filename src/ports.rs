@@ -151,6 +151,39 @@ pub trait JournalFile {
     fn append(&mut self, line: &str) -> std::io::Result<()>;
 }
 
+/// A file of a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredFile {
+    /// Its name in the directory.
+    pub name: String,
+    /// When it was last written.
+    pub modified: Timestamp,
+}
+
+/// Files that a run keeps on this machine besides its journal: snapshots of etcd.
+pub trait Store {
+    /// The files of a directory; none when it does not exist.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    fn list(&self, directory: &Path) -> std::io::Result<Vec<StoredFile>>;
+    /// Size and SHA-256 of a file; none when it does not exist.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    fn digest(&self, file: &Path) -> std::io::Result<Option<(u64, String)>>;
+    /// Renames a file within its directory, replacing what has the new name, and returns once that is on disk.
+    ///
+    /// # Errors
+    /// If the file may not have its new name.
+    fn rename(&self, from: &Path, to: &Path) -> std::io::Result<()>;
+    /// Removes a file; fine when it does not exist.
+    ///
+    /// # Errors
+    /// If the file is still there.
+    fn remove(&self, file: &Path) -> std::io::Result<()>;
+}
+
 /// The world a run acts in.
 #[derive(Clone, Copy)]
 pub struct World<'a> {

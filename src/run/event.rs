@@ -306,7 +306,8 @@ impl State {
                 took_ms,
             } => {
                 let follows = match self.steps.get(step) {
-                    None | Some(StepState::Failed { .. }) => *how == How::Already,
+                    None => *how == How::Already,
+                    Some(StepState::Failed { .. }) => *how != How::Acted,
                     Some(StepState::Started { .. }) => true,
                     Some(StepState::Done { .. }) => false,
                 };
@@ -593,6 +594,8 @@ mod tests {
         assert!(!follows(vec![begin(), done(How::Recovered)]));
         assert!(follows(vec![begin(), started(1), done(How::Acted)]));
         assert!(follows(vec![begin(), failed(), done(How::Already)]));
+        assert!(follows(vec![begin(), failed(), done(How::Recovered)]));
+        assert!(!follows(vec![begin(), failed(), done(How::Acted)]));
         assert!(!follows(vec![
             begin(),
             done(How::Already),

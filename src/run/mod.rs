@@ -1,4 +1,27 @@
 //! One execution of a plan: events, journal, executor, drain. Never decides what to do, only whether the plan's next step may be done.
+//!
+//! ```text
+//! executor ─► step (tries, timeouts) ─► host_step   mutations on hosts
+//!     │                                 snapshot    of etcd
+//!     ├─► event ─► journal              cordon      and uncordon
+//!     └─► meter (own time)              drain       evictions within budgets
+//!                                       wait_step   until the world is so ◄─┐
+//!                                       check_step  whether it is so      ◄─┴─ health, look
+//! ```
+//!
+//! What a killed process leaves behind is found by looking at the world: a step that was started is never assumed done or
+//! not done.
 
+mod check_step;
+mod cordon;
+mod drain;
 pub mod event;
+pub mod executor;
+mod health;
+mod host_step;
 pub mod journal;
+mod look;
+mod meter;
+mod snapshot;
+mod step;
+mod wait_step;

@@ -1,0 +1,127 @@
+//! Cordon and uncordon, with respect for whose cordon it is.
+//!
+//! A node that someone else cordoned stays cordoned: the mark that refit writes with its own cordons tells them apart. Both
+//! changes are safe to decide again from a fresh read, so they are repeated while the API server's answers may be due to
+//! its restart, and never without reading first.
+
+use std::time::Duration;
+
+use super::event::How;
+use super::step::{Finished, Trouble, Try};
+use crate::cluster::model::{Node, NodeName};
+use crate::ports::Failure;
+
+/// How long refusals, 403 among them, and broken connections are taken for an API server's restart: for some seconds after
+/// one its authorizer answers 403 to an administrator, and while an etcd member restarts requests hang for up to 34 s.
+const RESTARTING: Duration = Duration::from_secs(90);
+
+/// Between two attempts.
+const AGAIN: Duration = Duration::from_secs(2);
+
+const FOREIGN: &str = "cordoned by someone else; stays so";
+
+/// What a change is after.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Cordoned,
+    Uncordoned,
+}
+
+/// Where a node stands with respect to it.
+enum Found {
+    /// There is nothing to change; says why when that is not plain.
+    Settled(Option<&'static str>),
+    /// It is to be changed.
+    Open,
+}
+
+impl Wanted {
+    fn judge(self, node: &Node) -> Found {
+        match (self, node.unschedulable, &node.cordoned_by) {
+            (Self::Cordoned, true, Some(_)) | (Self::Uncordoned, false, None) => {
+                Found::Settled(None)
+            }
+            (Self::Cordoned | Self::Uncordoned, true, None) => Found::Settled(Some(FOREIGN)),
+            // A mark without a cordon is taken off too: with it, the next cordon of someone else would look like ours.
+            (Self::Cordoned, false, _) | (Self::Uncordoned, _, Some(_)) => Found::Open,
+        }
+    }
+}
+
+/// Cordons the node.
+pub(super) async fn cordon(attempt: &Try<'_, '_>, node: &NodeName) -> Result<Finished, Trouble> {
+    settle(attempt, node, Wanted::Cordoned).await
+}
+
+/// Makes the node schedulable, if refit cordoned it.
+pub(super) async fn uncordon(attempt: &Try<'_, '_>, node: &NodeName) -> Result<Finished, Trouble> {
+    settle(attempt, node, Wanted::Uncordoned).await
+}
+
+async fn settle(
+    attempt: &Try<'_, '_>,
+    node: &NodeName,
+    wanted: Wanted,
+) -> Result<Finished, Trouble> {
+    let cx = attempt.cx;
+    let mut acted = false;
+    let mut trouble_since: Option<Duration> = None;
+    loop {
+        let problem = match attempt.within(cx.world.api.node(node)).await {
+            None => return Err(attempt.timed_out()),
+            Some(Ok(found)) => match wanted.judge(&found) {
+                Found::Settled(note) => {
+                    let how = if acted {
+                        How::Acted
+                    } else {
+                        attempt.found_done()
+                    };
+                    let note = note.map(str::to_owned);
+                    return Ok(Finished { how, note });
+                }
+                Found::Open => {
+                    attempt.start()?;
+                    acted = true;
+                    let change = match wanted {
+                        Wanted::Cordoned => cx.world.api.cordon(node, cx.run.id),
+                        Wanted::Uncordoned => cx.world.api.uncordon(node),
+                    };
+                    match attempt.within(change).await {
+                        None => return Err(attempt.timed_out()),
+                        // The next read confirms it.
+                        Some(Ok(())) => None,
+                        Some(Err(failure)) => Some(failure),
+                    }
+                }
+            },
+            Some(Err(failure)) => Some(failure),
+        };
+        match problem {
+            None => {}
+            Some(Failure::NotFound(why)) => {
+                return Err(Trouble::Hopeless(format!(
+                    "node {node} does not exist any more: {why}"
+                )));
+            }
+            Some(failure @ (Failure::NotSent(_) | Failure::MaybeDone(_) | Failure::Refused(_))) => {
+                let now = cx.world.clock.monotonic();
+                let since = *trouble_since.get_or_insert(now);
+                if now.saturating_sub(since) >= RESTARTING {
+                    return Err(Trouble::Failed(format!(
+                        "node {node}: the API server has been refusing for {} s: {failure}",
+                        RESTARTING.as_secs()
+                    )));
+                }
+                attempt.waiting(&format!(
+                    "the API server to take the change of {node}: {failure}"
+                ))?;
+            }
+        }
+        if attempt.left().is_zero() {
+            return Err(attempt.timed_out());
+        }
+        if trouble_since.is_some() {
+            attempt.pause(AGAIN).await;
+        }
+    }
+}

@@ -1,0 +1,437 @@
+//! The drain of one node: every pod that may go is evicted within its budget, and its end awaited.
+//!
+//! One loop: read the node's pods afresh, decide about each, ask for the evictions that are due (side by side), say what is
+//! waited for, and sleep until something changes. The server decides every eviction; the budgets are read only to explain
+//! its answer, to ask again as soon as asking may help, and to give up early on a budget that can never allow.
+//!
+//! Differs from kubectl (kubernetes/kubectl `pkg/drain/drain.go`): a pod that appears later is drained too; after an answer
+//! of 429 a fresh budget may bring the next request forward from 5 s; the error after a timeout names each pod and what
+//! holds it; a random error while a pod's end is awaited is not fatal.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::stream::StreamExt;
+
+use super::event::How;
+use super::step::{Finished, Trouble, Try};
+use crate::cluster::model::{Budget, NodeName, Pod};
+use crate::ports::{Eviction, Failure, PodList};
+use crate::rules::eviction::{self, Fate, Policy};
+
+/// Evictions asked for at once, per node.
+const AT_ONCE: usize = 10;
+
+/// After an answer of 429 or an error that may pass; kubectl's own interval.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Between two looks while something is blocked or leaving; kubectl's interval for awaiting deletion.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// What is known of a pod besides what the last read says, by its UID.
+#[derive(Debug, Clone, Default)]
+struct Progress {
+    /// Not asked for again before then.
+    due: Duration,
+    /// May be asked for as soon as its budget allows, before `due`.
+    early: bool,
+    /// Why it is still there.
+    why: Option<String>,
+    /// It cannot be evicted; says why.
+    failed: Option<String>,
+    /// Since when, look by look, its budget has looked as if it never allowed anything.
+    hopeless_since: Option<Duration>,
+}
+
+struct Drain<'d, 'c, 'a> {
+    attempt: &'d Try<'c, 'a>,
+    node: &'d NodeName,
+    grace: Option<Duration>,
+    policy: Policy,
+    pods: BTreeMap<String, Progress>,
+}
+
+/// Drains the node.
+pub(super) async fn run(
+    attempt: &Try<'_, '_>,
+    node: &NodeName,
+    grace: Option<Duration>,
+    policy: Policy,
+) -> Result<Finished, Trouble> {
+    let mut drain = Drain {
+        attempt,
+        node,
+        grace,
+        policy,
+        pods: BTreeMap::new(),
+    };
+    drain.check_cordon().await?;
+    let first = drain.list().await?;
+    drain.refuse(&first)?;
+    if drain.leaving(&first).is_empty() {
+        return Ok(Finished {
+            how: attempt.found_done(),
+            note: None,
+        });
+    }
+    attempt.start()?;
+    let note = drain.losses(&first);
+    let mut list = first;
+    while drain.round(&list).await? {
+        list = drain.list().await?;
+    }
+    Ok(Finished {
+        how: How::Acted,
+        note,
+    })
+}
+
+impl Drain<'_, '_, '_> {
+    fn now(&self) -> Duration {
+        self.attempt.cx.world.clock.monotonic()
+    }
+
+    /// A node that takes new pods is not drained: they would come back to it.
+    async fn check_cordon(&self) -> Result<(), Trouble> {
+        let node = self
+            .attempt
+            .within(self.attempt.cx.world.api.node(self.node))
+            .await
+            .ok_or_else(|| self.attempt.timed_out())?
+            .map_err(|failure| Trouble::Failed(format!("node {}: {failure}", self.node)))?;
+        if node.unschedulable {
+            Ok(())
+        } else {
+            Err(Trouble::Hopeless(format!(
+                "node {} is not cordoned any more, so its pods could come back to it; nothing was evicted. Cordon it with \
+                 `kubectl cordon {0}` and run `refit resume`",
+                self.node
+            )))
+        }
+    }
+
+    async fn list(&self) -> Result<PodList, Trouble> {
+        loop {
+            let read = self
+                .attempt
+                .within(self.attempt.cx.world.api.pods_on(self.node))
+                .await
+                .ok_or_else(|| self.overdue(&[]))?;
+            match read {
+                Ok(list) => return Ok(list),
+                Err(failure) => {
+                    if self.attempt.left().is_zero() {
+                        return Err(self.overdue(&[]));
+                    }
+                    self.attempt
+                        .waiting(&format!("the pods of {} to be read: {failure}", self.node))?;
+                    self.attempt.pause(LOOK_AGAIN).await;
+                }
+            }
+        }
+    }
+
+    /// Fails if any pod must stay, with all that must.
+    fn refuse(&self, list: &PodList) -> Result<(), Trouble> {
+        let refused: Vec<String> = list
+            .pods
+            .iter()
+            .filter_map(|pod| match eviction::fate(pod, &self.policy) {
+                Fate::Refuse(reason) => Some(format!("{} {reason}", label(pod))),
+                Fate::Evict { .. } | Fate::Await | Fate::Keep(_) => None,
+            })
+            .collect();
+        if refused.is_empty() {
+            Ok(())
+        } else {
+            Err(Trouble::Hopeless(format!(
+                "node {} cannot be drained, and nothing was evicted: {}. Move these pods away, or change the declaration and \
+                 make a new plan",
+                self.node,
+                refused.join("; ")
+            )))
+        }
+    }
+
+    /// What goes with the pods and does not come back.
+    fn losses(&self, list: &PodList) -> Option<String> {
+        let losses: Vec<String> = list
+            .pods
+            .iter()
+            .filter_map(|pod| match eviction::fate(pod, &self.policy) {
+                Fate::Evict { warnings } if !warnings.is_empty() => {
+                    let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+                    Some(format!("{}: {}", label(pod), warnings.join(", ")))
+                }
+                Fate::Evict { .. } | Fate::Await | Fate::Keep(_) | Fate::Refuse(_) => None,
+            })
+            .collect();
+        (!losses.is_empty()).then(|| losses.join("; "))
+    }
+
+    /// The pods that are to leave the node, each with whether it is leaving already.
+    fn leaving<'l>(&self, list: &'l PodList) -> Vec<(&'l Pod, bool)> {
+        list.pods
+            .iter()
+            .filter_map(|pod| match eviction::fate(pod, &self.policy) {
+                Fate::Evict { .. } => Some((pod, false)),
+                Fate::Await => Some((pod, true)),
+                Fate::Keep(_) | Fate::Refuse(_) => None,
+            })
+            .collect()
+    }
+
+    /// Does what can be done about the pods of `list` and waits for a change; false once none is left.
+    async fn round(&mut self, list: &PodList) -> Result<bool, Trouble> {
+        // A pod that appeared during the drain and must not be evicted.
+        let refused = self.refuse(list);
+        let pods = self.leaving(list);
+        for (pod, _) in &pods {
+            self.pods.entry(pod.uid.clone()).or_default();
+        }
+        let open: Vec<&Pod> = pods
+            .iter()
+            .filter(|(pod, leaving)| !*leaving && self.of(pod).failed.is_none())
+            .map(|(pod, _)| *pod)
+            .collect();
+        self.ask(&open).await?;
+
+        let pending: Vec<String> = pods
+            .iter()
+            .filter(|(pod, _)| self.of(pod).failed.is_none())
+            .map(|(pod, leaving)| self.describe(pod, *leaving))
+            .collect();
+        if pending.is_empty() {
+            self.conclude(&pods)?;
+            refused?;
+            return Ok(false);
+        }
+        self.attempt.waiting(&pending.join("; "))?;
+        if self.attempt.left().is_zero() {
+            return Err(self.overdue(&pods));
+        }
+        // A pod that was granted is gone from the list when this wakes; a blocked one is looked at every second.
+        let at_most = LOOK_AGAIN.min(self.attempt.left());
+        self.attempt
+            .cx
+            .world
+            .api
+            .pods_changed(self.node, list, at_most)
+            .await;
+        Ok(true)
+    }
+
+    fn of(&self, pod: &Pod) -> Progress {
+        self.pods.get(&pod.uid).cloned().unwrap_or_default()
+    }
+
+    /// Asks for the evictions that are due, and takes in the answers.
+    async fn ask(&mut self, open: &[&Pod]) -> Result<(), Trouble> {
+        let now = self.now();
+        let api = self.attempt.cx.world.api;
+        let waiting_for_budget = open.iter().any(|pod| {
+            let progress = self.of(pod);
+            progress.early && progress.due > now
+        });
+        let budgets = if waiting_for_budget {
+            self.budgets().await
+        } else {
+            Vec::new()
+        };
+        let due: Vec<&Pod> = open
+            .iter()
+            .filter(|pod| {
+                let progress = self.of(pod);
+                progress.due <= now
+                    || (progress.early
+                        && waiting_for_budget
+                        && eviction::admission(pod, &budgets).granted())
+            })
+            .copied()
+            .collect();
+        if due.is_empty() {
+            return Ok(());
+        }
+        let grace = self.grace;
+        let answers = futures::stream::iter(due)
+            .map(|pod| async move { (pod, api.evict(pod, grace).await) })
+            .buffer_unordered(AT_ONCE)
+            .collect::<Vec<_>>();
+        let answers = self
+            .attempt
+            .within(answers)
+            .await
+            .ok_or_else(|| self.attempt.timed_out())?;
+        let blocked = answers
+            .iter()
+            .any(|(_, answer)| matches!(answer, Ok(Eviction::Blocked { .. })));
+        let (budgets, all) = if blocked {
+            (self.budgets().await, self.all_pods().await)
+        } else {
+            (Vec::new(), None)
+        };
+        let now = self.now();
+        for (pod, answer) in answers {
+            let mut progress = self.of(pod);
+            take_in(&mut progress, pod, answer, now, &budgets, all.as_deref());
+            self.pods.insert(pod.uid.clone(), progress);
+        }
+        Ok(())
+    }
+
+    /// The budgets, for explaining only: none when they cannot be read now.
+    async fn budgets(&self) -> Vec<Budget> {
+        match self
+            .attempt
+            .within(self.attempt.cx.world.api.budgets())
+            .await
+        {
+            Some(Ok(budgets)) => budgets,
+            Some(Err(_)) | None => Vec::new(),
+        }
+    }
+
+    /// All pods, to check what a budget's status says.
+    async fn all_pods(&self) -> Option<Vec<Pod>> {
+        self.attempt
+            .within(self.attempt.cx.world.api.pods())
+            .await?
+            .ok()
+    }
+
+    fn describe(&self, pod: &Pod, leaving: bool) -> String {
+        if leaving {
+            return format!("{} to end", label(pod));
+        }
+        match &self.of(pod).why {
+            Some(why) => format!("{} ({why})", label(pod)),
+            None => label(pod),
+        }
+    }
+
+    /// All that could leave has left: fine, unless some could not be evicted.
+    fn conclude(&self, pods: &[(&Pod, bool)]) -> Result<(), Trouble> {
+        let failed: Vec<String> = pods
+            .iter()
+            .filter_map(|(pod, _)| {
+                let why = self.of(pod).failed?;
+                Some(format!("{}: {why}", label(pod)))
+            })
+            .collect();
+        if failed.is_empty() {
+            Ok(())
+        } else {
+            Err(Trouble::Failed(format!(
+                "node {} is not drained; it stays cordoned, and its other pods have left: {}",
+                self.node,
+                failed.join("; ")
+            )))
+        }
+    }
+
+    fn overdue(&self, pods: &[(&Pod, bool)]) -> Trouble {
+        if pods.is_empty() {
+            return self.attempt.timed_out();
+        }
+        let left: Vec<String> = pods
+            .iter()
+            .map(|(pod, leaving)| match self.of(pod).failed {
+                Some(why) => format!("{}: {why}", label(pod)),
+                None => self.describe(pod, *leaving),
+            })
+            .collect();
+        Trouble::Failed(format!(
+            "node {} is not drained after {} s; it stays cordoned. Still there: {}",
+            self.node,
+            self.attempt.step.timeout_s,
+            left.join("; ")
+        ))
+    }
+}
+
+/// Takes in the answer to one request.
+fn take_in(
+    progress: &mut Progress,
+    pod: &Pod,
+    answer: Result<Eviction, Failure>,
+    now: Duration,
+    budgets: &[Budget],
+    all: Option<&[Pod]>,
+) {
+    progress.due = now + ASK_AGAIN;
+    progress.early = false;
+    match answer {
+        // Should it still be there undeleted after that time, it is asked for again.
+        Ok(Eviction::Granted | Eviction::Gone) | Err(Failure::NotFound(_)) => {
+            progress.why = Some("evicted".to_owned());
+            progress.hopeless_since = None;
+        }
+        Ok(Eviction::NamespaceTerminating) => {
+            progress.why = Some("its namespace is being deleted".to_owned());
+        }
+        Ok(Eviction::Blocked {
+            message,
+            retry_after,
+        }) => blocked(progress, pod, &message, retry_after, now, budgets, all),
+        Ok(Eviction::Denied(why)) | Err(Failure::Refused(why)) => {
+            progress.failed = Some(format!("eviction denied: {why}"));
+        }
+        // The precondition on its UID makes asking again safe.
+        Err(Failure::NotSent(why) | Failure::MaybeDone(why)) => {
+            progress.why = Some(format!("no answer to its eviction: {why}"));
+        }
+    }
+}
+
+/// Takes in a 429.
+fn blocked(
+    progress: &mut Progress,
+    pod: &Pod,
+    message: &str,
+    retry_after: Option<Duration>,
+    now: Duration,
+    budgets: &[Budget],
+    all: Option<&[Pod]>,
+) {
+    match retry_after {
+        Some(after) => progress.due = now + after.max(LOOK_AGAIN),
+        None => progress.early = true,
+    }
+    let [budget] = eviction::matching(pod, budgets)[..] else {
+        progress.why = Some(message.to_owned());
+        return;
+    };
+    let words = eviction::describe(budget);
+    // What the server's grant to another pod leaves behind looks the same until the disruption controller has counted
+    // again, and it may be down for a while. So: twice, 5 s apart, and only if the pods themselves say the same.
+    let hopeless = eviction::can_never_allow(budget)
+        && all.is_some_and(|all| healthy(budget, all) >= budget.expected_pods);
+    match progress.hopeless_since {
+        Some(since) if hopeless && now.saturating_sub(since) >= ASK_AGAIN => {
+            progress.failed = Some(format!(
+                "{words}, all of them healthy, so it never allows an eviction; add replicas or change the budget"
+            ));
+        }
+        Some(_) if hopeless => {}
+        Some(_) | None => progress.hopeless_since = hopeless.then_some(now),
+    }
+    progress.why = Some(words);
+}
+
+/// How many pods of the budget are ready and not leaving.
+fn healthy(budget: &Budget, all: &[Pod]) -> i32 {
+    let budgets = std::slice::from_ref(budget);
+    let count = all
+        .iter()
+        .filter(|pod| {
+            pod.ready
+                && pod.deletion_timestamp.is_none()
+                && !eviction::matching(pod, budgets).is_empty()
+        })
+        .count();
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+fn label(pod: &Pod) -> String {
+    format!("{}/{}", pod.namespace, pod.name)
+}

@@ -1,0 +1,302 @@
+//! Carries a plan out: starts each step when all that must come before it is done, and nothing else.
+//!
+//! It may only start the plan's next steps, wait, or halt; it never adds, reorders or alters a step. All steps of a run are
+//! one future: no detached tasks, and dropping the future at any point loses nothing that the journal and the world do not
+//! tell. When a step fails, or the operator asks, or the journal cannot be written, running steps end and no new one starts.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::pin;
+
+use futures::future::{Either, FutureExt, select};
+use futures::stream::{FuturesUnordered, StreamExt};
+
+use super::event::{Event, Halt, Stamped, State, StepState, TransitionError};
+use super::journal::{AppendError, Journal};
+use super::meter::Meter;
+use super::step::{self, StepEnd};
+use crate::plan::data::{Plan, Step, StepId};
+use crate::ports::{Store, World};
+
+/// Steps under way at once. The plan's edges are what limits a run; this only bounds connections and memory when hundreds
+/// of hosts may be looked at side by side.
+const AT_ONCE: usize = 64;
+
+/// A run of a plan, in this process.
+#[derive(Clone, Copy)]
+pub struct Run<'a> {
+    /// The run's id.
+    pub id: &'a str,
+    /// What is carried out.
+    pub plan: &'a Plan,
+    /// SHA-256 of the plan file's text.
+    pub plan_sha256: &'a str,
+    /// refit's version, for the record.
+    pub refit: &'a str,
+    /// This process, for the record.
+    pub pid: u32,
+    /// What is acted upon.
+    pub world: World<'a>,
+    /// Where snapshots are kept.
+    pub store: &'a dyn Store,
+}
+
+/// How a run ended in this process.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Every step is done.
+    Finished {
+        /// refit's own time in this process, in milliseconds.
+        own_ms: u64,
+        /// Wall time of this process, in milliseconds.
+        wall_ms: u64,
+    },
+    /// Stopped before its end.
+    Halted {
+        /// Why.
+        why: Halt,
+        /// What failed and why, in the plan's order.
+        failures: Vec<(StepId, String)>,
+        /// As in `Finished`.
+        own_ms: u64,
+        /// As in `Finished`.
+        wall_ms: u64,
+    },
+    /// An event could not be recorded. Running steps have ended, and their outcomes are not in the journal: a resumed run
+    /// finds them by looking.
+    Unrecorded(RecordError),
+    /// The plan cannot be carried out as it is: nothing was done.
+    BadPlan(String),
+}
+
+/// Why an event was not recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// It is not on disk.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// It cannot follow what was recorded before.
+    #[error("the run's own events make no sense")]
+    Transition(#[from] TransitionError),
+}
+
+/// An event was not recorded; the recorder keeps why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unrecorded;
+
+/// What all steps of a run share.
+pub(super) struct Context<'a> {
+    pub(super) run: &'a Run<'a>,
+    /// The run's world, measured.
+    pub(super) world: World<'a>,
+    recorder: RefCell<Recorder<'a>>,
+    stopping: Cell<bool>,
+}
+
+struct Recorder<'a> {
+    append: &'a mut dyn FnMut(&Stamped) -> Result<(), AppendError>,
+    events: &'a mut dyn FnMut(&Stamped),
+    state: State,
+    error: Option<RecordError>,
+}
+
+impl Context<'_> {
+    /// Makes the event durable, then known. After one failure every further event fails.
+    pub(super) fn record(&self, event: Event) -> Result<(), Unrecorded> {
+        let stamped = Stamped {
+            at: self.world.clock.now(),
+            event,
+        };
+        let recorder = &mut *self.recorder.borrow_mut();
+        if recorder.error.is_some() {
+            return Err(Unrecorded);
+        }
+        let recorded = recorder
+            .state
+            .apply(&stamped)
+            .map_err(RecordError::from)
+            .and_then(|()| (recorder.append)(&stamped).map_err(RecordError::from));
+        match recorded {
+            Ok(()) => {
+                (recorder.events)(&stamped);
+                Ok(())
+            }
+            Err(error) => {
+                recorder.error = Some(error);
+                Err(Unrecorded)
+            }
+        }
+    }
+
+    /// Where the step was when this process took the run up, or is now.
+    pub(super) fn step_state(&self, step: &StepId) -> Option<StepState> {
+        self.recorder.borrow().state.steps.get(step).cloned()
+    }
+
+    /// Whether no new step may start, and none be tried again.
+    pub(super) fn stopping(&self) -> bool {
+        self.stopping.get()
+    }
+
+    fn all_done(&self, steps: &[StepId]) -> bool {
+        let recorder = self.recorder.borrow();
+        steps.iter().all(|step| recorder.state.is_done(step))
+    }
+
+    fn broken(&self) -> bool {
+        self.recorder.borrow().error.is_some()
+    }
+}
+
+/// Carries the plan out from where `state` is: the empty state for a new run, a journal's for a resumed one.
+///
+/// Every event goes to the journal first and to `events` once it is on disk. When `stop` is ready, running steps end and the
+/// run halts.
+pub async fn execute(
+    run: &Run<'_>,
+    state: State,
+    journal: &mut Journal<'_>,
+    events: &mut dyn FnMut(&Stamped),
+    stop: impl Future<Output = ()>,
+) -> Outcome {
+    if let Err(problem) = sound(run.plan) {
+        return Outcome::BadPlan(problem);
+    }
+    if state.finished {
+        return Outcome::Finished {
+            own_ms: 0,
+            wall_ms: 0,
+        };
+    }
+    let meter = Meter::new(run.world);
+    let begin = match state.run {
+        None => Event::RunStarted {
+            run: run.id.to_owned(),
+            plan_sha256: run.plan_sha256.to_owned(),
+            refit: run.refit.to_owned(),
+            pid: run.pid,
+        },
+        Some(_) => Event::RunResumed {
+            refit: run.refit.to_owned(),
+            pid: run.pid,
+        },
+    };
+    let mut append = |stamped: &Stamped| journal.append(stamped);
+    let context = Context {
+        run,
+        world: meter.world(),
+        recorder: RefCell::new(Recorder {
+            append: &mut append,
+            events,
+            state,
+            error: None,
+        }),
+        stopping: Cell::new(false),
+    };
+    let mut failures = Vec::new();
+    if context.record(begin).is_ok() {
+        failures = carry_out(&context, stop).await;
+    }
+    failures.sort_by_key(|(failed, _)| run.plan.steps.iter().position(|step| step.id == *failed));
+    let (own_ms, wall_ms) = meter.read_ms();
+    let all: Vec<StepId> = run.plan.steps.iter().map(|step| step.id.clone()).collect();
+    let why = if !failures.is_empty() {
+        Some(Halt::Failed {
+            steps: failures.iter().map(|(step, _)| step.clone()).collect(),
+        })
+    } else if context.all_done(&all) {
+        None
+    } else {
+        Some(Halt::Interrupted)
+    };
+    let last = match &why {
+        Some(why) => Event::Halted {
+            why: why.clone(),
+            own_ms,
+            wall_ms,
+        },
+        None => Event::Finished { own_ms, wall_ms },
+    };
+    // When the journal is broken, this fails as well and changes nothing.
+    let _ = context.record(last);
+    if let Some(error) = context.recorder.into_inner().error {
+        return Outcome::Unrecorded(error);
+    }
+    match why {
+        None => Outcome::Finished { own_ms, wall_ms },
+        Some(why) => Outcome::Halted {
+            why,
+            failures,
+            own_ms,
+            wall_ms,
+        },
+    }
+}
+
+/// Starts steps as they become ready until none is left, one has failed or a stop is asked for; returns what failed.
+async fn carry_out(context: &Context<'_>, stop: impl Future<Output = ()>) -> Vec<(StepId, String)> {
+    let mut stop = pin!(stop.fuse());
+    let mut asked_to_stop = false;
+    let mut begun: BTreeSet<&StepId> = BTreeSet::new();
+    let mut failures = Vec::new();
+    let mut running = FuturesUnordered::new();
+    loop {
+        if !asked_to_stop && stop.as_mut().now_or_never().is_some() {
+            asked_to_stop = true;
+        }
+        context
+            .stopping
+            .set(asked_to_stop || !failures.is_empty() || context.broken());
+        if !context.stopping() {
+            for step in &context.run.plan.steps {
+                if running.len() >= AT_ONCE {
+                    break;
+                }
+                if ready(context, step) && begun.insert(&step.id) {
+                    running.push(step::run(context, step).map(move |end| (step.id.clone(), end)));
+                }
+            }
+        }
+        let ended = if asked_to_stop {
+            running.next().await
+        } else {
+            match select(running.next(), stop.as_mut()).await {
+                Either::Left((ended, _)) => ended,
+                Either::Right(((), _)) => {
+                    asked_to_stop = true;
+                    continue;
+                }
+            }
+        };
+        match ended {
+            None => return failures,
+            Some((step, StepEnd::Failed(error))) => failures.push((step, error)),
+            Some((_, StepEnd::Done | StepEnd::Unrecorded)) => {}
+        }
+    }
+}
+
+/// Not done, and everything before it is.
+fn ready(context: &Context<'_>, step: &Step) -> bool {
+    !context.all_done(std::slice::from_ref(&step.id)) && context.all_done(&step.after)
+}
+
+/// Every id once, and every step after those that it names.
+fn sound(plan: &Plan) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    for step in &plan.steps {
+        for before in &step.after {
+            if !seen.contains(before) {
+                return Err(format!(
+                    "step `{}` comes after `{before}`, which the plan does not have before it",
+                    step.id
+                ));
+            }
+        }
+        if !seen.insert(&step.id) {
+            return Err(format!("the plan has step `{}` twice", step.id));
+        }
+    }
+    Ok(())
+}

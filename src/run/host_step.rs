@@ -1,0 +1,182 @@
+//! One operation on a host: looked at before, run in the host's one unit, confirmed by the same look.
+//!
+//! What a process that is gone has begun is found by the operation's name: a running one is awaited, one that has ended is
+//! judged, and only one that has left no outcome is done again, and that only when the host shows it undone.
+
+use std::time::Duration;
+
+use super::event::How;
+use super::look;
+use super::step::{Finished, Trouble, Try};
+use crate::cluster::model::HostName;
+use crate::host::op::{Mutation, OpEnd, OpRef, OpState, Standing};
+use crate::ports::Failure;
+
+/// Between two attempts to reach a host again while an operation goes on there.
+const REACH_AGAIN: Duration = Duration::from_secs(2);
+
+/// Lines of an operation's output that an error shows; the host keeps all of it.
+const LINES_SHOWN: usize = 20;
+
+/// Carries one operation out. `part` names it when a step has several.
+pub(super) async fn run(
+    attempt: &Try<'_, '_>,
+    host: &HostName,
+    part: Option<&str>,
+    mutation: &Mutation,
+) -> Result<Finished, Trouble> {
+    let mut op = attempt.op(part, attempt.number());
+    if attempt.taken_up || attempt.number() > 1 {
+        // The operation that may have been left behind: this try's own, or the one of the try before.
+        let left = if attempt.taken_up {
+            op.clone()
+        } else {
+            attempt.op(part, attempt.number() - 1)
+        };
+        match known(attempt, host, &left).await? {
+            OpState::Running => {
+                attempt.start()?;
+                let end = await_end(attempt, host, &left, mutation).await?;
+                return conclude(attempt, host, mutation, end, How::Recovered).await;
+            }
+            OpState::Ended(end) if end.status == 0 => {
+                match look::standing(attempt, host, mutation).await? {
+                    Standing::Done | Standing::Untold => return Ok(finished(attempt.found_done())),
+                    Standing::Mismatch(problem) => return Err(mismatch(host, &problem)),
+                    // It was undone since: its name is used up, so it is done again under the next one.
+                    Standing::Ready => op = renamed(attempt, part),
+                }
+            }
+            OpState::Ended(end) if attempt.taken_up => return Err(ended_badly(host, &end)),
+            OpState::Lost if attempt.taken_up => op = renamed(attempt, part),
+            OpState::Ended(_) | OpState::Lost | OpState::Absent => {}
+        }
+    }
+    match look::standing(attempt, host, mutation).await? {
+        Standing::Done => return Ok(finished(attempt.found_done())),
+        Standing::Ready | Standing::Untold => {}
+        Standing::Mismatch(problem) => return Err(mismatch(host, &problem)),
+    }
+    attempt.start()?;
+    let end = await_end(attempt, host, &op, mutation).await?;
+    conclude(attempt, host, mutation, end, How::Acted).await
+}
+
+/// The operation's name under the next number, unless this try's is unused.
+fn renamed(attempt: &Try<'_, '_>, part: Option<&str>) -> OpRef {
+    if attempt.taken_up {
+        attempt.next_number();
+    }
+    attempt.op(part, attempt.number())
+}
+
+/// What the host knows of an operation.
+async fn known(attempt: &Try<'_, '_>, host: &HostName, op: &OpRef) -> Result<OpState, Trouble> {
+    attempt
+        .within(attempt.cx.world.hosts.operation(host, op))
+        .await
+        .ok_or_else(|| attempt.timed_out())?
+        .map_err(|failure| {
+            Trouble::Failed(format!(
+                "host {host}: what became of `{}` cannot be asked: {failure}",
+                op.op
+            ))
+        })
+}
+
+/// Starts the operation, or joins it when it is under way, and waits for its end.
+async fn await_end(
+    attempt: &Try<'_, '_>,
+    host: &HostName,
+    op: &OpRef,
+    mutation: &Mutation,
+) -> Result<OpEnd, Trouble> {
+    let hosts = attempt.cx.world.hosts;
+    loop {
+        let lost = match hosts.mutate(host, op, mutation, attempt.left()).await {
+            Ok(end) => return Ok(end),
+            Err(Failure::NotSent(why)) => {
+                return Err(Trouble::Failed(format!(
+                    "host {host} could not be told; nothing was started: {why}"
+                )));
+            }
+            Err(Failure::Refused(why)) => {
+                return Err(Trouble::Failed(format!("host {host} refused: {why}")));
+            }
+            Err(Failure::NotFound(why)) => {
+                return Err(Trouble::Hopeless(format!("host {host}: {why}")));
+            }
+            Err(Failure::MaybeDone(why)) => why,
+        };
+        // It may be going on: look until that is known or the time is over.
+        loop {
+            if attempt.left().is_zero() {
+                return Err(Trouble::Failed(format!(
+                    "host {host}: `{}` has not ended after {} s and may be going on there ({lost}); `refit resume` finds its \
+                     end",
+                    op.op, attempt.step.timeout_s
+                )));
+            }
+            match attempt.within(hosts.operation(host, op)).await {
+                Some(Ok(OpState::Running)) => break,
+                Some(Ok(OpState::Ended(end))) => return Ok(end),
+                Some(Ok(OpState::Lost)) => {
+                    return Err(Trouble::Failed(format!(
+                        "host {host}: `{}` was cut off and left no outcome, as when the host reboots",
+                        op.op
+                    )));
+                }
+                Some(Ok(OpState::Absent)) => {
+                    return Err(Trouble::Failed(format!(
+                        "host {host}: `{}` was not started: {lost}",
+                        op.op
+                    )));
+                }
+                Some(Err(failure)) => {
+                    attempt.waiting(&format!("host {host} to answer again: {failure}"))?;
+                    attempt.pause(REACH_AGAIN).await;
+                }
+                None => {}
+            }
+        }
+        attempt.pause(REACH_AGAIN).await;
+    }
+}
+
+/// Judges an end, and looks whether the host is as it should be.
+async fn conclude(
+    attempt: &Try<'_, '_>,
+    host: &HostName,
+    mutation: &Mutation,
+    end: OpEnd,
+    how: How,
+) -> Result<Finished, Trouble> {
+    if end.status != 0 {
+        return Err(ended_badly(host, &end));
+    }
+    match look::standing(attempt, host, mutation).await? {
+        Standing::Done | Standing::Untold => Ok(finished(how)),
+        Standing::Ready => Err(Trouble::Failed(format!(
+            "host {host}: the operation ended well, but what it should have done is not there"
+        ))),
+        Standing::Mismatch(problem) => Err(mismatch(host, &problem)),
+    }
+}
+
+const fn finished(how: How) -> Finished {
+    Finished { how, note: None }
+}
+
+fn mismatch(host: &HostName, problem: &str) -> Trouble {
+    Trouble::Hopeless(format!("host {host} is not as the plan expects: {problem}"))
+}
+
+fn ended_badly(host: &HostName, end: &OpEnd) -> Trouble {
+    let lines: Vec<&str> = end.output.trim_end().lines().collect();
+    let shown = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
+    Trouble::Failed(format!(
+        "host {host}: the operation ended with status {}:\n{}",
+        end.status,
+        shown.join("\n")
+    ))
+}

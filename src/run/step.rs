@@ -1,0 +1,417 @@
+//! One step: its tries, its time, its outcome.
+//!
+//! Each kind of action has its own module that looks, acts and confirms; this one decides what a failure means (again, or
+//! for good), keeps the time, and writes down what became of it.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::future::{Either, select};
+
+use super::event::{Event, How, StepState};
+use super::executor::{Context, Unrecorded};
+use super::meter::millis;
+use super::{check_step, cordon, drain, host_step, snapshot, wait_step};
+use crate::host::op::{Mutation, OpRef};
+use crate::plan::data::{Action, Step};
+use crate::rules::eviction::Policy;
+
+/// Before a failed try is repeated: long enough for a restarting daemon or a released package lock, short beside what the
+/// step itself takes.
+const PAUSE_BETWEEN_TRIES: Duration = Duration::from_secs(5);
+
+/// How a step ended.
+pub(super) enum StepEnd {
+    /// Done.
+    Done,
+    /// Failed for good.
+    Failed(String),
+    /// Something about it could not be recorded.
+    Unrecorded,
+}
+
+/// A try that left the step done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finished {
+    /// How it came to be.
+    pub(super) how: How,
+    /// What the reader should know.
+    pub(super) note: Option<String>,
+}
+
+/// A try that did not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// It failed, and might succeed when tried again.
+    Failed(String),
+    /// It failed, and another try would be wrong or of no use.
+    Hopeless(String),
+    /// Something could not be recorded.
+    Unrecorded,
+}
+
+impl From<Unrecorded> for Trouble {
+    fn from(_: Unrecorded) -> Self {
+        Self::Unrecorded
+    }
+}
+
+/// One try of a step.
+pub(super) struct Try<'c, 'a> {
+    pub(super) cx: &'c Context<'a>,
+    pub(super) step: &'c Step,
+    /// Counted from 1 over all processes.
+    number: Cell<u32>,
+    /// This try was started by a process that is gone, and nobody knows what became of it.
+    pub(super) taken_up: bool,
+    /// Its start is on disk, written by this process.
+    announced: Cell<bool>,
+    deadline: Duration,
+    said: RefCell<Option<String>>,
+}
+
+impl<'c, 'a> Try<'c, 'a> {
+    fn new(cx: &'c Context<'a>, step: &'c Step, number: u32, taken_up: bool) -> Self {
+        Self {
+            cx,
+            step,
+            number: Cell::new(number),
+            taken_up,
+            announced: Cell::new(false),
+            deadline: cx.world.clock.monotonic() + Duration::from_secs(step.timeout_s),
+            said: RefCell::new(None),
+        }
+    }
+
+    /// Its number, from 1 over all processes.
+    pub(super) fn number(&self) -> u32 {
+        self.number.get()
+    }
+
+    /// Goes on under the next number, because the operation of this one can neither be repeated nor awaited.
+    pub(super) fn next_number(&self) {
+        self.number.set(self.number.get() + 1);
+        self.announced.set(false);
+    }
+
+    /// Makes it durable that the step is about to act. To be called before anything changes.
+    pub(super) fn start(&self) -> Result<(), Trouble> {
+        if !self.announced.get() {
+            self.cx.record(Event::StepStarted {
+                step: self.step.id.clone(),
+                attempt: self.number.get(),
+            })?;
+            self.announced.set(true);
+        }
+        Ok(())
+    }
+
+    /// Says what the step waits for, if it has changed. Starts the step if need be.
+    pub(super) fn waiting(&self, on: &str) -> Result<(), Trouble> {
+        if self.said.borrow().as_deref() == Some(on) {
+            return Ok(());
+        }
+        self.start()?;
+        self.cx.record(Event::StepWaiting {
+            step: self.step.id.clone(),
+            on: on.to_owned(),
+        })?;
+        *self.said.borrow_mut() = Some(on.to_owned());
+        Ok(())
+    }
+
+    /// Time left for this try.
+    pub(super) fn left(&self) -> Duration {
+        self.deadline
+            .saturating_sub(self.cx.world.clock.monotonic())
+    }
+
+    /// Pauses, but not beyond the try's time.
+    pub(super) async fn pause(&self, duration: Duration) {
+        self.cx.world.clock.sleep(duration.min(self.left())).await;
+    }
+
+    /// The future's value, unless the try's time is over before.
+    pub(super) async fn within<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let sleep = self.cx.world.clock.sleep(self.left());
+        match select(pin!(future), sleep).await {
+            Either::Left((value, _)) => Some(value),
+            Either::Right(((), _)) => None,
+        }
+    }
+
+    /// That the try's time is over, and what was awaited last.
+    pub(super) fn timed_out(&self) -> Trouble {
+        let after = format!("not done after {} s", self.step.timeout_s);
+        Trouble::Failed(match &*self.said.borrow() {
+            Some(on) => format!("{after}; still waiting for {on}"),
+            None => after,
+        })
+    }
+
+    /// The name of an operation of this try on a host; `part` tells several of one step apart.
+    pub(super) fn op(&self, part: Option<&str>, number: u32) -> OpRef {
+        let mut op = self.step.id.to_string();
+        if let Some(part) = part {
+            op.push('/');
+            op.push_str(part);
+        }
+        if number > 1 {
+            op.push_str(&format!("#{number}"));
+        }
+        OpRef {
+            run: self.cx.run.id.to_owned(),
+            op,
+        }
+    }
+
+    /// How a step that turns out to be done came to be so, when this try has not acted.
+    pub(super) fn found_done(&self) -> How {
+        if self.taken_up || self.number() > 1 {
+            How::Recovered
+        } else {
+            How::Already
+        }
+    }
+}
+
+/// Carries one step out.
+pub(super) async fn run(cx: &Context<'_>, step: &Step) -> StepEnd {
+    let began = cx.world.clock.monotonic();
+    let (mut number, mut taken_up) = match cx.step_state(&step.id) {
+        None => (1, false),
+        Some(StepState::Started { attempt, .. }) => (attempt, true),
+        Some(StepState::Failed { attempt, .. }) => (attempt + 1, false),
+        Some(StepState::Done { .. }) => return StepEnd::Done,
+    };
+    let mut tries_left = step.retries;
+    loop {
+        let attempt = Try::new(cx, step, number, taken_up);
+        let error = match act(&attempt).await {
+            Ok(Finished { how, note }) => {
+                let took = cx.world.clock.monotonic().saturating_sub(began);
+                let done = Event::StepDone {
+                    step: step.id.clone(),
+                    how,
+                    note,
+                    took_ms: millis(took),
+                };
+                return match cx.record(done) {
+                    Ok(()) => StepEnd::Done,
+                    Err(Unrecorded) => StepEnd::Unrecorded,
+                };
+            }
+            Err(Trouble::Unrecorded) => return StepEnd::Unrecorded,
+            Err(Trouble::Failed(error)) => {
+                if tries_left > 0 && !cx.stopping() {
+                    if attempt.waiting(&format!("another try: {error}")).is_err() {
+                        return StepEnd::Unrecorded;
+                    }
+                    cx.world.clock.sleep(PAUSE_BETWEEN_TRIES).await;
+                    if !cx.stopping() {
+                        tries_left -= 1;
+                        number = attempt.number() + 1;
+                        taken_up = false;
+                        continue;
+                    }
+                }
+                error
+            }
+            Err(Trouble::Hopeless(error)) => error,
+        };
+        let failed = Event::StepFailed {
+            step: step.id.clone(),
+            error: error.clone(),
+        };
+        return match cx.record(failed) {
+            Ok(()) => StepEnd::Failed(error),
+            Err(Unrecorded) => StepEnd::Unrecorded,
+        };
+    }
+}
+
+/// Looks, acts and confirms, by the kind of the action.
+async fn act(attempt: &Try<'_, '_>) -> Result<Finished, Trouble> {
+    let on_host = match &attempt.step.action {
+        Action::CheckHost {
+            host,
+            node,
+            machine_id,
+            disk_free,
+        } => return check_step::host(attempt, host, node, machine_id, disk_free).await,
+        Action::CheckCluster {
+            cluster_uid,
+            host,
+            nodes,
+        } => return check_step::cluster(attempt, cluster_uid, host, nodes).await,
+        Action::SnapshotEtcd {
+            host,
+            file,
+            directory,
+            keep,
+            trial_restore,
+        } => {
+            let wanted = snapshot::Wanted {
+                host,
+                file: file.replace("{run}", attempt.cx.run.id),
+                directory: directory.as_ref(),
+                keep: *keep,
+                trial_restore: *trial_restore,
+            };
+            return snapshot::run(attempt, &wanted).await;
+        }
+        Action::AwaitControlPlane {
+            host,
+            node,
+            version,
+        } => return wait_step::control_plane(attempt, host, node, version).await,
+        Action::AwaitAddons { kube_proxy } => {
+            return wait_step::addons(attempt, kube_proxy.as_ref()).await;
+        }
+        Action::AwaitNode { node, version } => {
+            return wait_step::node(attempt, node, version).await;
+        }
+        Action::Cordon { node } => return cordon::cordon(attempt, node).await,
+        Action::Uncordon { node } => return cordon::uncordon(attempt, node).await,
+        Action::Drain {
+            node,
+            grace_period_s,
+            delete_empty_dir_data,
+            evict_unmanaged_pods,
+        } => {
+            let policy = Policy {
+                delete_empty_dir_data: *delete_empty_dir_data,
+                evict_unmanaged_pods: *evict_unmanaged_pods,
+            };
+            let grace = grace_period_s.map(Duration::from_secs);
+            return drain::run(attempt, node, grace, policy).await;
+        }
+        Action::Verify {
+            version,
+            control_planes,
+            nodes,
+            cordoned,
+        } => return check_step::verify(attempt, version, control_planes, nodes, cordoned).await,
+        Action::Barrier { .. } => {
+            return Ok(Finished {
+                how: attempt.found_done(),
+                note: None,
+            });
+        }
+        Action::HoldPackages {
+            host,
+            manager,
+            packages,
+        } => (
+            host,
+            Mutation::HoldPackages {
+                manager: *manager,
+                packages: packages.clone(),
+            },
+        ),
+        Action::SwitchRepository {
+            host,
+            manager,
+            minor,
+            file,
+            content,
+            key_file,
+            key,
+            key_sha256,
+        } => (
+            host,
+            Mutation::SwitchRepository {
+                manager: *manager,
+                minor: *minor,
+                file: file.clone(),
+                content: content.clone(),
+                key_file: key_file.clone(),
+                key: key.clone(),
+                key_sha256: key_sha256.clone(),
+            },
+        ),
+        Action::PrefetchPackages {
+            host,
+            manager,
+            packages,
+        } => (
+            host,
+            Mutation::PrefetchPackages {
+                manager: *manager,
+                packages: packages.clone(),
+            },
+        ),
+        Action::InstallKubeadm {
+            host,
+            manager,
+            packages,
+        } => (
+            host,
+            Mutation::InstallPackages {
+                manager: *manager,
+                packages: packages.clone(),
+            },
+        ),
+        Action::PullImages {
+            host,
+            version,
+            image_repository,
+        } => (
+            host,
+            Mutation::PullImages {
+                version: version.clone(),
+                image_repository: image_repository.clone(),
+            },
+        ),
+        Action::KubeadmApply {
+            host,
+            version,
+            options,
+        } => (
+            host,
+            Mutation::KubeadmApply {
+                version: version.clone(),
+                options: options.clone(),
+            },
+        ),
+        Action::KubeadmNode {
+            host,
+            role,
+            version,
+            options,
+        } => (
+            host,
+            Mutation::KubeadmNode {
+                role: *role,
+                version: version.clone(),
+                options: options.clone(),
+            },
+        ),
+        Action::InstallKubelet {
+            host,
+            manager,
+            packages,
+        } => (
+            host,
+            Mutation::InstallKubelet {
+                manager: *manager,
+                packages: packages.clone(),
+            },
+        ),
+        Action::ReleaseHolds {
+            host,
+            manager,
+            packages,
+        } => (
+            host,
+            Mutation::ReleaseHolds {
+                manager: *manager,
+                packages: packages.clone(),
+            },
+        ),
+    };
+    let (host, mutation) = on_host;
+    host_step::run(attempt, host, None, &mutation).await
+}
