@@ -77,17 +77,9 @@ class Api:
 
 
 def journal(path):
-    """The journal's events, whatever envelope each line puts around them; a line cut off at the end is no event."""
-    events = []
+    """The journal's events. A line that is cut off at the end is no event."""
     with open(path, encoding="utf-8") as file:
-        for line in file:
-            if not line.endswith("\n"):
-                break
-            entry = json.loads(line)
-            while isinstance(entry.get("event"), dict):
-                entry = {**entry, **entry["event"]} if "event" in entry["event"] else entry["event"]
-            events.append(entry)
-    return events
+        return [json.loads(line) for line in file if line.endswith("\n")]
 
 
 def host_log(path):

@@ -16,10 +16,10 @@ pid, moment, nodes, kubeconfig = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys
 
 
 def under_way(wanted):
-    """An operation that a host's log shows begun and not ended, whose command line holds the words."""
+    """An operation that a host's log shows begun and not ended, whose name or command line holds the words."""
     for path in sorted(glob.glob(f"{nodes}/*/root/var/lib/refit/log")):
         lines = host_log(path)
-        if lines and lines[-1][1] == "start" and all(word in lines[-1][4] for word in wanted):
+        if lines and lines[-1][1] == "start" and all(word in f"{lines[-1][3]} {lines[-1][4]}" for word in wanted):
             return f"{lines[-1][3]} on {path.split('/')[-5]}"
     return None
 
@@ -45,7 +45,7 @@ while True:
     try:
         found = {
             "kubeadm-apply": lambda: under_way(["kubeadm", "upgrade", "apply"]),
-            "install-kubelet": lambda: under_way(["kubelet="]),
+            "install-kubelet": lambda: under_way(["install-kubelet"]),
             "drain": lambda: draining(api),
         }[moment]()
     except (OSError, ValueError, http.client.HTTPException):

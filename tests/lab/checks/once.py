@@ -25,6 +25,9 @@ for path in paths:
             elif rest.strip() == "exit=0":
                 succeeded.add(running[1])
             running = None
+        else:  # lost: the host was cut off in between, which this run does not do
+            overlaps.append(f"{node} {at}: {operation} was {kind}")
+            running = None
     if running:
         open_ends.append(f"{node}: {running[0]}")
 
