@@ -1,5 +1,22 @@
 //! The plan as data, and the planner that computes it. Pure: same inputs, byte-identical plan.
 
+mod control_plane;
 pub mod data;
+mod draft;
 pub mod file;
+mod forecast;
 pub mod graph;
+mod host_steps;
+mod nodes;
+mod notes;
+mod pace;
+mod packages;
+mod path;
+pub mod planner;
+mod preconditions;
+pub mod reason;
+mod view;
+mod work;
+
+pub use planner::{Inputs, plan};
+pub use preconditions::too_old;

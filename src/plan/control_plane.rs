@@ -1,0 +1,134 @@
+//! The control planes, strictly one at a time, and the addons after the last.
+
+use std::collections::BTreeMap;
+
+use super::data::{Action, StepId};
+use super::draft::{CLUSTER, Draft};
+use super::host_steps::Touched;
+use super::pace;
+use crate::cluster::model::{HostName, Role};
+use crate::documents::settings::Upgrade;
+use crate::host::op::KubeadmOptions;
+use crate::rules::version::Version;
+
+/// What the control planes' part of a plan is made from.
+#[derive(Debug)]
+pub struct ControlPlanes<'p> {
+    /// Where `kubeadm upgrade apply` runs.
+    pub first: &'p HostName,
+    /// Whether it is still to run.
+    pub apply: bool,
+    /// The repository of images.
+    pub image_repository: &'p str,
+    /// What kube-proxy must come to.
+    pub kube_proxy: Option<Version>,
+}
+
+/// What kubeadm is told.
+#[must_use]
+pub fn options(upgrade: &Upgrade) -> KubeadmOptions {
+    let kubeadm = &upgrade.kubeadm;
+    KubeadmOptions {
+        ignore_preflight_errors: kubeadm.ignore_preflight_errors.clone(),
+        patches: kubeadm.patches.clone(),
+        skip_phases: kubeadm.skip_phases.clone(),
+        etcd_upgrade: kubeadm.etcd_upgrade,
+        certificate_renewal: kubeadm.certificate_renewal,
+    }
+}
+
+/// Adds the control planes' steps and the addons'. Returns the step after which kubelets may go.
+pub fn add(
+    draft: &mut Draft<'_>,
+    touched: &[&Touched<'_, '_>],
+    prepared: &BTreeMap<&HostName, StepId>,
+    snapshot: &StepId,
+    plan: &ControlPlanes<'_>,
+    upgrade: &Upgrade,
+) -> StepId {
+    let target = draft.target().clone();
+    // The first, then the others by name.
+    let order = touched
+        .iter()
+        .filter(|on| on.host.name() == plan.first)
+        .chain(touched.iter().filter(|on| on.host.name() != plan.first));
+    let mut last = snapshot.clone();
+    for on in order {
+        let host = on.host.name();
+        let apply = plan.apply && host == plan.first;
+        if !(apply || on.work.instance) {
+            continue;
+        }
+        let mut ready = prepared.get(host).unwrap_or(snapshot).clone();
+        if on.work.instance {
+            ready = draft.step(
+                host,
+                "pull-images",
+                Action::PullImages {
+                    host: host.clone(),
+                    version: target.clone(),
+                    image_repository: plan.image_repository.to_owned(),
+                },
+                &[&ready],
+                pace::PULL_IMAGES,
+                "pulled ahead, so that the static pods restart without waiting",
+            );
+        }
+        let upgraded = if apply {
+            draft.step(
+                host,
+                "kubeadm-apply",
+                Action::KubeadmApply {
+                    host: host.clone(),
+                    version: target.clone(),
+                    options: options(upgrade),
+                },
+                &[&ready, &last],
+                pace::KUBEADM_APPLY,
+                "the first control plane also writes the release to the cluster's configuration",
+            )
+        } else {
+            draft.step(
+                host,
+                "kubeadm-node",
+                Action::KubeadmNode {
+                    host: host.clone(),
+                    role: Role::ControlPlane,
+                    version: target.clone(),
+                    options: options(upgrade),
+                },
+                &[&ready, &last],
+                pace::KUBEADM_NODE,
+                "one control plane at a time: etcd must keep its majority, and API servers stay within one minor (rule 1)",
+            )
+        };
+        last = draft.step(
+            host,
+            "await-control-plane",
+            Action::AwaitControlPlane {
+                host: host.clone(),
+                node: on.host.node.name.clone(),
+                version: target.clone(),
+            },
+            &[&upgraded],
+            pace::AWAIT_CONTROL_PLANE,
+            "the next one goes only once this one serves and etcd is whole",
+        );
+    }
+    let all = draft.barrier(
+        "control-planes",
+        format!("every API server is at {target}"),
+        &[&last],
+        "all API servers before any kubelet: behind a balancer a new kubelet may meet an old API server (rules 2, 6, 7)",
+    );
+    draft.step(
+        CLUSTER,
+        "await-addons",
+        Action::AwaitAddons {
+            kube_proxy: plan.kube_proxy.clone(),
+        },
+        &[&all],
+        pace::AWAIT_ADDONS,
+        "kubeadm rolls CoreDNS and kube-proxy with the last control plane; nodes are not drained meanwhile",
+    )
+}

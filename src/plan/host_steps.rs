@@ -1,0 +1,251 @@
+//! The steps of one host that others share: its check, its packages, and its node's kubelet.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::data::{Action, StepId};
+use super::draft::Draft;
+use super::pace::{self, Pace};
+use super::packages::Packages;
+use super::preconditions::{Forecast, Room};
+use super::view::HostView;
+use super::work::Work;
+use crate::documents::settings::Upgrade;
+use crate::host::op::PackageRevision;
+use crate::rules::skew::needs_drain;
+
+/// A host that the plan touches.
+#[derive(Debug)]
+pub struct Touched<'v, 'a> {
+    /// The host.
+    pub host: &'v HostView<'a>,
+    /// What is left to do there.
+    pub work: Work,
+    /// Its packages, if any are to be installed.
+    pub packages: Option<Packages>,
+    /// What its drain would do, if it is drained.
+    pub drain: Option<Forecast>,
+    /// The room it must have.
+    pub room: Vec<Room>,
+}
+
+/// Looks at the host before anything is changed anywhere.
+pub fn check(draft: &mut Draft<'_>, on: &Touched<'_, '_>) -> StepId {
+    let host = on.host;
+    let disk_free: BTreeMap<String, u64> = on
+        .room
+        .iter()
+        .map(|room| (room.directory.clone(), room.bytes))
+        .collect();
+    draft.step(
+        host.name(),
+        "check-host",
+        Action::CheckHost {
+            host: host.name().clone(),
+            node: host.node.name.clone(),
+            machine_id: host.identity.machine_id.clone(),
+            disk_free,
+        },
+        &[],
+        pace::LOOK,
+        format!(
+            "the host must be node {}, idle, with room enough",
+            host.node.name
+        ),
+    )
+}
+
+/// Holds, repository, download, kubeadm: everything that may run ahead, because nothing that serves changes. Returns the
+/// last of these steps.
+pub fn prepare(draft: &mut Draft<'_>, on: &Touched<'_, '_>, snapshot: &StepId) -> StepId {
+    let mut last = snapshot.clone();
+    let Some(packages) = &on.packages else {
+        return last;
+    };
+    let host = on.host.name();
+    let manager = packages.manager;
+    if !packages.hold.is_empty() {
+        last = draft.step(
+            host,
+            "hold-packages",
+            Action::HoldPackages {
+                host: host.clone(),
+                manager,
+                packages: packages.hold.clone(),
+            },
+            &[&last],
+            pace::HOLD,
+            "nothing but this plan may change Kubernetes' packages until it is done",
+        );
+    }
+    if let Some(switch) = &packages.switch {
+        last = draft.step(
+            host,
+            "switch-repository",
+            Action::SwitchRepository {
+                host: host.clone(),
+                manager,
+                minor: draft.minor(),
+                file: switch.file.clone(),
+                content: switch.content.clone(),
+                key_file: switch.key_file.clone(),
+                key: switch.key.clone(),
+                key_sha256: switch.key_sha256.clone(),
+            },
+            &[&last],
+            pace::SWITCH_REPOSITORY,
+            "each minor has a repository of its own",
+        );
+    }
+    let mut all = [&packages.kubeadm[..], &packages.kubelet[..]].concat();
+    all.sort();
+    last = draft.step(
+        host,
+        "prefetch-packages",
+        Action::PrefetchPackages {
+            host: host.clone(),
+            manager,
+            packages: all,
+        },
+        &[&last],
+        pace::PREFETCH,
+        "downloaded ahead, so that no node waits for it while out of service",
+    );
+    if !packages.kubeadm.is_empty() {
+        let because = if on.work.kubeadm {
+            "kubeadm goes first: it upgrades to its own release, and manages nodes one minor behind it (rule 8)"
+        } else {
+            "kubectl was left behind by an earlier upgrade (rule 5)"
+        };
+        last = draft.step(
+            host,
+            "install-kubeadm",
+            Action::InstallKubeadm {
+                host: host.clone(),
+                manager,
+                packages: packages.kubeadm.clone(),
+            },
+            &[&last],
+            pace::INSTALL_KUBEADM,
+            because,
+        );
+    }
+    last
+}
+
+/// Cordon, drain, kubelet, ready, uncordon. Returns the last step, after which the next node may go.
+///
+/// A node that someone else cordoned is drained all the same, and stays cordoned. One that only an earlier run of ours left
+/// cordoned is made schedulable again.
+pub fn node(
+    draft: &mut Draft<'_>,
+    on: &Touched<'_, '_>,
+    upgrade: &Upgrade,
+    after: &[&StepId],
+) -> StepId {
+    let host = on.host;
+    let node = &host.node.name;
+    let target = draft.target().clone();
+    let ours = !host.stays_cordoned();
+    let mut last: Vec<StepId> = after.iter().map(|id| (*id).clone()).collect();
+    let then = |last: &[StepId]| -> Vec<StepId> { last.to_vec() };
+    if on.work.kubelet {
+        let packages: &[PackageRevision] = on.packages.as_ref().map_or(&[], |all| &all.kubelet);
+        if ours {
+            let before = then(&last);
+            last = vec![draft.step(
+                host.name(),
+                "cordon",
+                Action::Cordon { node: node.clone() },
+                &refs(&before),
+                pace::CORDON,
+                "no pod may start here from now on",
+            )];
+        }
+        if let Some(forecast) = &on.drain {
+            let before = then(&last);
+            last = vec![draft.step(
+                host.name(),
+                "drain",
+                Action::Drain {
+                    node: node.clone(),
+                    grace_period_s: upgrade.drain.grace_period.map(|grace| grace.as_secs()),
+                    delete_empty_dir_data: upgrade.drain.delete_empty_dir_data,
+                    evict_unmanaged_pods:
+                        super::preconditions::policy(upgrade).evict_unmanaged_pods,
+                },
+                &refs(&before),
+                drain_pace(upgrade.drain.timeout),
+                because_drained(on, forecast, &target),
+            )];
+        }
+        let before = then(&last);
+        let installed = draft.step(
+            host.name(),
+            "install-kubelet",
+            Action::InstallKubelet {
+                host: host.name().clone(),
+                manager: host.packages.manager,
+                packages: packages.to_vec(),
+            },
+            &refs(&before),
+            pace::INSTALL_KUBELET,
+            "every API server is at the release by now, so no kubelet can meet an older one (rules 2 and 6)",
+        );
+        last = vec![installed];
+    }
+    let before = then(&last);
+    let ready = draft.step(
+        host.name(),
+        "await-node",
+        Action::AwaitNode {
+            node: node.clone(),
+            version: target,
+        },
+        &refs(&before),
+        pace::AWAIT_NODE,
+        "the next node goes only once this one is ready",
+    );
+    if !ours {
+        return ready;
+    }
+    draft.step(
+        host.name(),
+        "uncordon",
+        Action::Uncordon { node: node.clone() },
+        &[&ready],
+        pace::CORDON,
+        "back in service",
+    )
+}
+
+fn refs(ids: &[StepId]) -> Vec<&StepId> {
+    ids.iter().collect()
+}
+
+/// The declaration's timeout; a second try would only double it.
+const fn drain_pace(timeout: Duration) -> Pace {
+    Pace {
+        timeout_s: timeout.as_secs(),
+        expected_s: pace::DRAIN_EXPECTED_S,
+        retries: 0,
+    }
+}
+
+fn because_drained(
+    on: &Touched<'_, '_>,
+    forecast: &Forecast,
+    target: &crate::rules::version::Version,
+) -> String {
+    let count = match forecast.evicted {
+        0 => "no pod to evict as observed".to_owned(),
+        1 => "1 pod to evict as observed".to_owned(),
+        count => format!("{count} pods to evict as observed"),
+    };
+    let rule = if needs_drain(&on.host.kubelet, target) {
+        "a kubelet changes minor on an empty node only (rule 7)"
+    } else {
+        "a patch is installed as a minor is, on an empty node"
+    };
+    format!("{rule}; {count}")
+}

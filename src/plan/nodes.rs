@@ -1,0 +1,137 @@
+//! Kubelets: control planes one at a time, and beside them workers in waves.
+//!
+//! A wave holds at most `maxUnavailable` workers; the next one begins when all of it is back in service. Groups of
+//! `strategy.workers.order` come one after another and never share a wave. A worker that someone else cordoned is out of
+//! service before, during and after, so it counts: waves are smaller by the number of such workers, but never smaller than
+//! one node.
+
+use std::collections::BTreeMap;
+
+use super::data::{Action, StepId};
+use super::draft::Draft;
+use super::host_steps::{self, Touched};
+use super::pace;
+use super::view::{HostView, View};
+use crate::cluster::model::{HostName, Role};
+use crate::documents::settings::Upgrade;
+
+/// Where kubelets begin.
+#[derive(Debug)]
+pub struct Start<'p> {
+    /// The step after which nodes may be taken out of service.
+    pub gate: &'p StepId,
+    /// Each host's last step so far.
+    pub prepared: &'p BTreeMap<&'p HostName, StepId>,
+}
+
+/// Adds the kubelets of control planes, one after another. Returns the last step, if any.
+pub fn control_planes(
+    draft: &mut Draft<'_>,
+    touched: &[&Touched<'_, '_>],
+    start: &Start<'_>,
+    upgrade: &Upgrade,
+) -> Option<StepId> {
+    let mut last: Option<StepId> = None;
+    for on in touched {
+        if !(on.work.kubelet || on.work.uncordon) {
+            continue;
+        }
+        let before = last.as_ref().unwrap_or(start.gate);
+        // Its static pods' steps came before the gate; its packages may not have.
+        let prepared = start.prepared.get(on.host.name()).unwrap_or(start.gate);
+        last = Some(host_steps::node(draft, on, upgrade, &[before, prepared]));
+    }
+    last
+}
+
+/// How many workers may be out of service at once.
+#[must_use]
+pub fn wave_size(view: &View<'_>, upgrade: &Upgrade) -> usize {
+    let workers = view.workers().count();
+    let out_of_service = view.workers().filter(|host| host.stays_cordoned()).count();
+    upgrade
+        .workers
+        .max_unavailable
+        .of(workers)
+        .saturating_sub(out_of_service)
+        .max(1)
+}
+
+/// The place of a worker's group in the declared order; those that match none come last.
+fn group(host: &HostView<'_>, upgrade: &Upgrade) -> usize {
+    let mut labels = host.host.labels.clone();
+    labels.extend(host.node.labels.clone());
+    let order = &upgrade.workers.order;
+    order
+        .iter()
+        .position(|selector| selector.matches(&labels))
+        .unwrap_or(order.len())
+}
+
+/// Adds the workers, wave by wave. Returns the last barrier, if any.
+pub fn workers(
+    draft: &mut Draft<'_>,
+    touched: &[&Touched<'_, '_>],
+    start: &Start<'_>,
+    size: usize,
+    upgrade: &Upgrade,
+) -> Option<StepId> {
+    let mut groups: BTreeMap<usize, Vec<&Touched<'_, '_>>> = BTreeMap::new();
+    for on in touched {
+        if on.work.kubelet || on.work.uncordon {
+            groups.entry(group(on.host, upgrade)).or_default().push(on);
+        }
+    }
+    let waves: Vec<&[&Touched<'_, '_>]> = groups
+        .values()
+        .flat_map(|group| group.chunks(size.max(1)))
+        .collect();
+    let count = waves.len();
+    let mut gate: Option<StepId> = None;
+    for (index, wave) in waves.into_iter().enumerate() {
+        let before = gate.as_ref().unwrap_or(start.gate);
+        let ends: Vec<StepId> = wave
+            .iter()
+            .map(|on| worker(draft, on, before, start, upgrade))
+            .collect();
+        let ends: Vec<&StepId> = ends.iter().collect();
+        gate = Some(draft.barrier(
+            &format!("wave-{}", index + 1),
+            format!("workers of wave {} of {count} are done", index + 1),
+            &ends,
+            format!(
+                "at most {size} worker(s) out of service at once (strategy.workers.maxUnavailable)"
+            ),
+        ));
+    }
+    gate
+}
+
+fn worker(
+    draft: &mut Draft<'_>,
+    on: &Touched<'_, '_>,
+    before: &StepId,
+    start: &Start<'_>,
+    upgrade: &Upgrade,
+) -> StepId {
+    let host = on.host.name();
+    let prepared = start.prepared.get(host).unwrap_or(start.gate);
+    if !on.work.kubelet {
+        return host_steps::node(draft, on, upgrade, &[before, prepared]);
+    }
+    let version = draft.target().clone();
+    let configured = draft.step(
+        host,
+        "kubeadm-node",
+        Action::KubeadmNode {
+            host: host.clone(),
+            role: Role::Worker,
+            version,
+            options: super::control_plane::options(upgrade),
+        },
+        &[before, prepared],
+        pace::KUBEADM_WORKER,
+        "writes the new kubelet's configuration; with its own wave, so that a halt leaves no other node half configured",
+    );
+    host_steps::node(draft, on, upgrade, &[&configured])
+}

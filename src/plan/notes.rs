@@ -1,0 +1,153 @@
+//! What the reader of a plan should know and no step shows.
+
+use super::host_steps::Touched;
+use super::nodes;
+use super::preconditions;
+use super::view::View;
+use crate::cluster::model::NodeName;
+use crate::documents::settings::Upgrade;
+use crate::rules::skew;
+use crate::rules::version::Version;
+
+/// For a plan without steps.
+#[must_use]
+pub fn nothing(target: &Version) -> Vec<String> {
+    vec![format!("everything is at {target}: nothing to do")]
+}
+
+/// For a plan with steps.
+#[must_use]
+pub fn of(view: &View<'_>, touched: &[Touched<'_, '_>], upgrade: &Upgrade) -> Vec<String> {
+    let target = &upgrade.target;
+    let mut notes = Vec::new();
+    let snapshot = view.snapshot();
+    if let Some(servers) = skew::Extremes::of(&snapshot) {
+        let (oldest, newest) = (servers.oldest(), servers.newest());
+        if oldest == newest {
+            notes.push(format!("from {oldest} to {target}"));
+        } else {
+            notes.push(format!(
+                "from {oldest} to {target}: API servers are between {oldest} and {newest}, an upgrade was begun before; the plan holds what is left of it"
+            ));
+        }
+        if oldest.minor() == target.minor() {
+            notes.push(
+                "a patch upgrade: nodes are drained as for a minor, although the version skew policy does not ask for it".to_owned(),
+            );
+        }
+    }
+    drains(&mut notes, touched);
+    cordons(&mut notes, view, upgrade);
+    if preconditions::kube_proxy(view).is_some()
+        && preconditions::rolls_kube_proxy(upgrade)
+        && skew::kube_proxy_before_kubelet(&snapshot, target)
+        && touched.iter().any(|on| on.work.instance)
+    {
+        notes.push(
+            "kubeadm rolls kube-proxy with the last control plane, before any kubelet: allowed by the version skew policy, though not the order it advises".to_owned(),
+        );
+    }
+    notes.push(format!(
+        "the etcd snapshot is kept in {}; it holds every Secret of the cluster",
+        upgrade.snapshot.directory.display()
+    ));
+    kubeadm(&mut notes, upgrade);
+    strays(&mut notes, view);
+    notes
+}
+
+fn drains(notes: &mut Vec<String>, touched: &[Touched<'_, '_>]) {
+    let forecasts = || touched.iter().filter_map(|on| on.drain.as_ref());
+    let nodes = forecasts().count();
+    if nodes == 0 {
+        return;
+    }
+    let pods: usize = forecasts().map(|forecast| forecast.evicted).sum();
+    notes.push(format!(
+        "drains {nodes} node(s); {pods} pod(s) to evict, as observed"
+    ));
+    let losing: usize = forecasts().map(|forecast| forecast.lose_data).sum();
+    if losing > 0 {
+        notes.push(format!(
+            "{losing} of these pods lose the data of their emptyDir volumes (drain.deleteEmptyDirData)"
+        ));
+    }
+    let gone: Vec<&str> = forecasts()
+        .flat_map(|forecast| &forecast.gone)
+        .map(String::as_str)
+        .collect();
+    if !gone.is_empty() {
+        notes.push(format!(
+            "nothing brings these pods back (drain.unmanagedPods: evict): {}",
+            gone.join(", ")
+        ));
+    }
+}
+
+fn cordons(notes: &mut Vec<String>, view: &View<'_>, upgrade: &Upgrade) {
+    let staying: Vec<&NodeName> = view
+        .hosts
+        .iter()
+        .filter(|host| host.stays_cordoned())
+        .map(|host| &host.node.name)
+        .collect();
+    for node in &staying {
+        notes.push(format!(
+            "{node} was cordoned by someone else and stays cordoned"
+        ));
+    }
+    let reduced = view.workers().any(super::view::HostView::stays_cordoned);
+    if reduced {
+        notes.push(format!(
+            "cordoned workers count as unavailable: waves of {} worker(s)",
+            nodes::wave_size(view, upgrade)
+        ));
+    }
+    for host in &view.hosts {
+        if let Some(run) = &host.node.cordoned_by
+            && host.node.unschedulable
+        {
+            notes.push(format!(
+                "{} was left cordoned by run {run} and becomes schedulable",
+                host.node.name
+            ));
+        }
+    }
+    let listed = |name: &NodeName| view.hosts.iter().any(|host| &host.node.name == name);
+    for name in view.nodes.keys().filter(|name| !listed(name)) {
+        notes.push(format!(
+            "{name} is left out (ignoreNodes) and stays as it is"
+        ));
+    }
+}
+
+fn kubeadm(notes: &mut Vec<String>, upgrade: &Upgrade) {
+    let kubeadm = &upgrade.kubeadm;
+    if !kubeadm.ignore_preflight_errors.is_empty() {
+        notes.push(format!(
+            "kubeadm ignores failures of {}",
+            kubeadm.ignore_preflight_errors.join(", ")
+        ));
+    }
+    if !kubeadm.skip_phases.is_empty() {
+        notes.push(format!("kubeadm skips {}", kubeadm.skip_phases.join(", ")));
+    }
+    if !kubeadm.etcd_upgrade {
+        notes.push("etcd is not upgraded (kubeadm.etcdUpgrade: false)".to_owned());
+    }
+    if !kubeadm.certificate_renewal {
+        notes.push("certificates are not renewed (kubeadm.certificateRenewal: false)".to_owned());
+    }
+}
+
+fn strays(notes: &mut Vec<String>, view: &View<'_>) {
+    for (host, instance) in view.control_planes() {
+        if !instance.stray_files.is_empty() {
+            notes.push(format!(
+                "{} has other static pods, which are left alone: {}",
+                host.name(),
+                instance.stray_files.join(", ")
+            ));
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! Whether the cluster is fit to be upgraded: etcd, nodes, disks, certificates, clocks, pods that would not leave.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::reason::{MemberTrouble, Reason};
+use super::view::{HostView, View};
+use crate::cluster::facts::{CgroupMode, Facts};
+use crate::cluster::model::{HostName, NodeName, Pod, Role};
+use crate::documents::settings::{UnmanagedPods, Upgrade};
+use crate::rules::eviction::{self, Admission, Fate, Policy};
+use crate::rules::version::{Minor, Version};
+
+const MIB: u64 = 1 << 20;
+
+/// etcd's directory holds the snapshot and its trial restoration beside the database itself, which may grow meanwhile.
+const ETCD_TIMES: u64 = 3;
+/// What etcd's directory needs besides: a write-ahead log is allocated 64 MB at a time.
+const ETCD_BASE: u64 = 256 * MIB;
+/// kubeadm copies etcd's whole directory to `/etc/kubernetes/tmp`: the database, and up to five logs of 64 MB.
+const KUBEADM_BACKUP_BASE: u64 = 384 * MIB;
+/// A release's images on a control plane, unpacked: five of its own, CoreDNS and kube-proxy.
+const CONTROL_PLANE_IMAGES: u64 = 1024 * MIB;
+/// kube-proxy, CoreDNS and pause.
+const WORKER_IMAGES: u64 = 512 * MIB;
+/// Three packages in the cache: some 60 MB, and as much again for lists.
+const PACKAGE_CACHE: u64 = 256 * MIB;
+/// The binaries of three packages beside the old ones while they are replaced.
+const BINARIES: u64 = 256 * MIB;
+
+/// Certificates must outlast any upgrade and the night after it.
+const CERTIFICATE_S: i64 = 24 * 60 * 60;
+/// Further apart than this, a certificate made on one host may not be valid yet on another, and records mislead.
+const CLOCK_S: i64 = 60;
+/// kubeadm's SystemVerification refuses cgroup v1 from this minor on, and the kubelet too unless told otherwise.
+const CGROUP_V2_FROM: Minor = Minor {
+    major: 1,
+    minor: 35,
+};
+
+/// Room that a host must have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// The directory.
+    pub directory: String,
+    /// Bytes.
+    pub bytes: u64,
+    /// What for.
+    pub why: &'static str,
+}
+
+/// The room that a host needs for its upgrade, in the directories that its facts know. Directories of one file system
+/// share its room, and each is judged alone: the sum would refuse hosts that are fit.
+#[must_use]
+pub fn room(view: &View<'_>, host: &HostView<'_>) -> Vec<Room> {
+    let database = view
+        .etcd
+        .into_iter()
+        .flat_map(|etcd| &etcd.members)
+        .filter_map(|member| member.db_size)
+        .max()
+        .unwrap_or(0);
+    let of = |directory: &str, bytes, why| Room {
+        directory: directory.to_owned(),
+        bytes,
+        why,
+    };
+    // Another runtime keeps its images elsewhere below /var/lib.
+    let images = if host.disk_free.contains_key("/var/lib/containerd") {
+        "/var/lib/containerd"
+    } else {
+        "/var/lib"
+    };
+    let mut rooms = vec![
+        of("/usr", BINARIES, "the new binaries"),
+        of("/var/cache", PACKAGE_CACHE, "the new packages"),
+    ];
+    match &host.instance {
+        None => rooms.push(of(images, WORKER_IMAGES, "the new images")),
+        Some(instance) => {
+            rooms.push(of(images, CONTROL_PLANE_IMAGES, "the new images"));
+            rooms.push(of(
+                "/etc/kubernetes",
+                database + KUBEADM_BACKUP_BASE,
+                "kubeadm's copy of etcd's directory",
+            ));
+            // Where etcd keeps its data elsewhere, its file system was not looked at under that name.
+            let directory = if host.disk_free.contains_key(&instance.etcd_data) {
+                instance.etcd_data.as_str()
+            } else {
+                "/var/lib/etcd"
+            };
+            rooms.push(of(
+                directory,
+                ETCD_TIMES * database + ETCD_BASE,
+                "etcd's snapshot and its trial restoration",
+            ));
+        }
+    }
+    rooms.sort_by(|a, b| a.directory.cmp(&b.directory));
+    rooms
+}
+
+/// Whether facts are too old for a plan made at `at`.
+#[must_use]
+pub fn too_old(facts: &Facts, at: Timestamp, max: std::time::Duration) -> Option<Reason> {
+    let age = at.as_second().saturating_sub(facts.observed_at.as_second());
+    let max_s = max.as_secs();
+    (u64::try_from(age).unwrap_or(0) > max_s).then_some(Reason::FactsTooOld {
+        observed_at: facts.observed_at,
+        at,
+        max_s,
+    })
+}
+
+/// What keeps an upgrade from beginning: on the cluster, on every host, and on the hosts that are touched.
+#[must_use]
+pub fn fitness(
+    view: &View<'_>,
+    touched: &BTreeSet<&HostName>,
+    upgrade: &Upgrade,
+    observed_at: Timestamp,
+) -> Vec<Reason> {
+    let mut reasons = etcd(view, upgrade);
+    for host in &view.hosts {
+        if !host.node.ready {
+            reasons.push(Reason::NodeNotReady {
+                node: host.node.name.clone(),
+            });
+        }
+        if let Some(operation) = host.operation {
+            reasons.push(Reason::OperationUnderWay {
+                host: host.name().clone(),
+                operation: operation.to_owned(),
+            });
+        }
+        if touched.contains(host.name()) {
+            on_host(&mut reasons, view, host, upgrade, observed_at);
+        }
+    }
+    reasons
+}
+
+fn etcd(view: &View<'_>, upgrade: &Upgrade) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    if view.kubeadm_config.external_etcd {
+        reasons.push(Reason::EtcdExternal);
+    }
+    if let Some(image) = &view.kubeadm_config.custom_etcd_image
+        && upgrade.kubeadm.etcd_upgrade
+    {
+        reasons.push(Reason::EtcdCustomImage {
+            image: image.clone(),
+        });
+    }
+    let Some(etcd) = view.etcd else {
+        return reasons;
+    };
+    for member in &etcd.members {
+        let mut push = |trouble| {
+            reasons.push(Reason::EtcdMember {
+                name: member.name.clone(),
+                trouble,
+            });
+        };
+        if member.learner {
+            push(MemberTrouble::Learner);
+        }
+        if !member.healthy {
+            push(MemberTrouble::Unhealthy);
+        }
+    }
+    for alarm in &etcd.alarms {
+        reasons.push(Reason::EtcdAlarm {
+            alarm: alarm.clone(),
+        });
+    }
+    let control_planes = view.control_planes().count();
+    if etcd.members.len() < control_planes {
+        reasons.push(Reason::EtcdTooFew {
+            members: etcd.members.len(),
+            control_planes,
+        });
+    }
+    reasons
+}
+
+fn on_host(
+    reasons: &mut Vec<Reason>,
+    view: &View<'_>,
+    host: &HostView<'_>,
+    upgrade: &Upgrade,
+    observed_at: Timestamp,
+) {
+    let name = || host.name().clone();
+    if let Some(trouble) = &host.packages.trouble {
+        reasons.push(Reason::PackageTrouble {
+            host: name(),
+            trouble: trouble.clone(),
+        });
+    }
+    for Room {
+        directory,
+        bytes,
+        why,
+    } in room(view, host)
+    {
+        match host.disk_free.get(&directory) {
+            None => reasons.push(Reason::Unknown {
+                place: host.name().to_string(),
+                what: format!("how much is free in {directory}"),
+                error: "the facts do not have it".to_owned(),
+            }),
+            Some(&free) if free < bytes => reasons.push(Reason::DiskTooSmall {
+                host: name(),
+                directory,
+                free,
+                needed: bytes,
+                why,
+            }),
+            Some(_) => {}
+        }
+    }
+    if host.clock_offset_s.abs() > CLOCK_S {
+        reasons.push(Reason::ClockOff {
+            host: name(),
+            offset_s: host.clock_offset_s,
+        });
+    }
+    let minor = upgrade.target.minor();
+    let accepted = upgrade
+        .kubeadm
+        .ignore_preflight_errors
+        .iter()
+        .any(|check| check.eq_ignore_ascii_case("SystemVerification"));
+    if host.cgroup == CgroupMode::V1 && minor >= CGROUP_V2_FROM && !accepted {
+        reasons.push(Reason::CgroupV1 {
+            host: name(),
+            minor,
+        });
+    }
+    if let Some(instance) = &host.instance {
+        for (certificate, &at) in instance.certificates {
+            if at.as_second() < observed_at.as_second().saturating_add(CERTIFICATE_S) {
+                reasons.push(Reason::CertificateEnds {
+                    host: name(),
+                    name: certificate.clone(),
+                    at,
+                });
+            }
+        }
+        for file in instance.stray_files {
+            if looks_like_a_copy(file) {
+                reasons.push(Reason::StrayManifest {
+                    host: name(),
+                    file: file.clone(),
+                });
+            }
+        }
+    }
+}
+
+/// A stray file named after a static pod of kubeadm (`etcd.yaml.backup`) may be the one that runs; others (`kube-vip.yaml`)
+/// are pods of their own. The kubelet skips names that begin with a dot.
+fn looks_like_a_copy(file: &str) -> bool {
+    [
+        "etcd",
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+    ]
+    .iter()
+    .any(|component| file.starts_with(component))
+}
+
+/// The release that the kube-proxy DaemonSet asks for; none where there is none.
+#[must_use]
+pub fn kube_proxy(view: &View<'_>) -> Option<Version> {
+    view.workloads
+        .iter()
+        .find(|workload| {
+            workload.kind == "DaemonSet"
+                && workload.namespace == "kube-system"
+                && workload.name == "kube-proxy"
+        })
+        .and_then(|workload| workload.images.get("kube-proxy"))
+        .and_then(|image| super::view::release_of_image(image))
+}
+
+/// kubeadm rolls kube-proxy unless told to skip it.
+#[must_use]
+pub fn rolls_kube_proxy(upgrade: &Upgrade) -> bool {
+    !upgrade
+        .kubeadm
+        .skip_phases
+        .iter()
+        .any(|phase| phase == "addon" || phase == "addon/kube-proxy")
+}
+
+/// What a drain of one node would do, as far as can be told now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Forecast {
+    /// Pods that would be evicted.
+    pub evicted: usize,
+    /// Of them, those that take emptyDir data with them.
+    pub lose_data: usize,
+    /// Of them, those that nothing brings back, by `namespace/name`.
+    pub gone: Vec<String>,
+}
+
+/// What the declaration lets a drain do.
+#[must_use]
+pub const fn policy(upgrade: &Upgrade) -> Policy {
+    Policy {
+        delete_empty_dir_data: upgrade.drain.delete_empty_dir_data,
+        evict_unmanaged_pods: match upgrade.drain.unmanaged_pods {
+            UnmanagedPods::Refuse => false,
+            UnmanagedPods::Evict => true,
+        },
+    }
+}
+
+/// Whether this host is drained.
+#[must_use]
+pub const fn drains(role: Role, upgrade: &Upgrade) -> bool {
+    match role {
+        Role::ControlPlane => upgrade.control_plane.drain,
+        Role::Worker => true,
+    }
+}
+
+/// What drains of these nodes would do, and every pod and budget that would stop one.
+pub fn drains_forecast<'a>(
+    view: &View<'a>,
+    drained: &[&'a NodeName],
+    upgrade: &Upgrade,
+) -> (BTreeMap<&'a NodeName, Forecast>, Vec<Reason>) {
+    let policy = policy(upgrade);
+    let mut forecasts: BTreeMap<&NodeName, Forecast> = drained
+        .iter()
+        .map(|node| (*node, Forecast::default()))
+        .collect();
+    let mut reasons = Vec::new();
+    let mut never: BTreeMap<String, Vec<NodeName>> = BTreeMap::new();
+    for pod in view.pods {
+        let Some((node, forecast)) = pod
+            .node
+            .as_ref()
+            .and_then(|node| forecasts.get_mut(node).map(|forecast| (node, forecast)))
+        else {
+            continue;
+        };
+        let warnings = match eviction::fate(pod, &policy) {
+            Fate::Evict { warnings } => warnings,
+            Fate::Await | Fate::Keep(_) => continue,
+            Fate::Refuse(reason) => {
+                reasons.push(Reason::PodRefuses {
+                    node: node.clone(),
+                    pod: full_name(pod),
+                    reason,
+                });
+                continue;
+            }
+        };
+        forecast.evicted += 1;
+        for loss in warnings {
+            match loss {
+                eviction::Loss::EmptyDirData => forecast.lose_data += 1,
+                eviction::Loss::ThePod => forecast.gone.push(full_name(pod)),
+            }
+        }
+        match eviction::admission(pod, view.budgets) {
+            Admission::SeveralBudgets => {
+                let budgets = eviction::matching(pod, view.budgets);
+                reasons.push(Reason::SeveralBudgets {
+                    node: node.clone(),
+                    pod: full_name(pod),
+                    budgets: budgets.iter().map(|budget| budget.name.clone()).collect(),
+                });
+            }
+            Admission::Exhausted(budget) if eviction::can_never_allow(budget) => {
+                let nodes = never.entry(eviction::describe(budget)).or_default();
+                if nodes.last() != Some(node) {
+                    nodes.push(node.clone());
+                }
+            }
+            // Refused at this instant only: the drain waits for it.
+            Admission::Exhausted(_) | Admission::NotObserved(_) | Admission::Negative(_) => {}
+            Admission::Bypassed
+            | Admission::NoBudget
+            | Admission::Unready(_)
+            | Admission::Charged(_) => {}
+        }
+    }
+    reasons.extend(never.into_iter().map(|(budget, mut nodes)| {
+        nodes.sort();
+        nodes.dedup();
+        Reason::BudgetNever { budget, nodes }
+    }));
+    (forecasts, reasons)
+}
+
+fn full_name(pod: &Pod) -> String {
+    format!("{}/{}", pod.namespace, pod.name)
+}

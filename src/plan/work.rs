@@ -1,0 +1,90 @@
+//! What is left to do on each host, whatever has been done by hand or by an earlier run.
+
+use super::preconditions;
+use super::view::{HostView, View};
+use crate::documents::settings::Upgrade;
+use crate::rules::version::Version;
+
+/// What is left to do on one host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Work {
+    /// kubeadm is not at the target.
+    pub kubeadm: bool,
+    /// A static pod is not at the target.
+    pub instance: bool,
+    /// The kubelet is not at the target, or the installed one is not the one that runs.
+    pub kubelet: bool,
+    /// kubectl is installed and not at the target.
+    pub kubectl: bool,
+    /// An earlier run of refit left it cordoned.
+    pub uncordon: bool,
+}
+
+impl Work {
+    /// Nothing is left.
+    #[must_use]
+    pub const fn is_none(self) -> bool {
+        !(self.kubeadm || self.instance || self.kubelet || self.kubectl || self.uncordon)
+    }
+
+    /// Packages are installed.
+    #[must_use]
+    pub const fn packages(self) -> bool {
+        self.kubeadm || self.kubelet || self.kubectl
+    }
+}
+
+/// What is left to do on this host.
+#[must_use]
+pub fn on(host: &HostView<'_>, target: &Version) -> Work {
+    let installed = |package| host.installed.get(package);
+    let instance = host.instance.as_ref().is_some_and(|instance| {
+        [
+            instance.running,
+            &instance.manifests.api_server,
+            &instance.manifests.controller_manager,
+            &instance.manifests.scheduler,
+        ]
+        .iter()
+        .any(|release| *release != target)
+    });
+    Work {
+        kubeadm: host.kubeadm != target || installed("kubeadm") != Some(target),
+        instance,
+        kubelet: &host.kubelet != target || installed("kubelet") != Some(target),
+        kubectl: installed("kubectl").is_some_and(|kubectl| kubectl != target),
+        uncordon: host.node.unschedulable && host.node.cordoned_by.is_some(),
+    }
+}
+
+/// The control plane that `kubeadm upgrade apply` runs on: the first by name whose static pods are at the target already,
+/// else the first by name. Running it where it has run before is safe and completes what was interrupted.
+#[must_use]
+pub fn first_control_plane<'v, 'a>(
+    view: &'v View<'a>,
+    target: &Version,
+) -> Option<&'v HostView<'a>> {
+    view.control_planes()
+        .find(|(host, _)| !on(host, target).instance)
+        .or_else(|| view.control_planes().next())
+        .map(|(host, _)| host)
+}
+
+/// Whether `kubeadm upgrade apply` is still to run. It writes the new release to kubeadm-config only after the first
+/// control plane's static pods are upgraded, so both must be there; and when every control plane is at the target but
+/// kube-proxy is not, an upgrade ended before its addons, and nothing but `apply` rolls them any more.
+///
+/// Source: kubernetes/kubernetes `cmd/kubeadm/app/cmd/upgrade/apply.go`, order of phases.
+#[must_use]
+pub fn apply_is_left(view: &View<'_>, upgrade: &Upgrade) -> bool {
+    let target = &upgrade.target;
+    let written = &view.kubeadm_config.kubernetes_version == target;
+    let first_done =
+        first_control_plane(view, target).is_some_and(|first| !on(first, target).instance);
+    let all_done = view
+        .control_planes()
+        .all(|(host, _)| !on(host, target).instance);
+    let kube_proxy_done = !preconditions::rolls_kube_proxy(upgrade)
+        || preconditions::kube_proxy(view).is_none_or(|release| &release == target);
+    !written || !first_done || (all_done && !kube_proxy_done)
+}
