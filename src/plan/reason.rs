@@ -693,7 +693,7 @@ impl fmt::Display for Reason {
                 f,
                 "the facts are of inventory `{facts}`, the declaration is for `{inventory}`"
             ),
-            Self::Unknown { what, error, .. } => write!(f, "{what} is not known: {error}"),
+            Self::Unknown { what, error, .. } => write!(f, "could not observe {what}: {error}"),
             Self::NotRoot { host, error } => write!(f, "not root on {host}: {error}"),
             Self::NoControlPlane => write!(f, "the inventory lists no control plane"),
             Self::NodeNotListed { node } => {

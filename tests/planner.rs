@@ -1,0 +1,9 @@
+//! The planner as its callers see it: plans as goldens, every reason why there is none, and what holds for all clusters.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, missing_docs)]
+
+#[path = "planner/blocked.rs"]
+mod blocked;
+#[path = "planner/build.rs"]
+mod build;
+#[path = "planner/order.rs"]
+mod order;

@@ -1,0 +1,489 @@
+//! Every reason why there is no plan.
+
+use crate::build::{World, budget, pod, v};
+use refit::cluster::facts::{CgroupMode, Observed};
+use refit::cluster::model::{HostName, Role};
+use refit::documents::settings::{IgnoredNodes, KeySource};
+use refit::plan::reason::Reason;
+use refit::plan::too_old;
+use std::time::Duration;
+
+fn world() -> World {
+    World::new(3, 2, "1.34.4", "1.35.4")
+}
+
+/// What is told after one thing is changed in a cluster that is fit.
+fn told(change: impl FnOnce(&mut World)) -> Vec<String> {
+    let mut world = world();
+    change(&mut world);
+    world.told()
+}
+
+#[test]
+fn a_fit_cluster_has_a_plan() {
+    world().planned();
+}
+
+#[test]
+fn the_unknown_stops() {
+    assert_eq!(
+        told(|world| world.facts.etcd = Observed::Unknown("connection refused".to_owned())),
+        ["unknown: could not observe its members: connection refused"]
+    );
+    assert_eq!(
+        told(|world| {
+            let gone = Observed::Unknown("ssh: no route to host".to_owned());
+            world.facts.hosts.insert(HostName::new("w2"), gone);
+        }),
+        ["unknown: could not observe the host: ssh: no route to host"]
+    );
+    assert_eq!(
+        told(|world| world.host("w1").root =
+            Observed::Unknown("sudo: a password is required".to_owned())),
+        ["not-root: not root on w1: sudo: a password is required"]
+    );
+    assert_eq!(
+        told(
+            |world| world.control_plane("cp2").api_server = Observed::Unknown("timeout".to_owned())
+        ),
+        ["unknown: could not observe its API server's version: timeout"]
+    );
+    assert_eq!(
+        told(|world| world.facts.format = "refit.facts/v9".to_owned()),
+        [
+            "facts-format: the facts' format is `refit.facts/v9`, and this refit reads `refit.facts/v1`"
+        ]
+    );
+}
+
+#[test]
+fn facts_may_be_too_old() {
+    let facts = world().facts;
+    let day = Duration::from_secs(86_400);
+    assert_eq!(
+        too_old(&facts, "2026-11-22T10:00:00Z".parse().unwrap(), day),
+        None
+    );
+    assert!(too_old(&facts, "2026-11-22T10:00:01Z".parse().unwrap(), day).is_some());
+    assert_eq!(
+        too_old(&facts, "2026-11-20T10:00:00Z".parse().unwrap(), day),
+        None
+    );
+}
+
+#[test]
+fn nodes_and_inventory_must_agree() {
+    assert_eq!(
+        told(|world| {
+            world.inventory.hosts.remove(&HostName::new("w2"));
+        }),
+        ["node-not-listed: node w2 of the cluster is not in the inventory"]
+    );
+    assert_eq!(
+        told(|world| world.nodes().retain(|node| node.name.as_str() != "w2")),
+        ["node-missing: host w2 should be node w2, which the cluster does not have"]
+    );
+    assert_eq!(
+        told(|world| world.node("w2").machine_id = "another".to_owned()),
+        [
+            "other-node: host w2 is not node w2: its machine id is machine-w2, the node's is another; its name is w2"
+        ]
+    );
+    assert_eq!(
+        told(|world| {
+            let host = world.inventory.hosts.get_mut(&HostName::new("w2")).unwrap();
+            host.role = Role::ControlPlane;
+            let control_plane = world.host("cp1").control_plane.clone();
+            world.host("w2").control_plane = control_plane;
+        }),
+        ["role-differs: node w2 is a worker, and the inventory lists it as a control plane"]
+    );
+    assert_eq!(
+        told(|world| {
+            world.node("w2").labels.insert(
+                "node-role.kubernetes.io/control-plane".to_owned(),
+                String::new(),
+            );
+        }),
+        ["role-differs: node w2 is a control plane, and the inventory lists it as a worker"]
+    );
+    assert_eq!(
+        told(|world| {
+            let identity = world.host("w1").identity.clone();
+            world.host("w2").identity = identity;
+        }),
+        [
+            "other-node: host w2 is not node w2: its machine id is machine-w1, the node's is machine-w2; it is node w1",
+            "same-machine: hosts w1, w2 have the same machine id machine-w1",
+        ]
+    );
+}
+
+#[test]
+fn an_ignored_node_is_left_out_but_no_control_plane_is() {
+    let mut with = world();
+    with.inventory.hosts.remove(&HostName::new("w2"));
+    let ignored = with.node("w2").name.clone();
+    with.inventory.ignore_nodes = vec![IgnoredNodes::Name(ignored)];
+    let plan = with.planned();
+    assert!(
+        !plan
+            .steps
+            .iter()
+            .any(|step| step.id.as_str().starts_with("w2/"))
+    );
+    assert!(
+        plan.notes
+            .contains(&"w2 is left out (ignoreNodes) and stays as it is".to_owned())
+    );
+
+    let mut with = world();
+    with.inventory.hosts.remove(&HostName::new("cp3"));
+    let ignored = with.node("cp3").name.clone();
+    with.inventory.ignore_nodes = vec![IgnoredNodes::Name(ignored)];
+    assert_eq!(
+        with.told(),
+        ["ignored-control-plane: node cp3 is a control plane and is left out by `ignoreNodes`"]
+    );
+}
+
+#[test]
+fn an_ignored_node_that_would_be_left_too_far_behind_blocks() {
+    let mut world = world();
+    world.inventory.hosts.remove(&HostName::new("w2"));
+    let node = world.node("w2");
+    node.kubelet_version = "1.31.2".to_owned();
+    let ignored = node.name.clone();
+    world.inventory.ignore_nodes = vec![IgnoredNodes::Name(ignored)];
+    let told = world.told();
+    assert!(told[0].starts_with("kubeadm-policy: "), "{told:#?}");
+    assert!(
+        told.iter().any(|reason| reason.starts_with(
+            "skew: after cp1/kubeadm-apply@1.35.4, kubelet 1.31.2 on w2 is 4 minors older than kube-apiserver 1.35.4 on cp1"
+        )),
+        "{told:#?}"
+    );
+}
+
+#[test]
+fn the_target_must_be_one_hop_away() {
+    let mut far = World::new(1, 1, "1.34.4", "1.36.3");
+    assert_eq!(
+        far.told(),
+        [
+            "too-far: 1.36.3 is 2 minors ahead of the cluster's 1.34.4; kubeadm goes one minor at a time"
+        ]
+    );
+    assert!(far.reasons()[0].next().starts_with("upgrade to 1.35 first"));
+    far.upgrade.target = v("1.33.9");
+    let offer = far.host("cp1").offers.values().next().cloned().unwrap();
+    for name in ["cp1", "w1"] {
+        far.host(name)
+            .offers
+            .insert("1.33".parse().unwrap(), offer.clone());
+    }
+    let told = far.told();
+    assert_eq!(
+        told[0],
+        "downgrade: kube-apiserver on cp1 is 1.34.4, newer than the target 1.33.9"
+    );
+    assert!(
+        told.contains(
+            &"downgrade: kubelet on w1 is 1.34.4, newer than the target 1.33.9".to_owned()
+        )
+    );
+
+    let mut lagging = world();
+    lagging.install_kubelet("w1", &v("1.33.2"));
+    assert_eq!(
+        lagging.told(),
+        ["kubelet-too-far: the kubelet of w1 is 1.33.2, 2 minors behind 1.35.4"]
+    );
+}
+
+#[test]
+fn skew_is_judged_now_on_the_way_and_at_the_end() {
+    // Now: a kubelet ahead of an API server that it may meet.
+    let target = v("1.35.4");
+    let mut world = world();
+    world.install_kubelet("w1", &target);
+    let told = world.told();
+    assert_eq!(
+        told,
+        [
+            "skew: now, kubelet 1.35.4 on w1 is one minor newer than kube-apiserver 1.34.4 on cp1 (rule 2: a kubelet is not newer than any API server it can reach, and at most 3 minors older (2 before 1.25))"
+        ]
+    );
+    // On the way: a kubectl one behind today is two behind once the first API server has moved.
+    let mut world = self::world();
+    world
+        .packages("w1")
+        .installed
+        .insert("kubectl".to_owned(), "1.33.1-1.1".to_owned());
+    let told = world.told();
+    assert!(
+        told[0].starts_with(
+            "skew: after cp1/kubeadm-apply@1.35.4, kubectl 1.33.1 on w1 is 2 minors older"
+        ),
+        "{told:#?}"
+    );
+    // Rule 7: not drained.
+    let mut world = self::world();
+    world.upgrade.control_plane.drain = false;
+    let told = world.told();
+    assert!(
+        told[0].contains("after cp1/install-kubelet@1.35.4, kubelet 1.35.4 is one minor newer than kubelet 1.34.4 on cp1 (rule 7"),
+        "{told:#?}"
+    );
+    // Rule 9: kubeadm would move by two.
+    let mut world = self::world();
+    world.install_kubeadm("w2", &v("1.33.4"));
+    let told = world.told();
+    assert!(told[0].contains("(rule 9: "), "{told:#?}");
+}
+
+#[test]
+fn a_prerelease_is_refused_as_kubeadm_does() {
+    let mut world = World::new(1, 0, "1.34.4", "1.35.0-rc.1");
+    world
+        .offer("cp1")
+        .revisions
+        .insert("kubeadm".to_owned(), vec!["1.35.0~rc.1-1.1".to_owned()]);
+    assert!(
+        world.told()[0]
+            .starts_with("kubeadm-policy: kubeadm would refuse: 1.35.0-rc.1 is a pre-release")
+    );
+}
+
+#[test]
+fn packages_must_be_obtainable() {
+    assert_eq!(
+        told(|world| {
+            let offered = vec!["1.35.3-1.1".to_owned(), "1.35.0-1.1".to_owned()];
+            world
+                .offer("w1")
+                .revisions
+                .insert("kubelet".to_owned(), offered);
+        }),
+        [
+            "not-offered: https://pkgs.k8s.io/core:/stable:/v1.35/deb/ offers w1 no kubelet 1.35.4; nearest: 1.35.3-1.1, 1.35.0-1.1"
+        ]
+    );
+    assert_eq!(
+        told(|world| world.packages("w1").repositories[0].exclusive = false),
+        [
+            "repository-file: /etc/apt/sources.list.d/kubernetes.list on w1 configures other repositories too, and cannot be replaced as a whole"
+        ]
+    );
+    assert_eq!(
+        told(|world| world.packages("w1").repositories.clear()),
+        ["repository-file: no file on w1 configures a Kubernetes repository"]
+    );
+    assert_eq!(
+        told(|world| {
+            let mut other = world.packages("w1").repositories[0].clone();
+            other.path = "/etc/apt/sources.list.d/k8s.list".to_owned();
+            world.packages("w1").repositories.push(other);
+        }),
+        [
+            "repository-file: several files on w1 configure a Kubernetes repository: /etc/apt/sources.list.d/kubernetes.list, /etc/apt/sources.list.d/k8s.list"
+        ]
+    );
+    assert_eq!(
+        told(|world| world.offer("w1").key_sha256 = "0123456789abcdef".to_owned()),
+        [
+            "keys-differ: hosts see different keys for https://pkgs.k8s.io/core:/stable:/v1.35/deb: 0123456789ab… on w1; 5a3f0c0de1b2… on cp1, cp2, cp3, w2;"
+        ]
+    );
+    assert_eq!(
+        told(|world| world.upgrade.packages.key = KeySource::File("key.asc".into())),
+        ["key-not-read: the signing key beside the declaration was not read"]
+    );
+    assert_eq!(
+        told(|world| world.upgrade.packages.repository =
+            "https://mirror.example.org/v{minor}/{format}".to_owned())[0],
+        "other-repository: the facts of cp1 are about https://pkgs.k8s.io/core:/stable:/v1.35/deb/, the declaration wants https://mirror.example.org/v1.35/deb"
+    );
+    assert_eq!(
+        told(|world| world.packages("w1").trouble = Some("dpkg was interrupted".to_owned())),
+        ["package-trouble: the package manager on w1 is not fit: dpkg was interrupted"]
+    );
+    assert_eq!(
+        told(|world| {
+            world.packages("w1").installed.remove("kubelet");
+        }),
+        ["not-packaged: kubelet on w1 was not installed from a package"]
+    );
+}
+
+#[test]
+fn a_named_repository_file_settles_which_one() {
+    let mut world = world();
+    let mut other = world.packages("w1").repositories[0].clone();
+    other.path = "/etc/apt/sources.list.d/k8s.list".to_owned();
+    world.packages("w1").repositories.push(other);
+    world.upgrade.packages.repo_file = Some("/etc/apt/sources.list.d/kubernetes.list".to_owned());
+    world.planned();
+}
+
+#[test]
+fn etcd_must_be_whole() {
+    assert_eq!(
+        told(|world| world.etcd().members[1].healthy = false),
+        ["etcd-member: etcd member cp2 is not healthy"]
+    );
+    assert_eq!(
+        told(|world| world.etcd().members[1].learner = true),
+        ["etcd-member: etcd member cp2 is a learner and does not vote"]
+    );
+    assert_eq!(
+        told(|world| world.etcd().alarms.push("NOSPACE".to_owned())),
+        ["etcd-alarm: etcd has raised the alarm NOSPACE"]
+    );
+    assert_eq!(
+        told(|world| {
+            world.etcd().members.pop();
+        }),
+        ["etcd-too-few: etcd has 2 member(s) for 3 control planes"]
+    );
+    assert_eq!(
+        told(|world| world.config().external_etcd = true),
+        ["etcd-external: etcd is external"]
+    );
+    let custom =
+        |world: &mut World| world.config().custom_etcd_image = Some("example.org/etcd".to_owned());
+    assert!(told(custom)[0].starts_with("etcd-custom-image: "));
+    let mut world = world();
+    custom(&mut world);
+    world.upgrade.kubeadm.etcd_upgrade = false;
+    world.planned();
+}
+
+#[test]
+fn nodes_and_hosts_must_be_fit() {
+    assert_eq!(
+        told(|world| world.node("w1").ready = false),
+        ["node-not-ready: node w1 is not ready"]
+    );
+    assert_eq!(
+        told(|world| world.host("w1").operation = Observed::Known(Some("r1/w1".to_owned()))),
+        ["operation-under-way: operation r1/w1 is under way on w1"]
+    );
+    assert_eq!(
+        told(|world| {
+            if let Observed::Known(disk) = &mut world.host("cp1").disk_free {
+                disk.insert("/etc/kubernetes".to_owned(), 100 << 20);
+            }
+        }),
+        [
+            "disk-too-small: /etc/kubernetes on cp1 has 100.0 MiB free and needs 404.0 MiB (kubeadm's copy of etcd's directory)"
+        ]
+    );
+    assert_eq!(
+        told(|world| {
+            if let Observed::Known(ends) = &mut world.control_plane("cp1").certificates {
+                ends.insert(
+                    "apiserver".to_owned(),
+                    "2026-11-22T09:00:00Z".parse().unwrap(),
+                );
+            }
+        }),
+        ["certificate-ends: certificate apiserver on cp1 ends at 2026-11-22T09:00:00Z"]
+    );
+    assert_eq!(
+        told(|world| world.host("w2").clock_offset_s = Observed::Known(-90)),
+        ["clock-off: the clock of w2 is 90 s behind"]
+    );
+    let v1 = |world: &mut World| world.host("w2").cgroup = Observed::Known(CgroupMode::V1);
+    assert_eq!(
+        told(v1),
+        ["cgroup-v1: w2 is on cgroup v1, which kubeadm 1.35 refuses"]
+    );
+    let mut accepted = world();
+    v1(&mut accepted);
+    accepted.upgrade.kubeadm.ignore_preflight_errors = vec!["SystemVerification".to_owned()];
+    accepted.planned();
+}
+
+#[test]
+fn a_copy_of_a_manifest_blocks_and_another_static_pod_is_told() {
+    assert!(
+        told(|world| world.control_plane("cp1").stray_files =
+            Observed::Known(vec!["etcd.yaml.backup".to_owned()]))[0]
+            .starts_with("stray-manifest: /etc/kubernetes/manifests/etcd.yaml.backup on cp1")
+    );
+    let mut world = world();
+    world.control_plane("cp1").stray_files = Observed::Known(vec!["kube-vip.yaml".to_owned()]);
+    let plan = world.planned();
+    assert!(plan.notes.iter().any(|note| note.contains("kube-vip.yaml")));
+}
+
+#[test]
+fn pods_that_would_not_leave_block() {
+    assert_eq!(
+        told(|world| {
+            let mut naked = pod("shop", "job", "w1");
+            naked.controller = None;
+            world.pods().push(naked);
+        }),
+        [
+            "pod-refuses: pod shop/job has no controller that would bring it back, and drain.unmanagedPods is refuse"
+        ]
+    );
+    assert_eq!(
+        told(|world| {
+            world.upgrade.drain.delete_empty_dir_data = false;
+            let mut cache = pod("shop", "cache", "w1");
+            cache.empty_dir = true;
+            world.pods().push(cache);
+        }),
+        ["pod-refuses: pod shop/cache has emptyDir data, and drain.deleteEmptyDirData is false"]
+    );
+    assert_eq!(
+        told(|world| {
+            world.budgets().push(budget("web", 1, 2));
+            world.budgets().push(budget("all", 1, 2));
+            world.pods().retain(|pod| pod.name != "web-w2");
+        }),
+        [
+            "several-budgets: pod shop/web-w1 is covered by several budgets (web, all), and the API server refuses to evict it"
+        ]
+    );
+    assert_eq!(
+        told(|world| world.budgets().push(budget("web", 2, 2))),
+        [
+            "budget-never: budget shop/web: needs 2 healthy pods, has 2: it can never allow an eviction"
+        ]
+    );
+}
+
+#[test]
+fn a_node_that_is_done_is_not_asked_for_pods_or_disk() {
+    let mut world = World::new(1, 2, "1.34.4", "1.35.4");
+    let plan = world.planned();
+    world.carry_out(&plan);
+    world.install_kubelet("w2", &v("1.34.4"));
+    let mut naked = pod("shop", "job", "w1");
+    naked.controller = None;
+    world.pods().push(naked);
+    if let Observed::Known(disk) = &mut world.host("w1").disk_free {
+        disk.insert("/usr".to_owned(), 0);
+    }
+    world.planned();
+}
+
+#[test]
+fn every_reason_says_where_why_and_what_to_do() {
+    let mut world = world();
+    world.node("w1").ready = false;
+    world.etcd().alarms.push("NOSPACE".to_owned());
+    world.budgets().push(budget("web", 2, 2));
+    world.host("w2").clock_offset_s = Observed::Known(-90);
+    let reasons: Vec<Reason> = world.reasons();
+    assert_eq!(reasons.len(), 4);
+    for reason in reasons {
+        assert!(
+            !reason.place().is_empty() && !reason.source().is_empty() && !reason.next().is_empty()
+        );
+    }
+}
