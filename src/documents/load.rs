@@ -35,12 +35,21 @@ pub fn load_upgrade(
     read: ReadFile<'_>,
 ) -> Result<(Upgrade, Inventory), LoadErrors> {
     let bytes = read(path).map_err(|error| LoadErrors(vec![unreadable(path, &error)]))?;
-    let upgrade = read_upgrade(path, &bytes, environment);
+    with_inventory(path, &bytes, environment, read)
+}
+
+fn with_inventory(
+    path: &Path,
+    bytes: &[u8],
+    environment: &Environment,
+    read: ReadFile<'_>,
+) -> Result<(Upgrade, Inventory), LoadErrors> {
+    let upgrade = read_upgrade(path, bytes, environment);
     // The inventory's errors are told even when the upgrade has its own, as long as it says where the inventory is.
     let inventory =
-        inventory_of(path, &bytes, environment).map(|inventory| match read(&inventory) {
+        inventory_of(path, bytes, environment).map(|inventory| match read(&inventory) {
             Ok(bytes) => read_inventory(&inventory, &bytes, environment),
-            Err(error) => Err(missing_inventory(path, &bytes, &inventory, &error)),
+            Err(error) => Err(missing_inventory(path, bytes, &inventory, &error)),
         });
     match (upgrade, inventory) {
         (Ok(upgrade), Some(Ok(inventory))) => Ok((upgrade, inventory)),
@@ -55,7 +64,7 @@ pub fn load_upgrade(
         (Err(upgrade), Some(Err(inventory))) => Err(LoadErrors(vec![upgrade, inventory])),
         (Ok(upgrade), None) => Err(LoadErrors(vec![missing_inventory(
             path,
-            &bytes,
+            bytes,
             &upgrade.inventory,
             &io::ErrorKind::NotFound.into(),
         )])),
@@ -128,7 +137,7 @@ fn validate_one(
             ))
         }
         Kind::Upgrade => {
-            let (upgrade, inventory) = load_upgrade(path, environment, read)?;
+            let (upgrade, inventory) = with_inventory(path, &bytes, environment, read)?;
             Ok(format!(
                 "upgrade `{}` to {} of {} hosts",
                 upgrade.name,

@@ -25,6 +25,7 @@ mod source;
 mod table;
 mod tree;
 mod upgrade;
+mod url;
 mod view;
 
 use std::path::{Path, PathBuf};

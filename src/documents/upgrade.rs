@@ -15,7 +15,7 @@ use super::table::upgrade::{
 };
 use super::tree::Node;
 use super::view::{Paths, View};
-use super::{format, selector};
+use super::{format, selector, url};
 
 /// What the upgrade's values must agree on.
 pub(super) fn check_across(root: &Node, paths: Paths<'_>, errors: &mut Vec<DocumentError>) {
@@ -27,7 +27,7 @@ pub(super) fn check_across(root: &Node, paths: Paths<'_>, errors: &mut Vec<Docum
     if let Some(key) = view
         .sub("packages", &PACKAGES)
         .node("key")
-        .filter(|key| key.text().is_some_and(|text| !is_url(text)))
+        .filter(|key| key.text().is_some_and(|text| !url::is_url(text)))
     {
         paths.check(Some(key), errors);
     }
@@ -101,10 +101,6 @@ fn hooks(view: View<'_>, errors: &mut Vec<DocumentError>) {
     }
 }
 
-fn is_url(text: &str) -> bool {
-    text.contains("://")
-}
-
 /// The settings; none when the tree has errors.
 pub(super) fn build(root: &Node, paths: Paths<'_>) -> Option<Upgrade> {
     let view = View {
@@ -141,7 +137,7 @@ fn packages(view: View<'_>, paths: Paths<'_>) -> Option<Packages> {
     let key = view.text("key")?;
     Some(Packages {
         repository: view.text("repository")?.to_owned(),
-        key: if is_url(key) {
+        key: if url::is_url(key) {
             KeySource::Url(key.to_owned())
         } else {
             KeySource::File(paths.resolve(key)?)
