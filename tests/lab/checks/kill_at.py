@@ -20,7 +20,7 @@ def under_way(wanted):
     for path in sorted(glob.glob(f"{nodes}/*/root/var/lib/refit/log")):
         lines = host_log(path)
         if lines and lines[-1][1] == "start" and all(word in f"{lines[-1][3]} {lines[-1][4]}" for word in wanted):
-            return f"{lines[-1][3]} on {path.split('/')[-5]}"
+            return f"{lines[-1][3]} on {path.split('/')[-6]}"
     return None
 
 

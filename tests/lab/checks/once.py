@@ -8,7 +8,7 @@ from common import check, host_log
 overlaps, repeats, open_ends, commands = [], [], [], 0
 paths = sorted(glob.glob(f"{sys.argv[1]}/*/root/var/lib/refit/log"))
 for path in paths:
-    node = path.split("/")[-5]
+    node = path.split("/")[-6]
     running, succeeded = None, set()
     for at, kind, _run, operation, rest in host_log(path):
         if kind == "start":
