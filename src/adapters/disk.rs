@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
-use crate::ports::JournalFile;
+use crate::ports::{JournalFile, Store, StoredFile};
 
 /// Who may read a file that is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,6 +180,62 @@ impl JournalFile for AppendFile {
         text.push('\n');
         self.0.write_all(text.as_bytes())?;
         self.0.sync_data()
+    }
+}
+
+/// Files that a run keeps on this machine.
+#[derive(Debug, Clone, Copy)]
+pub struct LocalStore;
+
+impl Store for LocalStore {
+    fn list(&self, directory: &Path) -> io::Result<Vec<StoredFile>> {
+        let mut files = Vec::new();
+        for name in names(directory)? {
+            let metadata = std::fs::metadata(directory.join(&name))?;
+            if metadata.is_file() {
+                let modified = Timestamp::try_from(metadata.modified()?)
+                    .map_err(|error| io::Error::other(error.to_string()))?;
+                files.push(StoredFile { name, modified });
+            }
+        }
+        Ok(files)
+    }
+
+    fn digest(&self, file: &Path) -> io::Result<Option<(u64, String)>> {
+        let mut source = match File::open(file) {
+            Ok(source) => source,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut digest = Sha256::new();
+        let mut size = 0;
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let read = source.read(&mut buffer)?;
+            if read == 0 {
+                break;
+            }
+            size += read as u64;
+            digest.update(&buffer[..read]);
+        }
+        let text = digest
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Ok(Some((size, text)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)?;
+        sync_folder(folder(to))
+    }
+
+    fn remove(&self, file: &Path) -> io::Result<()> {
+        match std::fs::remove_file(file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => sync_folder(folder(file)),
+        }
     }
 }
 
@@ -357,6 +414,33 @@ mod tests {
         file.append("three").unwrap();
         assert_eq!(read(&path).unwrap(), b"one\nthree\n");
         assert!(AppendFile::go_on(&path, 100).is_err());
+    }
+
+    #[test]
+    fn the_store_lists_digests_renames_and_removes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (part, whole) = (folder.path().join("a.part"), folder.path().join("a.db"));
+        assert!(
+            LocalStore
+                .list(&folder.path().join("none"))
+                .unwrap()
+                .is_empty()
+        );
+        write(&part, b"abc", Access::Private).unwrap();
+        LocalStore.rename(&part, &whole).unwrap();
+        let names: Vec<_> = LocalStore
+            .list(folder.path())
+            .unwrap()
+            .into_iter()
+            .map(|file| file.name)
+            .collect();
+        assert_eq!(names, ["a.db"]);
+        let (size, digest) = LocalStore.digest(&whole).unwrap().unwrap();
+        assert_eq!(size, 3);
+        assert!(digest.starts_with("ba7816bf"), "{digest}");
+        LocalStore.remove(&whole).unwrap();
+        LocalStore.remove(&whole).unwrap();
+        assert_eq!(LocalStore.digest(&whole).unwrap(), None);
     }
 
     #[test]

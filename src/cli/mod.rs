@@ -9,7 +9,10 @@ mod error;
 mod exit;
 #[allow(dead_code)] // used by the commands to come
 mod inputs;
+#[allow(dead_code)] // used by the commands to come
+mod runs;
 mod schema;
+mod status;
 #[allow(dead_code)] // used by the commands to come
 mod ui;
 mod validate;
@@ -66,6 +69,7 @@ enum Color {
 #[derive(Debug, Subcommand)]
 enum Command {
     Validate(validate::ValidateArgs),
+    Status(status::StatusArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -93,6 +97,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     ui::begin(cli.global.color, cli.global.verbose);
     let result = match &cli.command {
         Command::Validate(args) => validate::run(args),
+        Command::Status(args) => status::run(args, &cli.global),
         Command::Schema(args) => schema::run(args),
         Command::Completions(args) => completions::run(args, &mut Cli::command()),
     };

@@ -310,4 +310,31 @@ impl Action {
             | Self::Barrier { .. } => None,
         }
     }
+
+    /// The node named, if any; steps that name only a host are on the node of that host's [`Action::CheckHost`].
+    #[must_use]
+    pub const fn node(&self) -> Option<&NodeName> {
+        match self {
+            Self::CheckHost { node, .. }
+            | Self::AwaitControlPlane { node, .. }
+            | Self::Cordon { node }
+            | Self::Drain { node, .. }
+            | Self::AwaitNode { node, .. }
+            | Self::Uncordon { node } => Some(node),
+            Self::CheckCluster { .. }
+            | Self::SnapshotEtcd { .. }
+            | Self::HoldPackages { .. }
+            | Self::SwitchRepository { .. }
+            | Self::PrefetchPackages { .. }
+            | Self::InstallKubeadm { .. }
+            | Self::PullImages { .. }
+            | Self::KubeadmApply { .. }
+            | Self::KubeadmNode { .. }
+            | Self::AwaitAddons { .. }
+            | Self::InstallKubelet { .. }
+            | Self::ReleaseHolds { .. }
+            | Self::Verify { .. }
+            | Self::Barrier { .. } => None,
+        }
+    }
 }

@@ -1,1 +1,5 @@
 //! Everything people and machines read. Reports never decide.
+
+pub mod progress;
+pub mod status;
+mod words;

@@ -1,0 +1,120 @@
+//! A run as it happens: one line an event, for people or for programs.
+//!
+//! Says what the journal says, a moment later; decides nothing.
+
+use std::collections::BTreeMap;
+
+use anstyle::{AnsiColor, Style};
+
+use super::words::took;
+use crate::plan::data::{Plan, StepId};
+use crate::run::event::{Event, Halt, How, Stamped};
+
+/// Writes the lines of a run.
+#[derive(Debug)]
+pub struct Progress {
+    total: usize,
+    done: usize,
+    expected: BTreeMap<StepId, u64>,
+    format: Format,
+}
+
+/// Who reads the lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// People.
+    Text,
+    /// Programs: the event as JSON.
+    Json,
+}
+
+impl Progress {
+    /// For a plan of which `done` steps are done.
+    #[must_use]
+    pub fn new(plan: &Plan, done: usize, format: Format) -> Self {
+        Self {
+            total: plan.steps.len(),
+            done,
+            expected: plan
+                .steps
+                .iter()
+                .map(|step| (step.id.clone(), step.expected_s))
+                .collect(),
+            format,
+        }
+    }
+
+    /// The event's line, with its line break.
+    pub fn line(&mut self, stamped: &Stamped) -> String {
+        match self.format {
+            Format::Text => self.text(stamped),
+            // an event is made of strings and numbers only
+            Format::Json => serde_json::to_string(stamped).unwrap_or_default() + "\n",
+        }
+    }
+
+    fn text(&mut self, stamped: &Stamped) -> String {
+        let green = AnsiColor::Green.on_default();
+        let red = AnsiColor::Red.on_default().bold();
+        let yellow = AnsiColor::Yellow.on_default();
+        let dim = Style::new().dimmed();
+        let words = match &stamped.event {
+            Event::RunStarted { run, refit, .. } => {
+                format!("run {run} begins, {} steps (refit {refit})", self.total)
+            }
+            Event::RunResumed { refit, .. } => {
+                let left = self.total - self.done;
+                format!(
+                    "the run goes on, {left} of {} steps left (refit {refit})",
+                    self.total
+                )
+            }
+            Event::StepStarted { step, attempt } => {
+                let mut words = format!("start {step}");
+                if *attempt > 1 {
+                    words.push_str(&format!(" (try {attempt})"));
+                }
+                if let Some(expected) = self.expected.get(step).filter(|seconds| **seconds >= 5) {
+                    words.push_str(&format!("{dim}, about {}{dim:#}", took(expected * 1000)));
+                }
+                words
+            }
+            Event::StepWaiting { step, on } => format!("{yellow}wait{yellow:#}  {step}: {on}"),
+            Event::StepDone {
+                step,
+                how,
+                note,
+                took_ms,
+            } => {
+                self.done += 1;
+                let how = match how {
+                    How::Acted => took(*took_ms),
+                    How::Already => "was so already".to_owned(),
+                    How::Recovered => "had been done; its end was found".to_owned(),
+                };
+                let mut words = format!("{green}done{green:#}  {step}, {how}");
+                if let Some(note) = note {
+                    words.push_str(&format!("; {note}"));
+                }
+                words
+            }
+            Event::StepFailed { step, error } => format!("{red}FAIL{red:#}  {step}: {error}"),
+            Event::Halted { why, .. } => match why {
+                Halt::Failed { .. } => format!("{red}halted{red:#}: a step failed"),
+                Halt::Interrupted => format!("{yellow}stopped{yellow:#} on request"),
+            },
+            Event::Finished { wall_ms, own_ms } => format!(
+                "{green}finished{green:#} in {}, of which {} were refit's own",
+                took(*wall_ms),
+                took(*own_ms)
+            ),
+        };
+        format!(
+            "{dim}{}{dim:#} [{:>width$}/{}] {words}\n",
+            stamped.at.strftime("%H:%M:%SZ"),
+            self.done,
+            self.total,
+            width = self.total.to_string().len(),
+        )
+    }
+}

@@ -1,0 +1,459 @@
+//! Where a run stands: what an on-call engineer must learn in ten seconds.
+//!
+//! Made from the plan, the journal's state and whether a process holds the run; asks neither the network nor the clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::words::{ago, duration};
+use crate::cluster::model::NodeName;
+use crate::plan::data::{Action, Plan, Step, StepId};
+use crate::run::event::{Count, Halt, State, StepState, progress};
+
+/// What a run is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Doing {
+    /// A process carries it out.
+    Running,
+    /// It stopped because a step failed.
+    Halted,
+    /// It stopped because the operator asked.
+    Interrupted,
+    /// Its process is gone and left no word: killed, or the machine went down.
+    CutOff,
+    /// Every step is done.
+    Finished,
+    /// Another run has taken its place.
+    PutAside,
+}
+
+impl Doing {
+    /// As text.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Halted => "halted: a step failed",
+            Self::Interrupted => "stopped on request",
+            Self::CutOff => "cut off: its process is gone",
+            Self::Finished => "finished",
+            Self::PutAside => "put aside for a newer run",
+        }
+    }
+}
+
+/// Which part of the upgrade a step belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Hosts and cluster are looked at.
+    Preflight,
+    /// etcd is saved.
+    Snapshot,
+    /// Packages and images are made ready.
+    Preparation,
+    /// Control planes are upgraded.
+    ControlPlanes,
+    /// CoreDNS and kube-proxy roll out.
+    Addons,
+    /// Nodes are drained and get their kubelets.
+    Nodes,
+    /// Everything is looked at once more.
+    Verification,
+}
+
+impl Phase {
+    /// As text.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Preflight => "preflight",
+            Self::Snapshot => "etcd snapshot",
+            Self::Preparation => "preparation",
+            Self::ControlPlanes => "control planes",
+            Self::Addons => "addons",
+            Self::Nodes => "nodes",
+            Self::Verification => "verification",
+        }
+    }
+
+    const fn of(action: &Action) -> Option<Self> {
+        match action {
+            Action::CheckHost { .. } | Action::CheckCluster { .. } => Some(Self::Preflight),
+            Action::SnapshotEtcd { .. } => Some(Self::Snapshot),
+            Action::HoldPackages { .. }
+            | Action::SwitchRepository { .. }
+            | Action::PrefetchPackages { .. }
+            | Action::PullImages { .. } => Some(Self::Preparation),
+            Action::KubeadmApply { .. } | Action::AwaitControlPlane { .. } => {
+                Some(Self::ControlPlanes)
+            }
+            Action::KubeadmNode { role, .. } => match role {
+                crate::cluster::model::Role::ControlPlane => Some(Self::ControlPlanes),
+                crate::cluster::model::Role::Worker => Some(Self::Nodes),
+            },
+            Action::AwaitAddons { .. } => Some(Self::Addons),
+            Action::Cordon { .. }
+            | Action::Drain { .. }
+            | Action::InstallKubelet { .. }
+            | Action::AwaitNode { .. }
+            | Action::Uncordon { .. } => Some(Self::Nodes),
+            Action::Verify { .. } => Some(Self::Verification),
+            // of several phases
+            Action::InstallKubeadm { .. }
+            | Action::ReleaseHolds { .. }
+            | Action::Barrier { .. } => None,
+        }
+    }
+}
+
+/// A step that was started and has no outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Running {
+    /// The step.
+    pub step: StepId,
+    /// Since when.
+    pub since: Timestamp,
+    /// 1 for the first try.
+    pub attempt: u32,
+    /// What it last said it waits for.
+    pub waiting_on: Option<String>,
+}
+
+/// A step that has failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failed {
+    /// The step.
+    pub step: StepId,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub error: String,
+}
+
+/// A node in the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NodeStatus {
+    /// Its name.
+    pub node: NodeName,
+    /// Its steps.
+    #[serde(flatten)]
+    pub steps: Count,
+    /// The run has cordoned it and not uncordoned it yet.
+    pub cordoned: bool,
+    /// Its steps that were started and have no outcome.
+    pub running: Vec<StepId>,
+    /// Its steps that have failed.
+    pub failed: Vec<StepId>,
+}
+
+/// The process that carries a run out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Process {
+    /// Its id.
+    pub pid: u32,
+    /// Its machine.
+    pub machine: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RunStatus {
+    /// The run's id.
+    pub run: String,
+    /// The declaration's name.
+    pub upgrade: String,
+    /// The inventory's name.
+    pub inventory: String,
+    /// The release to reach.
+    pub target: String,
+    /// What it is doing.
+    pub doing: Doing,
+    /// The part of the upgrade it is in; none once finished.
+    pub phase: Option<Phase>,
+    /// All steps.
+    pub steps: Count,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When something last happened.
+    pub last_at: Option<Timestamp>,
+    /// The process, while there is one.
+    pub process: Option<Process>,
+    /// Steps under way, or cut off.
+    pub running: Vec<Running>,
+    /// Steps that have failed.
+    pub failed: Vec<Failed>,
+    /// Every node of the plan.
+    pub nodes: Vec<NodeStatus>,
+    /// The command, or what else comes next.
+    pub next: String,
+}
+
+/// What is known besides plan and journal.
+#[derive(Debug, Clone)]
+pub struct Around {
+    /// The run's id.
+    pub run: String,
+    /// The process that holds it.
+    pub process: Option<Process>,
+    /// Another run has taken its place.
+    pub put_aside: bool,
+}
+
+/// Where the run stands.
+#[must_use]
+pub fn status(plan: &Plan, state: &State, around: Around) -> RunStatus {
+    let doing = match &state.halted {
+        _ if state.finished => Doing::Finished,
+        _ if around.process.is_some() => Doing::Running,
+        _ if around.put_aside => Doing::PutAside,
+        Some(Halt::Failed { .. }) => Doing::Halted,
+        Some(Halt::Interrupted) => Doing::Interrupted,
+        None => Doing::CutOff,
+    };
+    let mut running = Vec::new();
+    let mut failed = Vec::new();
+    for step in &plan.steps {
+        match state.steps.get(&step.id) {
+            Some(StepState::Started {
+                at,
+                attempt,
+                waiting_on,
+            }) => running.push(Running {
+                step: step.id.clone(),
+                since: *at,
+                attempt: *attempt,
+                waiting_on: waiting_on.clone(),
+            }),
+            Some(StepState::Failed { at, error, .. }) => failed.push(Failed {
+                step: step.id.clone(),
+                at: *at,
+                error: error.clone(),
+            }),
+            Some(StepState::Done { .. }) | None => {}
+        }
+    }
+    let left = || plan.steps.iter().filter(|step| !state.is_done(&step.id));
+    let begun = |step: &&Step| state.steps.contains_key(&step.id);
+    let phase = left()
+        .filter(begun)
+        .filter_map(|step| Phase::of(&step.action))
+        .max()
+        .or_else(|| left().find_map(|step| Phase::of(&step.action)));
+    let count = progress(state, plan);
+    RunStatus {
+        upgrade: plan.upgrade.clone(),
+        inventory: plan.inventory.clone(),
+        target: plan.target.to_string(),
+        doing,
+        phase,
+        steps: count.all,
+        started_at: state.started_at,
+        last_at: state.last_at,
+        nodes: nodes(plan, state, count.nodes),
+        running,
+        failed,
+        next: next(doing, &around.run),
+        process: around.process,
+        run: around.run,
+    }
+}
+
+fn nodes(plan: &Plan, state: &State, counts: BTreeMap<NodeName, Count>) -> Vec<NodeStatus> {
+    let mut of_host = BTreeMap::new();
+    for step in &plan.steps {
+        if let (Some(host), Some(node)) = (step.action.host(), step.action.node()) {
+            of_host.insert(host, node);
+        }
+    }
+    let mut cordoned = BTreeSet::new();
+    let mut running: BTreeMap<&NodeName, Vec<StepId>> = BTreeMap::new();
+    let mut failed: BTreeMap<&NodeName, Vec<StepId>> = BTreeMap::new();
+    for step in &plan.steps {
+        let by_host = || {
+            step.action
+                .host()
+                .and_then(|host| of_host.get(host).copied())
+        };
+        let Some(node) = step.action.node().or_else(by_host) else {
+            continue;
+        };
+        match state.steps.get(&step.id) {
+            Some(StepState::Started { .. }) => {
+                running.entry(node).or_default().push(step.id.clone());
+            }
+            Some(StepState::Failed { .. }) => {
+                failed.entry(node).or_default().push(step.id.clone());
+            }
+            Some(StepState::Done { .. }) => {
+                if let Action::Cordon { node } = &step.action {
+                    cordoned.insert(node);
+                } else if let Action::Uncordon { node } = &step.action {
+                    cordoned.remove(node);
+                }
+            }
+            None => {}
+        }
+    }
+    counts
+        .into_iter()
+        .map(|(node, steps)| NodeStatus {
+            cordoned: cordoned.contains(&node),
+            running: running.remove(&node).unwrap_or_default(),
+            failed: failed.remove(&node).unwrap_or_default(),
+            node,
+            steps,
+        })
+        .collect()
+}
+
+fn next(doing: Doing, run: &str) -> String {
+    match doing {
+        Doing::Running => {
+            "wait; Ctrl-C in its terminal lets the running steps end and stops there".to_owned()
+        }
+        Doing::Halted => format!("remove the cause, then `refit resume {run}`"),
+        Doing::Interrupted | Doing::CutOff => format!("`refit resume {run}`"),
+        Doing::Finished => "nothing; `refit plan` tells whether there is more to do".to_owned(),
+        Doing::PutAside => "`refit status` shows the newest run".to_owned(),
+    }
+}
+
+impl RunStatus {
+    /// For people; `now` for how long things have taken.
+    #[must_use]
+    pub fn render(&self, now: Timestamp) -> String {
+        let bold = Style::new().bold();
+        let red = AnsiColor::Red.on_default();
+        let mut text = String::new();
+        let _ = writeln!(
+            text,
+            "{bold}run {}{bold:#}: upgrade `{}` of `{}` to {}",
+            self.run, self.upgrade, self.inventory, self.target
+        );
+        let _ = write!(text, "{bold}{}{bold:#}", self.doing.words());
+        if let Some(process) = &self.process {
+            let _ = write!(text, " (process {} on {})", process.pid, process.machine);
+        }
+        if let Some(phase) = self.phase {
+            let _ = write!(text, ", phase: {}", phase.words());
+        }
+        let _ = writeln!(
+            text,
+            "\n{} of {} steps done",
+            self.steps.done, self.steps.total
+        );
+        if let (Some(started), Some(last)) = (self.started_at, self.last_at) {
+            let _ = writeln!(
+                text,
+                "began {} ({}), last event {} ({})",
+                clock(started),
+                ago(started, now),
+                clock(last),
+                ago(last, now)
+            );
+        }
+        if !self.failed.is_empty() {
+            let _ = writeln!(text, "\n{bold}failed{bold:#}");
+            for failed in &self.failed {
+                let _ = writeln!(
+                    text,
+                    "  {red}{}{red:#} at {}: {}",
+                    failed.step,
+                    clock(failed.at),
+                    indent(&failed.error)
+                );
+            }
+        }
+        if !self.running.is_empty() {
+            let heading = if self.process.is_some() {
+                "running"
+            } else {
+                "started, outcome unknown: resume looks before it does anything"
+            };
+            let _ = writeln!(text, "\n{bold}{heading}{bold:#}");
+            for running in &self.running {
+                let _ = write!(
+                    text,
+                    "  {} since {} ({})",
+                    running.step,
+                    clock(running.since),
+                    duration(now.duration_since(running.since).as_secs())
+                );
+                if running.attempt > 1 {
+                    let _ = write!(text, ", try {}", running.attempt);
+                }
+                if let Some(on) = &running.waiting_on {
+                    let _ = write!(text, ", waiting on {}", indent(on));
+                }
+                text.push('\n');
+            }
+        }
+        if !self.nodes.is_empty() {
+            let _ = writeln!(text, "\n{bold}nodes{bold:#}");
+            let width = self.nodes.iter().map(|node| node.node.as_str().len()).max();
+            for node in &self.nodes {
+                let _ = writeln!(
+                    text,
+                    "  {:width$}  {:>2}/{:<2} {}",
+                    node.node,
+                    node.steps.done,
+                    node.steps.total,
+                    node.words(self.process.is_some()),
+                    width = width.unwrap_or_default(),
+                );
+            }
+        }
+        let _ = writeln!(text, "\n{bold}next{bold:#}: {}", self.next);
+        text
+    }
+
+    /// For programs.
+    ///
+    /// # Errors
+    /// Never in practice.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(self).map(|text| text + "\n")
+    }
+}
+
+impl NodeStatus {
+    fn words(&self, alive: bool) -> String {
+        let list = |steps: &[StepId]| {
+            let steps: Vec<_> = steps.iter().map(StepId::as_str).collect();
+            steps.join(", ")
+        };
+        let mut words = if !self.failed.is_empty() {
+            format!("failed: {}", list(&self.failed))
+        } else if !self.running.is_empty() {
+            let what = if alive { "running" } else { "outcome unknown" };
+            format!("{what}: {}", list(&self.running))
+        } else if self.steps.done == self.steps.total {
+            "done".to_owned()
+        } else if self.steps.done == 0 {
+            "not begun".to_owned()
+        } else {
+            "waits for its turn".to_owned()
+        };
+        if self.cordoned {
+            words.push_str(", cordoned by this run");
+        }
+        words
+    }
+}
+
+/// To the second, in UTC: everyone on call reads the same.
+fn clock(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+fn indent(text: &str) -> String {
+    text.trim_end().replace('\n', "\n      ")
+}

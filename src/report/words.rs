@@ -1,0 +1,46 @@
+//! Times in the words of people.
+
+use jiff::Timestamp;
+
+/// `45 s`, `3 min 5 s`, `2 h 10 min`; what is negative (a clock that jumped) is `0 s`.
+#[must_use]
+pub fn duration(seconds: i64) -> String {
+    match seconds.max(0) {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds @ 60..3600 if seconds % 60 == 0 => format!("{} min", seconds / 60),
+        seconds @ 60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        seconds => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// `12 s ago`.
+#[must_use]
+pub fn ago(at: Timestamp, now: Timestamp) -> String {
+    format!("{} ago", duration(now.duration_since(at).as_secs()))
+}
+
+/// Milliseconds as `0.3 s`, `12 s`, `3 min 5 s`.
+#[must_use]
+pub fn took(milliseconds: u64) -> String {
+    if milliseconds < 10_000 {
+        format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100)
+    } else {
+        duration(i64::try_from(milliseconds / 1000).unwrap_or(i64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_well() {
+        assert_eq!(duration(-3), "0 s");
+        assert_eq!(duration(59), "59 s");
+        assert_eq!(duration(60), "1 min");
+        assert_eq!(duration(185), "3 min 5 s");
+        assert_eq!(duration(7800), "2 h 10 min");
+        assert_eq!(took(340), "0.3 s");
+        assert_eq!(took(12_900), "12 s");
+    }
+}
