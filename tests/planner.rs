@@ -5,5 +5,9 @@
 mod blocked;
 #[path = "planner/build.rs"]
 mod build;
+#[path = "planner/golden.rs"]
+mod golden;
 #[path = "planner/order.rs"]
 mod order;
+#[path = "planner/properties.rs"]
+mod properties;

@@ -52,7 +52,7 @@ pub fn add(
         .iter()
         .filter(|on| on.host.name() == plan.first)
         .chain(touched.iter().filter(|on| on.host.name() != plan.first));
-    let mut last = snapshot.clone();
+    let mut last: Option<StepId> = None;
     for on in order {
         let host = on.host.name();
         let apply = plan.apply && host == plan.first;
@@ -74,6 +74,8 @@ pub fn add(
                 "pulled ahead, so that the static pods restart without waiting",
             );
         }
+        // The first descends from the snapshot through its own preparation.
+        let after: Vec<&StepId> = last.iter().chain([&ready]).collect();
         let upgraded = if apply {
             draft.step(
                 host,
@@ -83,7 +85,7 @@ pub fn add(
                     version: target.clone(),
                     options: options(upgrade),
                 },
-                &[&ready, &last],
+                &after,
                 pace::KUBEADM_APPLY,
                 "the first control plane also writes the release to the cluster's configuration",
             )
@@ -97,12 +99,12 @@ pub fn add(
                     version: target.clone(),
                     options: options(upgrade),
                 },
-                &[&ready, &last],
+                &after,
                 pace::KUBEADM_NODE,
                 "one control plane at a time: etcd must keep its majority, and API servers stay within one minor (rule 1)",
             )
         };
-        last = draft.step(
+        last = Some(draft.step(
             host,
             "await-control-plane",
             Action::AwaitControlPlane {
@@ -113,12 +115,12 @@ pub fn add(
             &[&upgraded],
             pace::AWAIT_CONTROL_PLANE,
             "the next one goes only once this one serves and etcd is whole",
-        );
+        ));
     }
     let all = draft.barrier(
         "control-planes",
         format!("every API server is at {target}"),
-        &[&last],
+        &[last.as_ref().unwrap_or(snapshot)],
         "all API servers before any kubelet: behind a balancer a new kubelet may meet an old API server (rules 2, 6, 7)",
     );
     draft.step(

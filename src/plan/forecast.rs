@@ -65,7 +65,10 @@ impl<'p> Forecast<'p> {
             );
             if self.told.insert(key) {
                 let when = after.map_or(When::Now, |step| When::After(step.clone()));
-                self.reasons.push(Reason::Skew { violation, when });
+                self.reasons.push(Reason::Skew {
+                    violation: Box::new(violation),
+                    when,
+                });
             }
         }
     }

@@ -13,6 +13,7 @@ use super::work::Work;
 use crate::documents::settings::Upgrade;
 use crate::host::op::PackageRevision;
 use crate::rules::skew::needs_drain;
+use crate::rules::version::Version;
 
 /// A host that the plan touches.
 #[derive(Debug)]
@@ -48,10 +49,7 @@ pub fn check(draft: &mut Draft<'_>, on: &Touched<'_, '_>) -> StepId {
         },
         &[],
         pace::LOOK,
-        format!(
-            "the host must be node {}, idle, with room enough",
-            host.node.name
-        ),
+        "the host must be the node that the plan means, idle, with room enough",
     )
 }
 
@@ -162,7 +160,7 @@ pub fn node(
                 "no pod may start here from now on",
             )];
         }
-        if let Some(forecast) = &on.drain {
+        if on.drain.is_some() {
             let before = then(&last);
             last = vec![draft.step(
                 host.name(),
@@ -176,7 +174,7 @@ pub fn node(
                 },
                 &refs(&before),
                 drain_pace(upgrade.drain.timeout),
-                because_drained(on, forecast, &target),
+                because_drained(on, &target),
             )];
         }
         let before = then(&last);
@@ -232,20 +230,10 @@ const fn drain_pace(timeout: Duration) -> Pace {
     }
 }
 
-fn because_drained(
-    on: &Touched<'_, '_>,
-    forecast: &Forecast,
-    target: &crate::rules::version::Version,
-) -> String {
-    let count = match forecast.evicted {
-        0 => "no pod to evict as observed".to_owned(),
-        1 => "1 pod to evict as observed".to_owned(),
-        count => format!("{count} pods to evict as observed"),
-    };
-    let rule = if needs_drain(&on.host.kubelet, target) {
+fn because_drained(on: &Touched<'_, '_>, target: &Version) -> &'static str {
+    if needs_drain(&on.host.kubelet, target) {
         "a kubelet changes minor on an empty node only (rule 7)"
     } else {
         "a patch is installed as a minor is, on an empty node"
-    };
-    format!("{rule}; {count}")
+    }
 }

@@ -37,9 +37,12 @@ pub fn control_planes(
             continue;
         }
         let before = last.as_ref().unwrap_or(start.gate);
-        // Its static pods' steps came before the gate; its packages may not have.
-        let prepared = start.prepared.get(on.host.name()).unwrap_or(start.gate);
-        last = Some(host_steps::node(draft, on, upgrade, &[before, prepared]));
+        // Where its static pods were upgraded, its packages came before the gate already.
+        let mut after = vec![before];
+        if !on.work.instance {
+            after.extend(start.prepared.get(on.host.name()));
+        }
+        last = Some(host_steps::node(draft, on, upgrade, &after));
     }
     last
 }

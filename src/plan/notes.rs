@@ -2,12 +2,15 @@
 
 use super::host_steps::Touched;
 use super::nodes;
-use super::preconditions;
+use super::preconditions::{self, Forecast};
 use super::view::View;
 use crate::cluster::model::NodeName;
 use crate::documents::settings::Upgrade;
 use crate::rules::skew;
 use crate::rules::version::Version;
+
+/// How many nodes are named with the number of their pods: a few lines are read, a page is not.
+const NODES_NAMED: usize = 20;
 
 /// For a plan without steps.
 #[must_use]
@@ -57,19 +60,32 @@ pub fn of(view: &View<'_>, touched: &[Touched<'_, '_>], upgrade: &Upgrade) -> Ve
 }
 
 fn drains(notes: &mut Vec<String>, touched: &[Touched<'_, '_>]) {
-    let forecasts = || touched.iter().filter_map(|on| on.drain.as_ref());
-    let nodes = forecasts().count();
-    if nodes == 0 {
+    let drained: Vec<(&NodeName, &Forecast)> = touched
+        .iter()
+        .filter_map(|on| on.drain.as_ref().map(|drain| (&on.host.node.name, drain)))
+        .collect();
+    if drained.is_empty() {
         return;
     }
+    let forecasts = || drained.iter().map(|(_, forecast)| *forecast);
     let pods: usize = forecasts().map(|forecast| forecast.evicted).sum();
+    let mut by_node: Vec<String> = drained
+        .iter()
+        .take(NODES_NAMED)
+        .map(|(node, forecast)| format!("{node} {}", forecast.evicted))
+        .collect();
+    if drained.len() > NODES_NAMED {
+        by_node.push(format!("and {} more nodes", drained.len() - NODES_NAMED));
+    }
     notes.push(format!(
-        "drains {nodes} node(s); {pods} pod(s) to evict, as observed"
+        "drains {} node(s) and evicts {pods} pod(s), as observed: {}",
+        drained.len(),
+        by_node.join(", ")
     ));
     let losing: usize = forecasts().map(|forecast| forecast.lose_data).sum();
     if losing > 0 {
         notes.push(format!(
-            "{losing} of these pods lose the data of their emptyDir volumes (drain.deleteEmptyDirData)"
+            "the emptyDir data of {losing} of them is lost (drain.deleteEmptyDirData)"
         ));
     }
     let gone: Vec<&str> = forecasts()

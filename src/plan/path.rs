@@ -114,7 +114,7 @@ pub fn kubeadm(view: &View<'_>, target: &Version) -> Vec<Reason> {
             to: target,
         };
         reasons.extend(step.of_kubeadm().map(|violation| Reason::Skew {
-            violation,
+            violation: Box::new(violation),
             when: super::reason::When::Now,
         }));
     }

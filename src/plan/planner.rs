@@ -237,6 +237,9 @@ fn steps(
         upgrade,
     ));
     ends.extend(nodes::workers(&mut draft, &workers, &start, size, upgrade));
+    if ends.is_empty() {
+        ends.push(addons.clone());
+    }
     // Hosts that only got tools have no later step that waits for them.
     ends.extend(
         touched
@@ -244,7 +247,6 @@ fn steps(
             .filter(|on| !(on.work.kubelet || on.work.uncordon || on.work.instance))
             .filter_map(|on| prepared.get(on.host.name()).cloned()),
     );
-    ends.push(addons.clone());
     let ends: Vec<&StepId> = ends.iter().collect();
     let done = draft.barrier(
         "nodes",

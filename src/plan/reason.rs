@@ -164,7 +164,7 @@ pub enum Reason {
     /// Versions that may not be together.
     Skew {
         /// Which.
-        violation: Violation,
+        violation: Box<Violation>,
         /// When.
         when: When,
     },
