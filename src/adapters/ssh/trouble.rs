@@ -56,6 +56,11 @@ pub fn connecting(host: &Host, error: &openssh::Error, jump_log: &str) -> Troubl
     match (&host.ssh.jump, jump_log.trim()) {
         (Some(jump), log) if !log.is_empty() => {
             let place = format!("{} (through the jump host {})", host.name, jump.address);
+            // the jump host was reached, and could not reach the host behind it
+            if log.contains("open failed") {
+                let (address, port) = (&host.address, host.ssh.port);
+                return explain(host, &place, address, port, &host.ssh.user, log);
+            }
             explain(host, &place, &jump.address, jump.port, &jump.user, log)
         }
         _ => explain(

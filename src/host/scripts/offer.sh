@@ -19,7 +19,7 @@ case $manager in
     printf 'deb [signed-by=%s] %s /\n' "$tmp/key.asc" "$url" > "$tmp/refit.list"
     set -- -o Dir::State::lists="$tmp/lists" -o Dir::Cache="$tmp/cache" -o Dir::Etc::sourcelist="$tmp/refit.list" \
       -o Dir::Etc::sourceparts="$tmp/empty" -o Dir::Etc::preferencesparts="$tmp/empty" -o Dir::Etc::preferences=/dev/null \
-      -o APT::Update::Error-Mode=any -o Acquire::Retries=3 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 \
+      -o APT::Update::Error-Mode=any -o Acquire::EnableSrvRecords=false -o Acquire::Retries=3 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 \
       -o Acquire::Languages=none
     apt-get update -q "$@" >&2 || die "the repository $url cannot be read"
     emit offered apt-cache madison $names "$@" ;;
