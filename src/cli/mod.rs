@@ -4,16 +4,19 @@
 //! ([`CommandError`]), which is put in words in one place: what happened, why, what state things are in, which command
 //! comes next.
 
+mod apply;
+mod carry_out;
 mod completions;
+mod connect;
 mod error;
 mod exit;
-#[allow(dead_code)] // used by the commands to come
 mod inputs;
-#[allow(dead_code)] // used by the commands to come
+mod inspect;
+mod plan;
+mod resume;
 mod runs;
 mod schema;
 mod status;
-#[allow(dead_code)] // used by the commands to come
 mod ui;
 mod validate;
 
@@ -69,6 +72,10 @@ enum Color {
 #[derive(Debug, Subcommand)]
 enum Command {
     Validate(validate::ValidateArgs),
+    Inspect(inspect::InspectArgs),
+    Plan(plan::PlanArgs),
+    Apply(apply::ApplyArgs),
+    Resume(resume::ResumeArgs),
     Status(status::StatusArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
@@ -97,6 +104,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     ui::begin(cli.global.color, cli.global.verbose);
     let result = match &cli.command {
         Command::Validate(args) => validate::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Plan(args) => plan::run(args),
+        Command::Apply(args) => apply::run(args, &cli.global),
+        Command::Resume(args) => resume::run(args, &cli.global),
         Command::Status(args) => status::run(args, &cli.global),
         Command::Schema(args) => schema::run(args),
         Command::Completions(args) => completions::run(args, &mut Cli::command()),

@@ -85,11 +85,13 @@ impl ReadRun {
 
 impl Runs {
     /// The runs of a state directory, which need not exist.
-    #[must_use]
-    pub fn in_directory(state: &Path) -> Self {
-        Self {
-            state: state.to_owned(),
-        }
+    ///
+    /// # Errors
+    /// If there is no working directory for a relative one.
+    pub fn in_directory(state: &Path) -> Result<Self, CommandError> {
+        let state = disk::absolute(state)
+            .map_err(|error| CommandError::new("there is no working directory").because(&error))?;
+        Ok(Self { state })
     }
 
     fn lock_path(&self) -> PathBuf {
@@ -187,20 +189,20 @@ impl Runs {
         })
     }
 
-    /// The newest run that began, is not finished and was not put aside, of this cluster.
+    /// The newest run that began, is not finished, was not put aside and is one of those meant.
     ///
     /// # Errors
     /// If a run cannot be read: whether it is finished is not known then.
     pub fn unfinished(
         &self,
-        cluster_uid: &str,
+        meant: &dyn Fn(&ReadRun) -> bool,
     ) -> Result<Option<(RunFolder, ReadRun)>, CommandError> {
         for folder in self.all()?.into_iter().rev() {
             if folder.is_put_aside() {
                 continue;
             }
             let run = folder.read()?;
-            if run.unfinished() && run.plan.cluster_uid == cluster_uid {
+            if run.unfinished() && meant(&run) {
                 return Ok(Some((folder, run)));
             }
         }

@@ -31,7 +31,7 @@ enum Output {
 }
 
 pub fn run(args: &StatusArgs, global: &Global) -> Result<Exit, CommandError> {
-    let runs = Runs::in_directory(&global.state_dir);
+    let runs = Runs::in_directory(&global.state_dir)?;
     let folder = runs.find(args.run.as_deref())?;
     // asked before the journal is read: a run that ends in between is then shown as running, not as cut off
     let process = runs

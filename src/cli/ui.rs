@@ -7,6 +7,12 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Color, CommandError};
 
+/// Columns where there is no terminal.
+const WIDTH: u16 = 120;
+
+/// A narrower table cannot be read.
+const LEAST_WIDTH: u16 = 60;
+
 /// Sets colours and logging for the process.
 pub fn begin(color: Color, verbose: u8) {
     match color {
@@ -74,4 +80,9 @@ pub fn ask(question: &str) -> Result<bool, CommandError> {
         .read_line(&mut answer)
         .map_err(|error| CommandError::new("cannot read the answer").because(&error))?;
     Ok(matches!(answer.trim(), "yes" | "y"))
+}
+
+/// Columns of the terminal; what fits a review elsewhere.
+pub fn width() -> u16 {
+    terminal_size::terminal_size().map_or(WIDTH, |(width, _)| width.0.max(LEAST_WIDTH))
 }

@@ -1,5 +1,6 @@
 //! Everything people and machines read. Reports never decide.
 
+pub mod facts;
 pub mod plan;
 pub mod progress;
 pub mod status;

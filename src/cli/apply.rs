@@ -1,0 +1,249 @@
+//! `refit apply`: carries an upgrade out.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueHint};
+
+use super::carry_out::{Job, Output, carry_out, confirm};
+use super::connect::{Connection, block_on, cluster_uid, look};
+use super::inputs::Declaration;
+use super::runs::{ReadRun, RunFolder, Runs};
+use super::{CommandError, Exit, Global, plan as planning, ui};
+use crate::adapters::clock::RealClock;
+use crate::adapters::disk;
+use crate::cluster::drift::{basis, drift};
+use crate::cluster::facts::Facts;
+use crate::plan::data::Plan;
+use crate::ports::Clock as _;
+use crate::report::plan::{Look, blocked, summary};
+use crate::run::journal::Past;
+
+/// Differences that are told one by one; the rest is counted.
+const DIFFERENCES_SHOWN: usize = 20;
+
+/// Carry an upgrade out
+///
+/// Looks at the cluster afresh, makes the plan or checks the given one against what it sees, shows it and asks. From then
+/// on nothing is done that the plan does not say. Killed at any instant, `refit resume` goes on. Ctrl-C lets the steps under
+/// way end and stops.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  refit apply plans/to-1.35.yaml
+  refit apply plans/to-1.35.yaml --plan lab.plan.json --yes    # exactly what was reviewed, unattended")]
+pub struct ApplyArgs {
+    /// The upgrade
+    #[arg(value_hint = ValueHint::FilePath)]
+    upgrade: PathBuf,
+    /// Carry out exactly this plan of `refit plan --out`; refused when the cluster is not as it was then
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    plan: Option<PathBuf>,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+    /// Put an unfinished run of this cluster aside and begin a new one from what the cluster is now
+    #[arg(long)]
+    new_run: bool,
+    /// How progress is told
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: Output,
+}
+
+pub fn run(args: &ApplyArgs, global: &Global) -> Result<Exit, CommandError> {
+    let declaration = Declaration::load(&args.upgrade)?;
+    let given = match &args.plan {
+        Some(path) => Some(read_plan(path, &declaration, &args.upgrade)?),
+        None => None,
+    };
+    let clock = RealClock::new();
+    let runs = Runs::in_directory(&global.state_dir)?;
+    let mut lock = runs.lock("refit apply", clock.now())?;
+    if !args.new_run {
+        let inventory = &declaration.inventory.name;
+        let same = |run: &ReadRun| run.plan.inventory == *inventory;
+        refuse_second(runs.unfinished(&same)?, args)?;
+    }
+    block_on(async {
+        let connection = Connection::open(&declaration.inventory).await?;
+        let facts = look(
+            connection.world(),
+            &declaration.inventory,
+            Some(&declaration.upgrade),
+        )
+        .await?;
+        let uid = cluster_uid(&facts)?;
+        let older = if args.new_run {
+            let inventory = &declaration.inventory.name;
+            runs.unfinished(&|run| run.plan.cluster_uid == uid || run.plan.inventory == *inventory)?
+        } else {
+            refuse_second(runs.unfinished(&|run| run.plan.cluster_uid == uid)?, args)?;
+            None
+        };
+        let Some(plan) = decide(&declaration, &facts, uid, given, args)? else {
+            connection.close().await;
+            return Ok(Exit::Blocked);
+        };
+        ui::say(&summary(&plan, &Look::TERMINAL));
+        if plan.is_empty() {
+            connection.close().await;
+            return Ok(Exit::Done);
+        }
+        let question = format!(
+            "Carry out these {} steps on `{}`?",
+            plan.steps.len(),
+            plan.inventory
+        );
+        if !confirm(&question, args.yes)? {
+            connection.close().await;
+            return Err(CommandError::new("not confirmed").nothing_changed());
+        }
+        let now = clock.now();
+        let (folder, file, plan_sha256) = runs.make(now, &declaration, &facts, &plan)?;
+        // in this order: killed in between, two runs are unfinished and the newest has not begun
+        if let Some((older, _)) = older {
+            older.put_aside(now)?;
+        }
+        lock.name_run(&folder.id).map_err(|error| {
+            CommandError::new("cannot write the lock")
+                .because(&error)
+                .nothing_changed()
+        })?;
+        let job = Job {
+            id: &folder.id,
+            plan: &plan,
+            plan_sha256: &plan_sha256,
+            past: Past::none(),
+            file,
+        };
+        let end = carry_out(job, &connection, args.output).await;
+        connection.close().await;
+        end
+    })
+}
+
+/// The plan to carry out; none when it is blocked, which has then been told.
+fn decide(
+    declaration: &Declaration,
+    facts: &Facts,
+    uid: &str,
+    given: Option<Plan>,
+    args: &ApplyArgs,
+) -> Result<Option<Plan>, CommandError> {
+    let fresh = planning::make(declaration, facts)?;
+    if let Some(given) = given {
+        refuse_other_cluster(&given, uid, args)?;
+        refuse_drift(&given, facts, args)?;
+        // what a plan does not rest on, such as budgets, may still forbid it
+        return Ok(match fresh {
+            Ok(_) => Some(given),
+            Err(reasons) => {
+                ui::say(&blocked(&reasons, ui::width(), &Look::TERMINAL));
+                None
+            }
+        });
+    }
+    match fresh {
+        Ok(plan) => Ok(Some(plan)),
+        Err(reasons) => {
+            ui::say(&blocked(&reasons, ui::width(), &Look::TERMINAL));
+            Ok(None)
+        }
+    }
+}
+
+fn plan_again(args: &ApplyArgs) -> String {
+    let out = match &args.plan {
+        Some(path) => format!(" --out {}", path.display()),
+        None => String::new(),
+    };
+    format!(
+        "`refit plan {}{out}`, review it, apply it",
+        args.upgrade.display()
+    )
+}
+
+fn read_plan(path: &Path, declaration: &Declaration, upgrade: &Path) -> Result<Plan, CommandError> {
+    let again = format!(
+        "`refit plan {} --out {}`, review it, apply it",
+        upgrade.display(),
+        path.display()
+    );
+    let wrong = |error: &(dyn std::error::Error + 'static)| {
+        CommandError::new(format!("{} cannot be used", path.display()))
+            .because(error)
+            .nothing_changed()
+            .next(again.clone())
+    };
+    let text = disk::read(path).map_err(|error| wrong(&error))?;
+    let plan = Plan::from_json(&String::from_utf8_lossy(&text))
+        .map_err(|error| wrong(&error).exits(Exit::Blocked))?;
+    if plan.declaration_sha256 == declaration.sha256() {
+        return Ok(plan);
+    }
+    Err(CommandError::new(format!(
+        "{} was made from other texts of {} and its inventory",
+        path.display(),
+        upgrade.display()
+    ))
+    .exits(Exit::Blocked)
+    .nothing_changed()
+    .next(again))
+}
+
+fn refuse_other_cluster(plan: &Plan, uid: &str, args: &ApplyArgs) -> Result<(), CommandError> {
+    if plan.cluster_uid == uid {
+        return Ok(());
+    }
+    Err(CommandError::new("the plan is for another cluster")
+        .detail(format!(
+            "kube-system has UID {uid}, and the plan was made where it has {}",
+            plan.cluster_uid
+        ))
+        .exits(Exit::Blocked)
+        .nothing_changed()
+        .next("check the inventory's kubeconfig and context")
+        .next(plan_again(args)))
+}
+
+fn refuse_drift(plan: &Plan, facts: &Facts, args: &ApplyArgs) -> Result<(), CommandError> {
+    let differences = drift(&plan.basis, &basis(facts));
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let mut error = CommandError::new(format!(
+        "the cluster is not as it was when the plan was made: {} difference(s)",
+        differences.len()
+    ))
+    .exits(Exit::Blocked)
+    .nothing_changed()
+    .next(plan_again(args));
+    for difference in differences.iter().take(DIFFERENCES_SHOWN) {
+        error = error.detail(difference.to_string());
+    }
+    if differences.len() > DIFFERENCES_SHOWN {
+        error = error.detail(format!(
+            "and {} more",
+            differences.len() - DIFFERENCES_SHOWN
+        ));
+    }
+    Err(error)
+}
+
+fn refuse_second(
+    unfinished: Option<(RunFolder, ReadRun)>,
+    args: &ApplyArgs,
+) -> Result<(), CommandError> {
+    let Some((folder, run)) = unfinished else {
+        return Ok(());
+    };
+    let done = crate::run::event::progress(&run.past.state, &run.plan).all;
+    Err(CommandError::new(format!(
+        "run {} of `{}` is not finished: {} of {} steps are done",
+        folder.id, run.plan.inventory, done.done, done.total
+    ))
+    .nothing_changed()
+    .next(format!("`refit resume {}` goes on with it", folder.id))
+    .next(format!(
+        "`refit apply {} --new-run` puts it aside and plans afresh from what the cluster is now",
+        args.upgrade.display()
+    )))
+}

@@ -1,0 +1,240 @@
+//! A run in this process: progress, Ctrl-C, and its end in words.
+
+use clap::ValueEnum;
+use futures::future::{Either, select};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
+
+use super::connect::Connection;
+use super::{CommandError, Exit, ui};
+use crate::adapters::disk::{self, AppendFile, LocalStore};
+use crate::plan::data::{Action, Plan, StepId};
+use crate::report::progress::{Format, Progress};
+use crate::report::status::{Around, status};
+use crate::run::event::{Halt, Stamped, progress};
+use crate::run::executor::{Outcome, Run, execute};
+use crate::run::journal::{Journal, Past};
+
+/// Who reads the progress.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Output {
+    /// Lines for people, on stderr
+    Text,
+    /// The run's events as JSON, a line each, on stdout
+    Json,
+}
+
+/// What is carried out.
+pub struct Job<'a> {
+    /// The run's id.
+    pub id: &'a str,
+    /// Its plan.
+    pub plan: &'a Plan,
+    /// SHA-256 of the plan file's text.
+    pub plan_sha256: &'a str,
+    /// What has happened.
+    pub past: Past,
+    /// The journal's file, which ends where `past` ends.
+    pub file: AppendFile,
+}
+
+/// Carries the job out as far as it goes.
+///
+/// # Errors
+/// If it does not come to its end.
+pub async fn carry_out(
+    mut job: Job<'_>,
+    connection: &Connection,
+    output: Output,
+) -> Result<Exit, CommandError> {
+    for step in &job.plan.steps {
+        if let Action::SnapshotEtcd { directory, .. } = &step.action {
+            disk::make_folders(directory.as_ref()).map_err(|error| {
+                CommandError::new(format!("cannot make the snapshots' directory {directory}"))
+                    .because(&error)
+                    .state("nothing was changed now")
+                    .next(format!("make it, then `refit resume {}`", job.id))
+            })?;
+        }
+    }
+    let run = Run {
+        id: job.id,
+        plan: job.plan,
+        plan_sha256: job.plan_sha256,
+        refit: env!("CARGO_PKG_VERSION"),
+        pid: std::process::id(),
+        world: connection.world(),
+        store: &LocalStore,
+    };
+    let mut state = job.past.state.clone();
+    let mut lines = Progress::new(
+        job.plan,
+        progress(&state, job.plan).all.done,
+        match output {
+            Output::Text => Format::Text,
+            Output::Json => Format::Json,
+        },
+    );
+    let mut now = state.clone();
+    let mut tell = |stamped: &Stamped| {
+        // the executor has applied it already, so that this cannot fail
+        let _ = now.apply(stamped);
+        let line = lines.line(stamped);
+        match output {
+            Output::Text => ui::say(&line),
+            // a reader that has gone is no reason to stop
+            Output::Json => drop(ui::data(&line)),
+        }
+    };
+    let asked = Notify::new();
+    let mut signals = Signals::new()?;
+    let watcher = async {
+        signals.next().await;
+        ui::line(
+            "stopping: the steps under way end, no other begins. Ctrl-C again leaves at once; what is under way on hosts then \
+             goes on there, and `refit resume` finds it",
+        );
+        asked.notify_one();
+        signals.next().await;
+    };
+    let mut journal = Journal::after(&job.past, &mut job.file);
+    let outcome = {
+        let work = execute(
+            &run,
+            std::mem::take(&mut state),
+            &mut journal,
+            &mut tell,
+            asked.notified(),
+        );
+        futures::pin_mut!(work, watcher);
+        match select(work, watcher).await {
+            Either::Left((outcome, _)) => Some(outcome),
+            Either::Right(((), _)) => None,
+        }
+    };
+    let how_far = || {
+        let around = Around {
+            run: job.id.to_owned(),
+            process: None,
+            put_aside: false,
+        };
+        let status = status(job.plan, &now, around);
+        let cordoned: Vec<_> = status
+            .nodes
+            .iter()
+            .filter(|node| node.cordoned)
+            .map(|node| node.node.to_string())
+            .collect();
+        let mut words = format!(
+            "{} of {} steps are done",
+            status.steps.done, status.steps.total
+        );
+        if !cordoned.is_empty() {
+            words.push_str(&format!("; cordoned by this run: {}", cordoned.join(", ")));
+        }
+        words
+    };
+    let resume = format!("`refit resume {}` goes on", job.id);
+    match outcome {
+        Some(Outcome::Finished { .. }) => Ok(Exit::Done),
+        Some(Outcome::Halted {
+            why: Halt::Failed { .. },
+            failures,
+            ..
+        }) => Err(failed(&failures)
+            .state(how_far())
+            .next(format!("remove the cause; then {resume}"))
+            .next(format!(
+                "`refit status {}` shows where each node stands",
+                job.id
+            ))),
+        Some(Outcome::Halted {
+            why: Halt::Interrupted,
+            ..
+        }) => Err(CommandError::new("stopped on request")
+            .exits(Exit::Halted)
+            .state(format!("{}; nothing is under way", how_far()))
+            .next(resume)),
+        Some(Outcome::Unrecorded(error)) => Err(CommandError::new(
+            "the run stopped: its journal could not be written",
+        )
+        .because(&error)
+        .exits(Exit::Halted)
+        .state(format!(
+            "at least {}; nothing is under way any more",
+            how_far()
+        ))
+        .next(format!("make room on the disk; then {resume}"))),
+        Some(Outcome::BadPlan(problem)) => Err(CommandError::new(format!(
+            "the plan cannot be carried out: {problem}"
+        ))
+        .nothing_changed()
+        .next("`refit plan` makes a new one")),
+        None => Err(CommandError::new("left at once, on request")
+            .exits(Exit::Halted)
+            .state(format!(
+                "{}; what was under way on hosts goes on there",
+                how_far()
+            ))
+            .next(resume)),
+    }
+}
+
+fn failed(failures: &[(StepId, String)]) -> CommandError {
+    let what = match failures {
+        [(step, _)] => format!("step {step} failed"),
+        _ => format!("{} steps failed", failures.len()),
+    };
+    failures.iter().fold(
+        CommandError::new(what).exits(Exit::Halted),
+        |error, (step, why)| error.detail(format!("{step}: {why}")),
+    )
+}
+
+/// Ctrl-C, or a service manager's request to stop.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, CommandError> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| {
+                CommandError::new("cannot listen for signals")
+                    .because(&error)
+                    .nothing_changed()
+            })
+        };
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Asks before anything changes. Where nobody can be asked, `yes` must have been given.
+///
+/// # Errors
+/// If there is nobody to ask, or the answer is no.
+pub fn confirm(question: &str, yes: bool) -> Result<bool, CommandError> {
+    if yes {
+        return Ok(true);
+    }
+    if !ui::interactive() {
+        return Err(
+            CommandError::new("nobody is here to confirm: this is not a terminal")
+                .exits(Exit::Usage)
+                .nothing_changed()
+                .next("give --yes where what it does has been reviewed"),
+        );
+    }
+    ui::ask(question)
+}

@@ -1,0 +1,51 @@
+//! `refit inspect`: what the cluster is, as a file.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+
+use super::connect::{Connection, block_on, cluster_uid, look};
+use super::inputs::inventory_of;
+use super::{CommandError, Exit, ui};
+use crate::adapters::disk::{self, Access};
+use crate::report::facts::summary;
+
+/// Look at the cluster and its hosts, and write down what planning needs
+///
+/// Reads only. The facts hold no secrets; what could not be observed is recorded with the reason. Given an upgrade, what
+/// its package repositories offer is looked at as well.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  refit inspect plans/to-1.35.yaml --out lab.facts.json
+  refit plan plans/to-1.35.yaml --facts lab.facts.json    # needs no credentials
+  refit inspect inventories/lab.yaml | jq .cluster.nodes")]
+pub struct InspectArgs {
+    /// An upgrade or an inventory
+    #[arg(value_name = "UPGRADE_OR_INVENTORY", value_hint = ValueHint::FilePath)]
+    file: PathBuf,
+    /// Where to write the facts; stdout when none is given
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    out: Option<PathBuf>,
+}
+
+pub fn run(args: &InspectArgs) -> Result<Exit, CommandError> {
+    let (inventory, upgrade) = inventory_of(&args.file)?;
+    let facts = block_on(async {
+        let connection = Connection::open(&inventory).await?;
+        let facts = look(connection.world(), &inventory, upgrade.as_ref()).await;
+        connection.close().await;
+        facts
+    })?;
+    let mut text = serde_json::to_string_pretty(&facts)
+        .map_err(|error| CommandError::new("cannot write the facts").because(&error))?;
+    text.push('\n');
+    match &args.out {
+        Some(path) => disk::write(path, text.as_bytes(), Access::Shared).map_err(|error| {
+            CommandError::new(format!("cannot write {}", path.display())).because(&error)
+        })?,
+        None => ui::data(&text)?,
+    }
+    ui::say(&summary(&facts));
+    cluster_uid(&facts)?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,169 @@
+//! `refit plan`: what will happen, in which order and why.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum, ValueHint};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::connect::{Connection, block_on, cluster_uid, key_text, look};
+use super::inputs::Declaration;
+use super::{CommandError, Exit, ui};
+use crate::adapters::clock::RealClock;
+use crate::adapters::disk::{self, Access};
+use crate::cluster::facts::{self, Facts};
+use crate::plan::data::Plan;
+use crate::plan::planner::{self, Inputs};
+use crate::plan::reason::Blocked;
+use crate::plan::too_old;
+use crate::ports::Clock as _;
+use crate::report::plan::{Look, blocked, blocked_json, table};
+
+/// Show what an upgrade would do: every step, its order and its reason
+///
+/// Looks at the cluster and its hosts, and changes nothing. With recorded facts it needs neither network nor credentials,
+/// and the same documents, facts and time give the same bytes.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  refit plan plans/to-1.35.yaml
+  refit plan plans/to-1.35.yaml --out lab.plan.json && refit apply plans/to-1.35.yaml --plan lab.plan.json
+  refit plan plans/to-1.35.yaml --facts lab.facts.json -o json    # for a reviewer without credentials")]
+pub struct PlanArgs {
+    /// The upgrade
+    #[arg(value_hint = ValueHint::FilePath)]
+    upgrade: PathBuf,
+    /// Facts that `refit inspect` recorded, instead of looking now
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    facts: Option<PathBuf>,
+    /// Judge the age of facts as at this time, such as 2026-11-21T02:00:00Z; now when none is given
+    #[arg(long, value_name = "TIME")]
+    at: Option<Timestamp>,
+    /// A table for people or the plan's own JSON
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: Output,
+    /// Write the plan to a file as well, for `refit apply --plan`
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    out: Option<PathBuf>,
+    /// Exit with 2 when there are steps to do
+    #[arg(long)]
+    detailed_exitcode: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Output {
+    Table,
+    Json,
+}
+
+pub fn run(args: &PlanArgs) -> Result<Exit, CommandError> {
+    let declaration = Declaration::load(&args.upgrade)?;
+    let facts = match &args.facts {
+        Some(path) => read_facts(path)?,
+        None => block_on(async {
+            let connection = Connection::open(&declaration.inventory).await?;
+            let facts = look(
+                connection.world(),
+                &declaration.inventory,
+                Some(&declaration.upgrade),
+            )
+            .await;
+            connection.close().await;
+            let facts = facts?;
+            cluster_uid(&facts)?;
+            Ok(facts)
+        })?,
+    };
+    let at = args.at.unwrap_or_else(|| RealClock::new().now());
+    let made = match too_old(&facts, at, declaration.upgrade.max_facts_age) {
+        Some(reason) => Err(Blocked {
+            reasons: vec![reason],
+        }),
+        None => make(&declaration, &facts)?,
+    };
+    match made {
+        Ok(plan) => show(args, &plan),
+        Err(reasons) => {
+            let text = match args.output {
+                Output::Table => blocked(&reasons, ui::width(), &Look::TERMINAL),
+                Output::Json => blocked_json(&reasons)
+                    .map_err(|error| CommandError::new("cannot write").because(&error))?,
+            };
+            ui::data(&text)?;
+            Ok(Exit::Blocked)
+        }
+    }
+}
+
+/// The plan for a declaration and facts, or why there is none.
+///
+/// # Errors
+/// If the signing key cannot be read.
+pub fn make(
+    declaration: &Declaration,
+    facts: &Facts,
+) -> Result<Result<Plan, Blocked>, CommandError> {
+    Ok(planner::plan(&Inputs {
+        inventory: &declaration.inventory,
+        upgrade: &declaration.upgrade,
+        declaration_sha256: &declaration.sha256(),
+        facts,
+        key_text: key_text(&declaration.upgrade)?,
+    }))
+}
+
+fn show(args: &PlanArgs, plan: &Plan) -> Result<Exit, CommandError> {
+    let json = plan
+        .to_json()
+        .map_err(|error| CommandError::new("cannot write the plan").because(&error))?;
+    if let Some(path) = &args.out {
+        disk::write(path, json.as_bytes(), Access::Shared).map_err(|error| {
+            CommandError::new(format!("cannot write {}", path.display())).because(&error)
+        })?;
+    }
+    match args.output {
+        Output::Table => ui::data(&table(plan, ui::width(), &Look::TERMINAL))?,
+        Output::Json => ui::data(&json)?,
+    }
+    if !plan.is_empty() {
+        let given = match &args.out {
+            Some(path) => format!(" --plan {}", path.display()),
+            None => String::new(),
+        };
+        ui::line(&format!(
+            "nothing was changed; `refit apply {}{given}` carries it out",
+            args.upgrade.display()
+        ));
+    }
+    Ok(if args.detailed_exitcode && !plan.is_empty() {
+        Exit::Changes
+    } else {
+        Exit::Done
+    })
+}
+
+/// Only the format, read first, so that another format gets a clear word.
+#[derive(Deserialize)]
+struct Peek {
+    format: String,
+}
+
+fn read_facts(path: &Path) -> Result<Facts, CommandError> {
+    let wrong = |what: &str, error: &(dyn std::error::Error + 'static)| {
+        CommandError::new(format!("{} {what}", path.display()))
+            .because(error)
+            .nothing_changed()
+            .next("`refit inspect UPGRADE --out FILE` records facts")
+    };
+    let bytes = disk::read(path).map_err(|error| wrong("cannot be read", &error))?;
+    let peek: Peek = serde_json::from_slice(&bytes)
+        .map_err(|error| wrong("does not hold facts of refit", &error))?;
+    if peek.format != facts::FORMAT {
+        let error = std::io::Error::other(format!(
+            "its format is `{}`, and this refit reads `{}`",
+            peek.format,
+            facts::FORMAT
+        ));
+        return Err(wrong("does not hold facts that this refit reads", &error));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| wrong("does not hold facts of refit", &error))
+}

@@ -1,0 +1,147 @@
+//! `refit resume`: goes on with a run that was stopped, halted or killed.
+
+use clap::Args;
+
+use super::carry_out::{Job, Output, carry_out, confirm};
+use super::connect::{Connection, block_on};
+use super::inputs::{environment, read_document};
+use super::runs::{ReadRun, RunFolder, Runs};
+use super::{CommandError, Exit, Global, ui};
+use crate::adapters::clock::RealClock;
+use crate::documents::settings::Inventory;
+use crate::documents::{Style, read_inventory};
+use crate::plan::data::Plan;
+use crate::ports::{Clock as _, World};
+use crate::run::event::progress;
+
+/// Go on with a run that was stopped, halted or killed
+///
+/// Carries out what is left of the run's own plan, with the inventory that it began with. A step that was started and whose
+/// end is not known is looked at before anything is done.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  refit resume
+  refit resume 20261121-115702-3f2a --yes")]
+pub struct ResumeArgs {
+    /// The run; the newest that is not finished when none is given
+    run: Option<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+    /// How progress is told
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: Output,
+}
+
+pub fn run(args: &ResumeArgs, global: &Global) -> Result<Exit, CommandError> {
+    let runs = Runs::in_directory(&global.state_dir)?;
+    // before the state directory is made where there is none
+    runs.find(args.run.as_deref())?;
+    let mut lock = runs.lock("refit resume", RealClock::new().now())?;
+    let (folder, run) = choose(&runs, args.run.as_deref())?;
+    let id = &folder.id;
+    if run.past.state.finished {
+        ui::line(&format!("run {id} is finished: nothing is left to do"));
+        return Ok(Exit::Done);
+    }
+    if run.put_aside {
+        return Err(
+            CommandError::new(format!("run {id} was put aside for a newer one"))
+                .nothing_changed()
+                .next("`refit resume` goes on with the newest"),
+        );
+    }
+    if run.past.torn > 0 {
+        ui::line(&format!(
+            "the journal's last line was cut off in the middle ({} bytes); nothing was done on its strength, and it is removed",
+            run.past.torn
+        ));
+    }
+    let inventory = inventory(&folder, &run)?;
+    std::env::set_current_dir(&run.record.working_directory).map_err(|error| {
+        CommandError::new(format!(
+            "cannot go to {}, where the run began",
+            run.record.working_directory.display()
+        ))
+        .because(&error)
+        .nothing_changed()
+    })?;
+    let done = progress(&run.past.state, &run.plan).all;
+    let question = format!(
+        "Go on with run {id} of `{}` to {}: {} of {} steps are left?",
+        run.plan.inventory,
+        run.plan.target,
+        done.total - done.done,
+        done.total
+    );
+    if !confirm(&question, args.yes)? {
+        return Err(CommandError::new("not confirmed").nothing_changed());
+    }
+    lock.name_run(id)
+        .map_err(|error| CommandError::new("cannot write the lock").because(&error))?;
+    block_on(async {
+        let connection = Connection::open(&inventory).await?;
+        same_cluster(connection.world(), &run.plan, id).await?;
+        let file = folder.go_on(&run.past)?;
+        let job = Job {
+            id,
+            plan: &run.plan,
+            plan_sha256: &run.plan_sha256,
+            past: run.past,
+            file,
+        };
+        let end = carry_out(job, &connection, args.output).await;
+        connection.close().await;
+        end
+    })
+}
+
+fn choose(runs: &Runs, id: Option<&str>) -> Result<(RunFolder, ReadRun), CommandError> {
+    if id.is_none()
+        && let Some(unfinished) = runs.unfinished(&|_| true)?
+    {
+        return Ok(unfinished);
+    }
+    let folder = runs.find(id)?;
+    let run = folder.read()?;
+    Ok((folder, run))
+}
+
+/// The inventory that the run began with; its paths are those of the file that it was read from.
+fn inventory(folder: &RunFolder, run: &ReadRun) -> Result<Inventory, CommandError> {
+    let text = folder.inventory()?;
+    let path = &run.record.inventory;
+    if read_document(path).ok().as_ref() != Some(&text) {
+        ui::line(&format!(
+            "{} has changed since the run began; the run goes on with the inventory that it began with",
+            path.display()
+        ));
+    }
+    read_inventory(path, &text, &environment())
+        .map_err(|errors| CommandError::documents(&errors.render(Style::Coloured)))
+}
+
+/// A kubeconfig may have come to mean another cluster.
+async fn same_cluster(world: World<'_>, plan: &Plan, id: &str) -> Result<(), CommandError> {
+    let uid = world.api.cluster_uid().await.map_err(|failure| {
+        CommandError::new("the cluster's API could not be asked")
+            .detail(failure.to_string())
+            .state("nothing was changed now")
+            .next(format!("mend what it says, then `refit resume {id}`"))
+    })?;
+    if uid == plan.cluster_uid {
+        return Ok(());
+    }
+    Err(
+        CommandError::new("this is another cluster than the run began with")
+            .detail(format!(
+                "kube-system has UID {uid}, and the run's plan was made where it has {}",
+                plan.cluster_uid
+            ))
+            .exits(Exit::Blocked)
+            .state("nothing was changed now")
+            .next(format!(
+                "check the kubeconfig that the inventory names, then `refit resume {id}`"
+            )),
+    )
+}
