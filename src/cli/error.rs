@@ -17,6 +17,8 @@ pub struct CommandError {
     details: Vec<String>,
     state: Option<String>,
     next: Vec<String>,
+    /// `what` says everything.
+    worded: bool,
 }
 
 impl CommandError {
@@ -28,17 +30,16 @@ impl CommandError {
             details: Vec::new(),
             state: None,
             next: Vec::new(),
+            worded: false,
         }
     }
 
     /// Documents' errors, which are text already and say everything.
     pub fn documents(rendered: &str) -> Self {
-        Self::new(rendered.trim_end()).as_it_is()
-    }
-
-    fn as_it_is(mut self) -> Self {
-        self.state = Some(String::new());
-        self
+        Self {
+            worded: true,
+            ..Self::new(rendered.trim_end())
+        }
     }
 
     /// With its causes, each in a line.
@@ -99,7 +100,7 @@ impl CommandError {
     /// For stderr.
     #[must_use]
     pub fn render(&self) -> String {
-        if self.state.as_deref() == Some("") {
+        if self.worded {
             return format!("{}\n", self.what);
         }
         let label = match self.exit {
