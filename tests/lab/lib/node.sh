@@ -12,6 +12,8 @@ node_disk() {
     mount -t overlay overlay -o "lowerdir=$LAB/base,upperdir=$d/upper,workdir=$d/work" "$root"
 
   echo "$name" >"$root/etc/hostname"
+  # A machine of its own: left empty, every node would take over this machine's id. It stays over reboots.
+  [[ -s $root/etc/machine-id ]] || tr -d - </proc/sys/kernel/random/uuid >"$root/etc/machine-id"
   {
     echo "127.0.0.1 localhost"
     echo "$HUB hub pkgs.lab api.lab"
