@@ -1,0 +1,1083 @@
+//! A cluster in memory behind refit's ports, on tokio's paused time.
+//!
+//! It lives on when nobody looks: operations end on their hosts, pods leave and are replaced, whether or not the process
+//! that asked for it still exists. What must never happen is written down as a violation when it does.
+
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods
+)]
+
+pub mod killer;
+pub mod plans;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use jiff::Timestamp;
+use refit::cluster::facts::KubeadmConfig;
+use refit::cluster::model::{
+    Budget, Controller, HostName, LabelSelector, Node, NodeName, Pod, PodPhase, Role, Workload,
+};
+use refit::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
+use refit::ports::{
+    Clock, ClusterApi, Eviction, Failure, Hosts, JournalFile, PodList, Store, StoredFile, World,
+};
+use refit::rules::eviction::{self, Admission};
+use refit::rules::version::Version;
+
+/// How long an operation takes on a host.
+pub const OPERATION: Duration = Duration::from_secs(20);
+/// How long a pod takes to end, and a new one to become ready.
+pub const POD_ENDS: Duration = Duration::from_secs(2);
+pub const POD_READY: Duration = Duration::from_secs(3);
+/// How long a node is not ready after its kubelet was replaced.
+const NODE_READY: Duration = Duration::from_secs(4);
+const SNAPSHOT_SHA: &str = "d7adf89cbf90a86bdeea00ec08e74ec66acabc372d0cdc7ce2054b9da02b3fbe";
+const SNAPSHOT_SIZE: u64 = 7_462_944;
+
+pub const OLD: &str = "1.34.4";
+pub const NEW: &str = "1.35.4";
+
+#[derive(Debug, Clone)]
+pub struct SimPod {
+    pub pod: Pod,
+    ready_at: Option<Duration>,
+    gone_at: Option<Duration>,
+    /// Never ends by itself.
+    pub stuck: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct SimBudget {
+    pub name: String,
+    pub app: String,
+    pub min_available: i32,
+    pub up_to_date: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Operation {
+    mutation: Mutation,
+    ends: Duration,
+    status: i32,
+    settled: bool,
+    lost: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct SimHost {
+    pub role: Role,
+    pub machine_id: String,
+    pub revisions: BTreeMap<String, String>,
+    pub held: BTreeSet<String>,
+    pub static_pods: Version,
+    pub prefetched: bool,
+    pub images: bool,
+    pub snapshot: bool,
+    operations: BTreeMap<OpRef, Operation>,
+    /// The next operations end with these statuses.
+    pub statuses: VecDeque<i32>,
+}
+
+/// What a scripted API server says to the next eviction of a pod.
+#[derive(Debug, Clone)]
+pub enum Says {
+    Answer(Eviction),
+    Fails(Failure),
+    /// Granted, and the pod is replaced under its name on another node.
+    Reborn,
+}
+
+#[derive(Debug, Default)]
+pub struct Inner {
+    pub nodes: BTreeMap<NodeName, Node>,
+    node_ready_at: BTreeMap<NodeName, Duration>,
+    pub pods: BTreeMap<String, SimPod>,
+    pub budgets: Vec<SimBudget>,
+    /// Wanted replicas, by app.
+    pub sets: BTreeMap<String, usize>,
+    pub hosts: BTreeMap<HostName, SimHost>,
+    pub says: BTreeMap<String, VecDeque<Says>>,
+    pub files: BTreeMap<PathBuf, (u64, String, i64)>,
+    /// Changes of the API fail so often, with 403, as after an API server's restart.
+    pub refusals: u32,
+    /// Reads as well.
+    pub evictions: Vec<(Duration, String)>,
+    pub evictions_at_once: usize,
+    pub changes: Vec<String>,
+    pub violations: Vec<String>,
+    uid: u32,
+}
+
+/// The cluster, and time.
+pub struct Sim {
+    pub inner: RefCell<Inner>,
+    began: tokio::time::Instant,
+}
+
+impl Sim {
+    pub fn new() -> Self {
+        Self {
+            inner: RefCell::default(),
+            began: tokio::time::Instant::now(),
+        }
+    }
+
+    /// A control plane `cp1`, workers `w1` to `w3` of which someone cordoned `w3`, `web` with four replicas and a budget of
+    /// three, one replica of `db` without a budget.
+    pub fn usual() -> Self {
+        let sim = Self::new();
+        sim.host("cp1", Role::ControlPlane);
+        for worker in ["w1", "w2", "w3"] {
+            sim.host(worker, Role::Worker);
+        }
+        {
+            let mut inner = sim.inner.borrow_mut();
+            inner.sets.insert("web".into(), 4);
+            inner.sets.insert("db".into(), 1);
+        }
+        for (app, node) in [
+            ("web", "w1"),
+            ("web", "w1"),
+            ("web", "w2"),
+            ("web", "w3"),
+            ("db", "w1"),
+        ] {
+            sim.pod(app, node);
+        }
+        sim.budget("web", 3);
+        sim.inner
+            .borrow_mut()
+            .nodes
+            .get_mut(&NodeName::new("w3"))
+            .unwrap()
+            .unschedulable = true;
+        sim
+    }
+
+    pub fn world(&self) -> World<'_> {
+        World {
+            api: self,
+            hosts: self,
+            clock: self,
+        }
+    }
+
+    pub fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    pub fn host(&self, name: &str, role: Role) {
+        let mut inner = self.inner.borrow_mut();
+        let node = Node {
+            name: NodeName::new(name),
+            uid: format!("node-{name}"),
+            labels: BTreeMap::new(),
+            unschedulable: false,
+            cordoned_by: None,
+            ready: true,
+            kubelet_version: OLD.into(),
+            container_runtime: "containerd://2.0.0".into(),
+            machine_id: format!("machine-{name}"),
+            system_uuid: String::new(),
+            internal_ips: vec![],
+            taints: match role {
+                Role::ControlPlane => {
+                    vec!["node-role.kubernetes.io/control-plane:NoSchedule".into()]
+                }
+                Role::Worker => vec![],
+            },
+        };
+        inner.nodes.insert(node.name.clone(), node);
+        let packages = ["kubeadm", "kubelet", "kubectl"];
+        inner.hosts.insert(
+            HostName::new(name),
+            SimHost {
+                role,
+                machine_id: format!("machine-{name}"),
+                revisions: packages
+                    .map(|p| (p.to_owned(), format!("{OLD}-1.1")))
+                    .into(),
+                held: packages.map(str::to_owned).into(),
+                static_pods: OLD.parse().unwrap(),
+                prefetched: false,
+                images: false,
+                snapshot: false,
+                operations: BTreeMap::new(),
+                statuses: VecDeque::new(),
+            },
+        );
+    }
+
+    /// A ready pod of a ReplicaSet; returns its name.
+    pub fn pod(&self, app: &str, node: &str) -> String {
+        let inner = &mut *self.inner.borrow_mut();
+        inner.add(app, Some(NodeName::new(node)), None)
+    }
+
+    pub fn change_pod(&self, name: &str, change: impl FnOnce(&mut SimPod)) {
+        let mut inner = self.inner.borrow_mut();
+        let pod = inner
+            .pods
+            .values_mut()
+            .find(|pod| pod.pod.name == name)
+            .unwrap();
+        change(pod);
+    }
+
+    pub fn budget(&self, app: &str, min_available: i32) {
+        self.inner.borrow_mut().budgets.push(SimBudget {
+            name: app.into(),
+            app: app.into(),
+            min_available,
+            up_to_date: true,
+        });
+    }
+
+    pub fn cordon_as(&self, node: &str, by: Option<&str>) {
+        let mut inner = self.inner.borrow_mut();
+        let node = inner.nodes.get_mut(&NodeName::new(node)).unwrap();
+        node.unschedulable = true;
+        node.cordoned_by = by.map(str::to_owned);
+    }
+
+    pub fn says(&self, pod: &str, answers: &[Says]) {
+        self.inner
+            .borrow_mut()
+            .says
+            .insert(pod.into(), answers.iter().cloned().collect());
+    }
+
+    pub fn pods_of(&self, node: &str) -> Vec<String> {
+        let mut inner = self.inner.borrow_mut();
+        inner.settle(self.now());
+        inner
+            .pods
+            .values()
+            .filter(|pod| pod.pod.node.as_ref().is_some_and(|on| on.as_str() == node))
+            .map(|pod| pod.pod.name.clone())
+            .collect()
+    }
+
+    /// Cuts the power of a host: what runs there is gone without an outcome.
+    pub fn cut_power(&self, host: &str) {
+        let mut inner = self.inner.borrow_mut();
+        inner.settle(self.now());
+        for operation in inner
+            .hosts
+            .get_mut(&HostName::new(host))
+            .unwrap()
+            .operations
+            .values_mut()
+        {
+            if !operation.settled {
+                operation.settled = true;
+                operation.lost = true;
+            }
+        }
+    }
+
+    /// What must be the same however a run went.
+    pub fn outcome(&self) -> String {
+        let mut inner = self.inner.borrow_mut();
+        inner.settle(self.now());
+        let mut text = String::new();
+        for node in inner.nodes.values() {
+            text += &format!(
+                "{} unschedulable={} by={:?} ready={} kubelet={}\n",
+                node.name, node.unschedulable, node.cordoned_by, node.ready, node.kubelet_version
+            );
+        }
+        for (name, host) in &inner.hosts {
+            text += &format!(
+                "{name} {:?} held={:?} static={} snapshot={}\n",
+                host.revisions, host.held, host.static_pods, host.snapshot
+            );
+        }
+        for (app, wanted) in &inner.sets {
+            let running = inner.pods.values().filter(|p| p.pod.labels["app"] == *app);
+            text += &format!("{app}: {} of {wanted}\n", running.count());
+        }
+        for file in inner.files.keys() {
+            text += &format!("{}\n", file.display());
+        }
+        text
+    }
+}
+
+impl Inner {
+    fn add(&mut self, app: &str, node: Option<NodeName>, ready_at: Option<Duration>) -> String {
+        self.uid += 1;
+        let name = format!("{app}-{}", self.uid);
+        let uid = format!("uid-{:04}", self.uid);
+        let pod = Pod {
+            namespace: "shop".into(),
+            name: name.clone(),
+            uid: uid.clone(),
+            phase: if node.is_some() {
+                PodPhase::Running
+            } else {
+                PodPhase::Pending
+            },
+            node,
+            labels: [("app".to_owned(), app.to_owned())].into(),
+            ready: ready_at.is_none(),
+            deletion_timestamp: None,
+            controller: Some(Controller {
+                api_version: "apps/v1".into(),
+                kind: "ReplicaSet".into(),
+                name: app.into(),
+            }),
+            mirror: false,
+            empty_dir: false,
+            images: BTreeMap::new(),
+        };
+        let sim = SimPod {
+            pod,
+            ready_at,
+            gone_at: None,
+            stuck: false,
+        };
+        self.pods.insert(uid, sim);
+        name
+    }
+
+    /// Lets everything happen that is due, in the order of its time.
+    fn settle(&mut self, now: Duration) {
+        loop {
+            let due = |at: Option<Duration>| at.filter(|at| *at <= now);
+            let mut next: Option<Duration> = None;
+            let mut consider = |at: Option<Duration>| {
+                if let Some(at) = due(at) {
+                    next = Some(next.map_or(at, |next| next.min(at)));
+                }
+            };
+            for pod in self.pods.values() {
+                consider(pod.ready_at);
+                consider(pod.gone_at);
+            }
+            for at in self.node_ready_at.values() {
+                consider(Some(*at));
+            }
+            for host in self.hosts.values() {
+                for operation in host.operations.values().filter(|op| !op.settled) {
+                    consider(Some(operation.ends));
+                }
+            }
+            let Some(at) = next else { break };
+            self.happen(at);
+        }
+        self.control(now);
+    }
+
+    fn happen(&mut self, at: Duration) {
+        self.pods.retain(|_, pod| pod.gone_at != Some(at));
+        for pod in self.pods.values_mut() {
+            if pod.ready_at == Some(at) {
+                pod.ready_at = None;
+                pod.pod.ready = true;
+            }
+        }
+        let ready: Vec<NodeName> = self
+            .node_ready_at
+            .iter()
+            .filter(|(_, when)| **when == at)
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in ready {
+            self.node_ready_at.remove(&name);
+            self.nodes.get_mut(&name).unwrap().ready = true;
+        }
+        let ended: Vec<(HostName, OpRef)> = self
+            .hosts
+            .iter()
+            .flat_map(|(name, host)| {
+                host.operations
+                    .iter()
+                    .filter(|(_, operation)| !operation.settled && operation.ends == at)
+                    .map(|(op, _)| (name.clone(), op.clone()))
+            })
+            .collect();
+        for (name, op) in ended {
+            self.end(&name, &op, at);
+        }
+        self.control(at);
+    }
+
+    /// The controllers: replaces pods that are leaving, places those that wait, and watches the budgets.
+    fn control(&mut self, at: Duration) {
+        for (app, wanted) in self.sets.clone() {
+            let staying = self
+                .pods
+                .values()
+                .filter(|pod| pod.pod.labels["app"] == app && pod.pod.deletion_timestamp.is_none())
+                .count();
+            for _ in staying..wanted {
+                self.add(&app, None, Some(Duration::MAX));
+            }
+        }
+        let waiting: Vec<String> = self
+            .pods
+            .iter()
+            .filter(|(_, pod)| pod.pod.node.is_none())
+            .map(|(uid, _)| uid.clone())
+            .collect();
+        for uid in waiting {
+            let place = self
+                .nodes
+                .values()
+                .filter(|node| !node.unschedulable && node.taints.is_empty())
+                .map(|node| {
+                    let here = |pod: &&SimPod| pod.pod.node.as_ref() == Some(&node.name);
+                    (self.pods.values().filter(here).count(), node.name.clone())
+                })
+                .min();
+            if let (Some((_, node)), Some(pod)) = (place, self.pods.get_mut(&uid)) {
+                pod.pod.node = Some(node);
+                pod.pod.phase = PodPhase::Running;
+                pod.ready_at = Some(at + POD_READY);
+            }
+        }
+        for budget in self.statuses() {
+            if budget.current_healthy < budget.desired_healthy {
+                self.violations.push(format!(
+                    "budget {} broken at {at:?}: {} healthy",
+                    budget.name, budget.current_healthy
+                ));
+            }
+        }
+    }
+
+    fn statuses(&self) -> Vec<Budget> {
+        self.budgets
+            .iter()
+            .map(|budget| {
+                let healthy = self
+                    .pods
+                    .values()
+                    .filter(|pod| {
+                        pod.pod.labels["app"] == budget.app
+                            && pod.pod.ready
+                            && pod.pod.deletion_timestamp.is_none()
+                    })
+                    .count() as i32;
+                Budget {
+                    namespace: "shop".into(),
+                    name: budget.name.clone(),
+                    selector: Some(LabelSelector {
+                        match_labels: [("app".to_owned(), budget.app.clone())].into(),
+                        match_expressions: vec![],
+                    }),
+                    min_available: Some(budget.min_available.to_string()),
+                    max_unavailable: None,
+                    always_allow_unhealthy: false,
+                    disruptions_allowed: (healthy - budget.min_available).max(0),
+                    current_healthy: healthy,
+                    desired_healthy: budget.min_available,
+                    expected_pods: self.sets.get(&budget.app).map_or(0, |n| *n as i32),
+                    up_to_date: budget.up_to_date,
+                }
+            })
+            .collect()
+    }
+
+    fn delete(&mut self, uid: &str, now: Duration) {
+        if let Some(pod) = self.pods.get_mut(uid)
+            && pod.pod.deletion_timestamp.is_none()
+        {
+            pod.pod.deletion_timestamp = Some(now.as_secs() as i64);
+            if !pod.stuck {
+                pod.gone_at = Some(now + POD_ENDS);
+            }
+        }
+        self.control(now);
+    }
+
+    /// An operation ends and takes effect.
+    fn end(&mut self, name: &HostName, op: &OpRef, at: Duration) {
+        let host = self.hosts.get_mut(name).unwrap();
+        let operation = host.operations.get_mut(op).unwrap();
+        operation.settled = true;
+        if operation.status != 0 {
+            return;
+        }
+        let new: Version = NEW.parse().unwrap();
+        match operation.mutation.clone() {
+            Mutation::HoldPackages { packages, .. } => host.held.extend(packages),
+            Mutation::ReleaseHolds { packages, .. } => {
+                host.held.retain(|held| !packages.contains(held));
+            }
+            Mutation::PrefetchPackages { .. } => host.prefetched = true,
+            Mutation::InstallPackages { packages, .. } => {
+                for package in packages {
+                    host.held.insert(package.name.clone());
+                    host.revisions.insert(package.name, package.revision);
+                }
+            }
+            Mutation::InstallKubelet { packages, .. } => {
+                for package in packages {
+                    host.held.insert(package.name.clone());
+                    host.revisions.insert(package.name, package.revision);
+                }
+                let node = NodeName::new(name.as_str());
+                let known = self.nodes.get_mut(&node).unwrap();
+                if host.role == Role::Worker && !known.unschedulable {
+                    self.violations
+                        .push(format!("{name}: kubelet replaced on a schedulable node"));
+                }
+                known.kubelet_version = NEW.into();
+                known.ready = false;
+                self.node_ready_at.insert(node, at + NODE_READY);
+            }
+            Mutation::PullImages { .. } => host.images = true,
+            Mutation::KubeadmApply { .. } => host.static_pods = new,
+            Mutation::KubeadmNode { role, .. } => {
+                if role == Role::ControlPlane {
+                    host.static_pods = new;
+                }
+            }
+            Mutation::SaveSnapshot { .. } => host.snapshot = true,
+            Mutation::RemoveSnapshot { .. } => host.snapshot = false,
+            Mutation::SwitchRepository { .. } => {}
+        }
+    }
+
+    fn refuse(&mut self) -> Result<(), Failure> {
+        if self.refusals > 0 {
+            self.refusals -= 1;
+            return Err(Failure::Refused(
+                "User \"kubernetes-admin\" cannot get resource \"nodes\"".into(),
+            ));
+        }
+        Ok(())
+    }
+
+    fn mirrors(&self, name: &NodeName) -> Vec<Pod> {
+        let Some(host) = self.hosts.get(&HostName::new(name.as_str())) else {
+            return vec![];
+        };
+        if host.role == Role::Worker {
+            return vec![];
+        }
+        images(&host.static_pods)
+            .into_iter()
+            .map(|(component, image)| Pod {
+                namespace: "kube-system".into(),
+                name: format!("{component}-{name}"),
+                uid: format!("{component}-{name}-{}", host.static_pods),
+                node: Some(name.clone()),
+                labels: BTreeMap::new(),
+                phase: PodPhase::Running,
+                ready: true,
+                deletion_timestamp: None,
+                controller: None,
+                mirror: true,
+                empty_dir: false,
+                images: [(component.to_owned(), image)].into(),
+            })
+            .collect()
+    }
+}
+
+fn images(version: &Version) -> Vec<(&'static str, String)> {
+    let mut images: Vec<_> = [
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+    ]
+    .map(|component| {
+        (
+            component,
+            format!("registry.k8s.io/{component}:{}", version.tag()),
+        )
+    })
+    .into();
+    images.push(("etcd", "registry.k8s.io/etcd:3.6.5-0".into()));
+    images
+}
+
+#[async_trait(?Send)]
+impl ClusterApi for Sim {
+    async fn cluster_uid(&self) -> Result<String, Failure> {
+        Ok("cluster-1".into())
+    }
+
+    async fn version(&self) -> Result<Version, Failure> {
+        Ok(OLD.parse().unwrap())
+    }
+
+    async fn ready(&self) -> Result<(), Failure> {
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    async fn nodes(&self) -> Result<Vec<Node>, Failure> {
+        let mut inner = self.inner.borrow_mut();
+        inner.settle(self.now());
+        Ok(inner.nodes.values().cloned().collect())
+    }
+
+    async fn node(&self, name: &NodeName) -> Result<Node, Failure> {
+        tokio::task::yield_now().await;
+        let mut inner = self.inner.borrow_mut();
+        inner.settle(self.now());
+        inner
+            .nodes
+            .get(name)
+            .cloned()
+            .ok_or_else(|| Failure::NotFound(format!("nodes \"{name}\" not found")))
+    }
+
+    async fn pods(&self) -> Result<Vec<Pod>, Failure> {
+        let mut inner = self.inner.borrow_mut();
+        inner.settle(self.now());
+        Ok(inner.pods.values().map(|pod| pod.pod.clone()).collect())
+    }
+
+    async fn pods_on(&self, node: &NodeName) -> Result<PodList, Failure> {
+        tokio::task::yield_now().await;
+        let mut inner = self.inner.borrow_mut();
+        inner.settle(self.now());
+        let mut pods = inner.mirrors(node);
+        pods.extend(
+            inner
+                .pods
+                .values()
+                .filter(|pod| pod.pod.node.as_ref() == Some(node))
+                .map(|pod| pod.pod.clone()),
+        );
+        Ok(PodList {
+            pods,
+            resource_version: "1".into(),
+        })
+    }
+
+    async fn budgets(&self) -> Result<Vec<Budget>, Failure> {
+        let mut inner = self.inner.borrow_mut();
+        inner.settle(self.now());
+        Ok(inner.statuses())
+    }
+
+    async fn workloads(&self) -> Result<Vec<Workload>, Failure> {
+        let mut inner = self.inner.borrow_mut();
+        inner.settle(self.now());
+        let version = inner
+            .hosts
+            .values()
+            .find(|host| host.role == Role::ControlPlane)
+            .map(|host| host.static_pods.clone())
+            .unwrap();
+        let workload = |kind: &str, name: &str, image: String| Workload {
+            kind: kind.into(),
+            namespace: "kube-system".into(),
+            name: name.into(),
+            desired: 2,
+            updated: 2,
+            ready: 2,
+            up_to_date: true,
+            images: [(name.to_owned(), image)].into(),
+        };
+        Ok(vec![
+            workload(
+                "DaemonSet",
+                "kube-proxy",
+                format!("registry.k8s.io/kube-proxy:{}", version.tag()),
+            ),
+            workload(
+                "Deployment",
+                "coredns",
+                "registry.k8s.io/coredns/coredns:v1.12.1".into(),
+            ),
+        ])
+    }
+
+    async fn kubeadm_config(&self) -> Result<KubeadmConfig, Failure> {
+        Err(Failure::NotFound("not here".into()))
+    }
+
+    async fn kubelet_config(&self) -> Result<String, Failure> {
+        Err(Failure::NotFound("not here".into()))
+    }
+
+    async fn cordon(&self, name: &NodeName, run: &str) -> Result<(), Failure> {
+        tokio::task::yield_now().await;
+        let mut inner = self.inner.borrow_mut();
+        inner.settle(self.now());
+        inner.refuse()?;
+        inner.changes.push(format!("cordon {name}"));
+        let node = inner.nodes.get_mut(name).unwrap();
+        let foreign = node.unschedulable && node.cordoned_by.is_none();
+        node.unschedulable = true;
+        node.cordoned_by = Some(run.into());
+        if foreign {
+            inner
+                .violations
+                .push(format!("{name}: took over a foreign cordon"));
+        }
+        Ok(())
+    }
+
+    async fn uncordon(&self, name: &NodeName) -> Result<(), Failure> {
+        tokio::task::yield_now().await;
+        let mut inner = self.inner.borrow_mut();
+        inner.settle(self.now());
+        inner.refuse()?;
+        inner.changes.push(format!("uncordon {name}"));
+        let node = inner.nodes.get_mut(name).unwrap();
+        let foreign = node.unschedulable && node.cordoned_by.is_none();
+        node.unschedulable = false;
+        node.cordoned_by = None;
+        if foreign {
+            inner
+                .violations
+                .push(format!("{name}: removed a foreign cordon"));
+        }
+        let now = self.now();
+        inner.control(now);
+        Ok(())
+    }
+
+    async fn evict(&self, pod: &Pod, _: Option<Duration>) -> Result<Eviction, Failure> {
+        self.inner.borrow_mut().evictions_at_once += 1;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let now = self.now();
+        let mut inner = self.inner.borrow_mut();
+        let inner = &mut *inner;
+        inner.evictions_at_once -= 1;
+        inner.settle(now);
+        inner.evictions.push((now, pod.name.clone()));
+        match inner.says.get_mut(&pod.name).and_then(VecDeque::pop_front) {
+            None => {}
+            Some(Says::Answer(answer)) => return Ok(answer),
+            Some(Says::Fails(failure)) => return Err(failure),
+            Some(Says::Reborn) => {
+                let mut reborn = inner.pods.remove(&pod.uid).unwrap();
+                reborn.pod.uid = format!("{}-reborn", pod.uid);
+                reborn.pod.node = Some(NodeName::new("elsewhere"));
+                inner.pods.insert(reborn.pod.uid.clone(), reborn);
+                return Ok(Eviction::Gone);
+            }
+        }
+        let Some(known) = inner.pods.get(&pod.uid) else {
+            return Ok(Eviction::Gone);
+        };
+        let budgets = inner.statuses();
+        match eviction::admission(&known.pod, &budgets) {
+            Admission::Bypassed
+            | Admission::NoBudget
+            | Admission::Unready(_)
+            | Admission::Charged(_) => {
+                inner.delete(&pod.uid, now);
+                Ok(Eviction::Granted)
+            }
+            Admission::Exhausted(budget) => Ok(Eviction::Blocked {
+                message: format!(
+                    "The disruption budget {} needs {} healthy pods and has {} currently",
+                    budget.name, budget.desired_healthy, budget.current_healthy
+                ),
+                retry_after: None,
+            }),
+            Admission::NotObserved(budget) => Ok(Eviction::Blocked {
+                message: format!("budget {} is still being processed", budget.name),
+                retry_after: Some(Duration::from_secs(10)),
+            }),
+            Admission::Negative(_) => Ok(Eviction::Denied("negative".into())),
+            Admission::SeveralBudgets => Ok(Eviction::Denied(
+                "This pod has more than one PodDisruptionBudget".into(),
+            )),
+        }
+    }
+
+    async fn pods_changed(&self, _: &NodeName, _: &PodList, at_most: Duration) {
+        tokio::time::sleep(at_most.min(Duration::from_millis(700))).await;
+    }
+
+    async fn node_changed(&self, _: &NodeName, at_most: Duration) {
+        tokio::time::sleep(at_most.min(Duration::from_millis(700))).await;
+    }
+}
+
+/// The answer of a host's script, from its sections.
+fn answer(sections: &[(&str, &str)]) -> Output {
+    let mut stdout = String::new();
+    for (name, text) in sections {
+        let encoded = base64::engine::general_purpose::STANDARD.encode(text);
+        stdout += &format!("{name}\t0\t{encoded}\n");
+    }
+    Output {
+        status: 0,
+        stdout,
+        stderr: String::new(),
+    }
+}
+
+#[async_trait(?Send)]
+impl Hosts for Sim {
+    async fn query(&self, name: &HostName, query: &Query) -> Result<Output, Failure> {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let mut inner = self.inner.borrow_mut();
+        inner.settle(self.now());
+        let Some(host) = inner.hosts.get(name) else {
+            return Err(Failure::NotSent(format!("{name}: no route to host")));
+        };
+        Ok(match query {
+            Query::Basics => {
+                let running = host.operations.iter().find(|(_, op)| !op.settled);
+                answer(&[
+                    ("uid", "0"),
+                    ("hostname", name.as_str()),
+                    ("machine-id", &host.machine_id),
+                    ("boot-id", "b"),
+                    ("os", "Debian"),
+                    ("cgroup", "cgroup2fs"),
+                    ("disk", "/var/lib/etcd\t5000"),
+                    ("operation", running.map_or("", |(op, _)| &op.op)),
+                    ("clock-ms", "1795261953627"),
+                ])
+            }
+            Query::Installed { .. } => {
+                let installed = host.revisions.iter().fold(String::new(), |text, (p, rev)| {
+                    let state = if host.held.contains(p) { "hi " } else { "ii " };
+                    text + &format!("{p}\t{rev}\t{state}\n")
+                });
+                answer(&[
+                    ("manager", "apt"),
+                    ("installed", installed.trim_end_matches('\n')),
+                    ("kubelet", "installed"),
+                ])
+            }
+            Query::Prefetched { .. } => {
+                answer(&[("missing", if host.prefetched { "0" } else { "2" })])
+            }
+            Query::Images { version, .. } => {
+                let wanted = format!("registry.k8s.io/kube-proxy:{}", version.tag());
+                answer(&[
+                    ("present-ctr", if host.images { &wanted } else { "x:1" }),
+                    ("wanted", &wanted),
+                ])
+            }
+            Query::Manifests => {
+                let pods = images(&host.static_pods);
+                let files: Vec<(String, String)> = pods
+                    .iter()
+                    .map(|(component, image)| {
+                        let text = format!("spec:\n  containers:\n  - image: {image}\n");
+                        (format!("{component}.yaml"), text)
+                    })
+                    .collect();
+                let mut sections = vec![("all", "")];
+                for (file, text) in &files {
+                    sections.extend([
+                        ("path", file.as_str()),
+                        ("sha256", SNAPSHOT_SHA),
+                        ("text", text.as_str()),
+                    ]);
+                }
+                answer(&sections)
+            }
+            Query::ApiServerReady => answer(&[("ready", "[+]ping ok\nreadyz check passed\n")]),
+            Query::ApiServerVersion => answer(&[(
+                "version",
+                &format!("{{\"gitVersion\":\"{}\"}}", host.static_pods.tag()),
+            )]),
+            Query::Etcd => answer(&[
+                (
+                    "members",
+                    r#"{"members":[{"ID":7,"name":"cp1","clientURLs":["https://10.0.0.1:2379"]}]}"#,
+                ),
+                (
+                    "health",
+                    r#"[{"endpoint":"https://10.0.0.1:2379","health":true}]"#,
+                ),
+                (
+                    "status",
+                    r#"[{"Status":{"header":{"member_id":7},"version":"3.6.5","dbSize":45}}]"#,
+                ),
+                ("alarms", "{}"),
+            ]),
+            Query::Snapshot { .. } if host.snapshot => answer(&[
+                ("sha256", SNAPSHOT_SHA),
+                ("size", &SNAPSHOT_SIZE.to_string()),
+                ("verdict", r#"{"hash":1,"revision":42,"totalKey":8}"#),
+            ]),
+            Query::Snapshot { .. } => answer(&[("sha256", ""), ("size", ""), ("verdict", "")]),
+            other => panic!("the executor does not ask {other:?}"),
+        })
+    }
+
+    async fn mutate(
+        &self,
+        name: &HostName,
+        op: &OpRef,
+        mutation: &Mutation,
+        timeout: Duration,
+    ) -> Result<OpEnd, Failure> {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let now = self.now();
+        let ends = {
+            let inner = &mut *self.inner.borrow_mut();
+            inner.settle(now);
+            let Some(host) = inner.hosts.get_mut(name) else {
+                return Err(Failure::NotSent(format!("{name}: no route to host")));
+            };
+            match host.operations.get(op) {
+                Some(known) => known.ends,
+                None => {
+                    if let Some((other, _)) = host.operations.iter().find(|(_, op)| !op.settled) {
+                        inner
+                            .violations
+                            .push(format!("{name}: {} beside {}", op.op, other.op));
+                        return Err(Failure::Refused(format!("{} is under way", other.op)));
+                    }
+                    let again = host.operations.values().any(|before| {
+                        before.mutation == *mutation
+                            && before.settled
+                            && !before.lost
+                            && before.status == 0
+                    });
+                    if again {
+                        let problem = format!("{name}: {} ran again after its success", op.op);
+                        inner.violations.push(problem);
+                    }
+                    let status = host.statuses.pop_front().unwrap_or(0);
+                    let ends = now + OPERATION;
+                    host.operations.insert(
+                        op.clone(),
+                        Operation {
+                            mutation: mutation.clone(),
+                            ends,
+                            status,
+                            settled: false,
+                            lost: false,
+                        },
+                    );
+                    inner.changes.push(format!("{name} {}", op.op));
+                    ends
+                }
+            }
+        };
+        let left = ends.saturating_sub(self.now());
+        tokio::time::sleep(left.min(timeout)).await;
+        if left > timeout {
+            return Err(Failure::MaybeDone("not ended in time".into()));
+        }
+        let mut inner = self.inner.borrow_mut();
+        inner.settle(self.now());
+        let known = &inner.hosts[name].operations[op];
+        if known.lost {
+            return Err(Failure::MaybeDone("connection closed".into()));
+        }
+        Ok(end(known))
+    }
+
+    async fn operation(&self, name: &HostName, op: &OpRef) -> Result<OpState, Failure> {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let mut inner = self.inner.borrow_mut();
+        inner.settle(self.now());
+        let Some(host) = inner.hosts.get(name) else {
+            return Err(Failure::NotSent(format!("{name}: no route to host")));
+        };
+        Ok(match host.operations.get(op) {
+            None => OpState::Absent,
+            Some(known) if known.lost => OpState::Lost,
+            Some(known) if !known.settled => OpState::Running,
+            Some(known) => OpState::Ended(end(known)),
+        })
+    }
+
+    async fn download(&self, _: &HostName, _: &str, to: &Path) -> Result<(u64, String), Failure> {
+        let mut inner = self.inner.borrow_mut();
+        let file = (SNAPSHOT_SIZE, SNAPSHOT_SHA.to_owned());
+        inner
+            .files
+            .insert(to.into(), (SNAPSHOT_SIZE / 2, "partial".into(), 100));
+        drop(inner);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let whole = (file.0, file.1.clone(), 100);
+        self.inner.borrow_mut().files.insert(to.into(), whole);
+        Ok(file)
+    }
+}
+
+fn end(operation: &Operation) -> OpEnd {
+    OpEnd {
+        status: operation.status,
+        output: if operation.status == 0 {
+            "fine".into()
+        } else {
+            "E: something is wrong".into()
+        },
+        took_ms: 20_000,
+    }
+}
+
+#[async_trait(?Send)]
+impl Clock for Sim {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millisecond(1_795_000_000_000 + Sim::now(self).as_millis() as i64).unwrap()
+    }
+
+    fn monotonic(&self) -> Duration {
+        Sim::now(self)
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+impl Store for Sim {
+    fn list(&self, directory: &Path) -> std::io::Result<Vec<StoredFile>> {
+        Ok(self
+            .inner
+            .borrow()
+            .files
+            .iter()
+            .filter(|(path, _)| path.parent() == Some(directory))
+            .map(|(path, (_, _, modified))| StoredFile {
+                name: path.file_name().unwrap().to_str().unwrap().to_owned(),
+                modified: Timestamp::from_second(*modified).unwrap(),
+            })
+            .collect())
+    }
+
+    fn digest(&self, file: &Path) -> std::io::Result<Option<(u64, String)>> {
+        let inner = self.inner.borrow();
+        let known = inner.files.get(file);
+        Ok(known.map(|(size, sha256, _)| (*size, sha256.clone())))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> std::io::Result<()> {
+        let mut inner = self.inner.borrow_mut();
+        let file = inner.files.remove(from).unwrap();
+        inner.files.insert(to.into(), file);
+        Ok(())
+    }
+
+    fn remove(&self, file: &Path) -> std::io::Result<()> {
+        self.inner.borrow_mut().files.remove(file);
+        Ok(())
+    }
+}
+
+/// A journal in memory.
+#[derive(Debug, Default)]
+pub struct Memory {
+    pub text: Vec<u8>,
+}
+
+impl JournalFile for Memory {
+    fn append(&mut self, line: &str) -> std::io::Result<()> {
+        self.text.extend_from_slice(line.as_bytes());
+        self.text.push(b'\n');
+        Ok(())
+    }
+}

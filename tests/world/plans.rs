@@ -1,0 +1,277 @@
+//! Plans for the world in memory, and how they are carried out.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use jiff::Timestamp;
+use refit::cluster::facts::PackageManager;
+use refit::cluster::model::{HostName, NodeName, Role};
+use refit::host::op::{KubeadmOptions, PackageRevision};
+use refit::plan::data::{Action, Plan, Step, StepId};
+use refit::ports::{JournalFile, Store, World};
+use refit::rules::version::Version;
+use refit::run::event::Stamped;
+use refit::run::executor::{Outcome, Run, execute};
+use refit::run::journal::{Journal, read};
+
+use super::NEW;
+
+pub const RUN: &str = "r1";
+
+pub fn plan(steps: Vec<Step>) -> Plan {
+    Plan {
+        format: "refit.plan/v1".into(),
+        upgrade: "to-1.35".into(),
+        inventory: "lab".into(),
+        cluster_uid: "cluster-1".into(),
+        target: new(),
+        declaration_sha256: String::new(),
+        facts_at: Timestamp::UNIX_EPOCH,
+        facts_fingerprint: String::new(),
+        basis: BTreeMap::new(),
+        notes: vec![],
+        steps,
+    }
+}
+
+pub fn step(id: &str, after: &[&str], action: Action) -> Step {
+    Step {
+        id: StepId::new(id),
+        action,
+        after: after.iter().map(|id| StepId::new(*id)).collect(),
+        timeout_s: 300,
+        retries: 0,
+        because: String::new(),
+        expected_s: 1,
+    }
+}
+
+pub fn new() -> Version {
+    NEW.parse().unwrap()
+}
+
+fn packages(names: &[&str]) -> Vec<PackageRevision> {
+    names
+        .iter()
+        .map(|name| PackageRevision {
+            name: (*name).into(),
+            revision: format!("{NEW}-1.1"),
+        })
+        .collect()
+}
+
+pub fn install_kubeadm(host: &str) -> Action {
+    Action::InstallKubeadm {
+        host: HostName::new(host),
+        manager: PackageManager::Apt,
+        packages: packages(&["kubeadm"]),
+    }
+}
+
+pub fn drain(node: &str) -> Action {
+    Action::Drain {
+        node: NodeName::new(node),
+        grace_period_s: None,
+        delete_empty_dir_data: true,
+        evict_unmanaged_pods: false,
+    }
+}
+
+/// A patch of the whole usual cluster: control plane, `w1` and then `w2`, with `w3` beside `w1`.
+pub fn whole() -> Plan {
+    let manager = PackageManager::Apt;
+    let node = NodeName::new;
+    let host = HostName::new;
+    let all = ["cp1", "w1", "w2", "w3"];
+    let mut steps = vec![step(
+        "check-cluster",
+        &[],
+        Action::CheckCluster {
+            cluster_uid: "cluster-1".into(),
+            host: host("cp1"),
+            nodes: all.map(NodeName::new).into(),
+        },
+    )];
+    for name in all {
+        steps.push(step(
+            &format!("{name}/check"),
+            &[],
+            Action::CheckHost {
+                host: host(name),
+                node: node(name),
+                machine_id: format!("machine-{name}"),
+                disk_free: [("/var/lib/etcd".to_owned(), 1000)].into(),
+            },
+        ));
+    }
+    steps.push(step(
+        "checked",
+        &[
+            "check-cluster",
+            "cp1/check",
+            "w1/check",
+            "w2/check",
+            "w3/check",
+        ],
+        Action::Barrier {
+            holds: "all is fit".into(),
+        },
+    ));
+    steps.push(step(
+        "cp1/snapshot",
+        &["checked"],
+        Action::SnapshotEtcd {
+            host: host("cp1"),
+            file: "/var/lib/etcd/refit-{run}.db".into(),
+            directory: "snapshots".into(),
+            keep: 2,
+            trial_restore: true,
+        },
+    ));
+    steps.push(step(
+        "w1/prefetch",
+        &["cp1/snapshot"],
+        Action::PrefetchPackages {
+            host: host("w1"),
+            manager,
+            packages: packages(&["kubelet", "kubectl"]),
+        },
+    ));
+    steps.push(step(
+        "cp1/kubeadm",
+        &["cp1/snapshot"],
+        install_kubeadm("cp1"),
+    ));
+    steps.push(step(
+        "cp1/images",
+        &["cp1/kubeadm"],
+        Action::PullImages {
+            host: host("cp1"),
+            version: new(),
+            image_repository: "registry.k8s.io".into(),
+        },
+    ));
+    steps.push(step(
+        "cp1/apply",
+        &["cp1/images"],
+        Action::KubeadmApply {
+            host: host("cp1"),
+            version: new(),
+            options: KubeadmOptions::default(),
+        },
+    ));
+    steps.push(step(
+        "cp1/await",
+        &["cp1/apply"],
+        Action::AwaitControlPlane {
+            host: host("cp1"),
+            node: node("cp1"),
+            version: new(),
+        },
+    ));
+    steps.push(step(
+        "addons",
+        &["cp1/await"],
+        Action::AwaitAddons {
+            kube_proxy: Some(new()),
+        },
+    ));
+    let mut last = String::from("addons");
+    for name in ["cp1", "w1", "w3", "w2"] {
+        let before = match name {
+            "w3" => "cp1/uncordon".to_owned(),
+            "w2" => "w1/uncordon".to_owned(),
+            _ => last.clone(),
+        };
+        let id = |part: &str| format!("{name}/{part}");
+        if name != "cp1" {
+            steps.push(step(&id("kubeadm"), &[&before], install_kubeadm(name)));
+            steps.push(step(
+                &id("node"),
+                &[&id("kubeadm")],
+                Action::KubeadmNode {
+                    host: host(name),
+                    role: Role::Worker,
+                    version: new(),
+                    options: KubeadmOptions::default(),
+                },
+            ));
+        }
+        let ready = if name == "cp1" { before } else { id("node") };
+        steps.push(step(
+            &id("cordon"),
+            &[&ready],
+            Action::Cordon { node: node(name) },
+        ));
+        steps.push(step(&id("drain"), &[&id("cordon")], drain(name)));
+        steps.push(step(
+            &id("kubelet"),
+            &[&id("drain")],
+            Action::InstallKubelet {
+                host: host(name),
+                manager,
+                packages: packages(&["kubelet", "kubectl"]),
+            },
+        ));
+        steps.push(step(
+            &id("await-node"),
+            &[&id("kubelet")],
+            Action::AwaitNode {
+                node: node(name),
+                version: new(),
+            },
+        ));
+        steps.push(step(
+            &id("uncordon"),
+            &[&id("await-node")],
+            Action::Uncordon { node: node(name) },
+        ));
+        last = id("uncordon");
+    }
+    steps.push(step(
+        "w1/release",
+        &["w1/prefetch", "w2/uncordon", "w3/uncordon"],
+        Action::ReleaseHolds {
+            host: host("w1"),
+            manager,
+            packages: vec!["kubectl".into()],
+        },
+    ));
+    steps.push(step(
+        "verify",
+        &["w1/release"],
+        Action::Verify {
+            version: new(),
+            control_planes: [(host("cp1"), node("cp1"))].into(),
+            nodes: all.map(NodeName::new).into(),
+            cordoned: vec![node("w3")],
+        },
+    ));
+    plan(steps)
+}
+
+/// Carries the plan out from what `text` tells, and goes on writing there.
+pub async fn go(
+    plan: &Plan,
+    world: World<'_>,
+    store: &dyn Store,
+    text: &[u8],
+    file: &mut dyn JournalFile,
+    stop: impl Future<Output = ()>,
+) -> (Outcome, Vec<Stamped>) {
+    let past = read(text).unwrap();
+    let mut seen = Vec::new();
+    let run = Run {
+        id: RUN,
+        plan,
+        plan_sha256: "p",
+        refit: "0.1.0",
+        pid: 1,
+        world,
+        store,
+    };
+    let mut journal = Journal::after(&past, file);
+    let mut events = |event: &Stamped| seen.push(event.clone());
+    let outcome = execute(&run, past.state.clone(), &mut journal, &mut events, stop).await;
+    (outcome, seen)
+}
