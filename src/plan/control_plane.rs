@@ -121,7 +121,7 @@ pub fn add(
         "control-planes",
         format!("every API server is at {target}"),
         &[last.as_ref().unwrap_or(snapshot)],
-        "all API servers before any kubelet: behind a balancer a new kubelet may meet an old API server (rules 2, 6, 7)",
+        "all API servers before any kubelet: behind a balancer a new kubelet may meet an old API server (rule 2)",
     );
     draft.step(
         CLUSTER,

@@ -188,7 +188,7 @@ pub fn node(
             },
             &refs(&before),
             pace::INSTALL_KUBELET,
-            "every API server is at the release by now, so no kubelet can meet an older one (rules 2 and 6)",
+            "every API server is at the release by now, so no kubelet can meet an older one (rule 2)",
         );
         last = vec![installed];
     }

@@ -1,5 +1,6 @@
 //! The plan as data, and the planner that computes it. Pure: same inputs, byte-identical plan.
 
+pub mod citations;
 mod control_plane;
 pub mod data;
 mod draft;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::file::sha256;
 use super::reason::{Reason, RepositoryTrouble};
 use super::view::{HostView, release_of_revision};
 use super::work::Work;
@@ -138,7 +139,7 @@ pub fn resolve(
     let switch = match switch(host, upgrade, offer, &url, key_text) {
         Ok(switch) => switch,
         Err(reason) => {
-            reasons.push(reason);
+            reasons.push(*reason);
             None
         }
     };
@@ -200,11 +201,13 @@ fn switch(
     offer: &Offer,
     url: &str,
     key_text: Option<&str>,
-) -> Result<Option<Switch>, Reason> {
+) -> Result<Option<Switch>, Box<Reason>> {
     let manager = host.packages.manager;
-    let trouble = |trouble| Reason::Repository {
-        host: host.name().clone(),
-        trouble,
+    let trouble = |trouble| {
+        Box::new(Reason::Repository {
+            host: host.name().clone(),
+            trouble,
+        })
     };
     let found = &host.packages.repositories;
     let (file, known) = match &upgrade.packages.repo_file {
@@ -226,7 +229,15 @@ fn switch(
     }
     let key = match &upgrade.packages.key {
         KeySource::Url(template) => KeyText::Url(expand(template, upgrade.target.minor(), manager)),
-        KeySource::File(_) => KeyText::Text(key_text.ok_or(Reason::KeyNotRead)?.to_owned()),
+        KeySource::File(_) => {
+            let text = key_text.ok_or(Reason::KeyNotRead)?;
+            if sha256(text.as_bytes()) != offer.key_sha256 {
+                return Err(Box::new(Reason::KeyChanged {
+                    host: host.name().clone(),
+                }));
+            }
+            KeyText::Text(text.to_owned())
+        }
     };
     let key_file = match manager {
         PackageManager::Apt => APT_KEY,

@@ -1,9 +1,9 @@
 //! From what the cluster is and what it should become to the steps between, or to the reasons why not.
 //!
 //! Pure: the same inputs give the same bytes. [`plan`] reads as the policy does, top to bottom; the parts are
-//! [`super::view`] (nothing unknown), [`super::path`] (one hop, forwards), [`super::preconditions`] (fit to begin),
-//! [`super::packages`] (what is installed from where), then the steps: [`super::control_plane`], [`super::nodes`], and
-//! [`super::forecast`], which judges every state on the way.
+//! `plan::view` (nothing unknown), `plan::path` (one hop, forwards), `plan::preconditions` (fit to begin),
+//! `plan::packages` (what is installed from where), then the steps: `plan::control_plane`, `plan::nodes`, and
+//! `plan::forecast`, which judges every state on the way.
 
 use std::collections::{BTreeMap, BTreeSet};
 

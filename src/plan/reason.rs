@@ -238,6 +238,11 @@ pub enum Reason {
     },
     /// The key beside the declaration was not read.
     KeyNotRead,
+    /// The key beside the declaration is not the one that the facts were observed with.
+    KeyChanged {
+        /// The host.
+        host: HostName,
+    },
     /// A package manager is in trouble.
     PackageTrouble {
         /// The host.
@@ -379,6 +384,7 @@ impl Reason {
             Self::Repository { .. } => "repository-file",
             Self::KeysDiffer { .. } => "keys-differ",
             Self::KeyNotRead => "key-not-read",
+            Self::KeyChanged { .. } => "key-changed",
             Self::PackageTrouble { .. } => "package-trouble",
             Self::EtcdExternal => "etcd-external",
             Self::EtcdCustomImage { .. } => "etcd-custom-image",
@@ -414,6 +420,7 @@ impl Reason {
             | Self::NotOffered { host, .. }
             | Self::OtherRepository { host, .. }
             | Self::Repository { host, .. }
+            | Self::KeyChanged { host }
             | Self::PackageTrouble { host, .. }
             | Self::OperationUnderWay { host, .. }
             | Self::DiskTooSmall { host, .. }
@@ -494,6 +501,7 @@ impl Reason {
             Self::OtherRepository { .. }
             | Self::Repository { .. }
             | Self::KeysDiffer { .. }
+            | Self::KeyChanged { .. }
             | Self::KeyNotRead => REPOSITORY,
             Self::EtcdExternal => {
                 "kubernetes/kubernetes cmd/kubeadm/app/phases/upgrade/staticpods.go"
@@ -587,7 +595,7 @@ impl Reason {
                     format!("publish the release in the repository, or choose a target that it offers: nearest is {nearest}")
                 },
             ),
-            Self::OtherRepository { .. } => "run `refit inspect` with this declaration".to_owned(),
+            Self::OtherRepository { .. } | Self::KeyChanged { .. } => "run `refit inspect` with this declaration".to_owned(),
             Self::Repository { trouble, .. } => match trouble {
                 RepositoryTrouble::NoneFound | RepositoryTrouble::Several(_) => {
                     "set `packages.repoFile` to the file that is to hold the repository".to_owned()
@@ -814,6 +822,10 @@ impl fmt::Display for Reason {
                 Ok(())
             }
             Self::KeyNotRead => write!(f, "the signing key beside the declaration was not read"),
+            Self::KeyChanged { host } => write!(
+                f,
+                "the signing key beside the declaration is not the one that {host}'s facts were observed with"
+            ),
             Self::PackageTrouble { host, trouble } => {
                 write!(f, "the package manager on {host} is not fit: {trouble}")
             }

@@ -11,6 +11,7 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Wi
 
 use super::words;
 use crate::host::op::PackageRevision;
+use crate::plan::citations::cited;
 use crate::plan::data::{Action, Plan, Step, StepId};
 use crate::plan::reason::{Blocked, Reason};
 
@@ -266,7 +267,25 @@ pub fn table(plan: &Plan, width: u16, look: &Look) -> String {
         text.push_str(&rows(steps, ids, width));
         reasons(&mut text, steps, &mut told, width, look);
     }
+    rules(&mut text, plan, width, look);
     text
+}
+
+/// The rules that the reasons cite.
+fn rules(text: &mut String, plan: &Plan, width: u16, look: &Look) {
+    let cited = cited(plan);
+    if cited.is_empty() {
+        return;
+    }
+    let Look { heading, faint, .. } = look;
+    let _ = writeln!(text, "\n{heading}Rules{heading:#}");
+    for rule in cited {
+        let line = format!("rule {}: {}", rule.number, rule.text);
+        for line in wrapped(&line, usize::from(width), 2) {
+            let _ = writeln!(text, "{line}");
+        }
+        let _ = writeln!(text, "    {faint}{}{faint:#}", rule.source);
+    }
 }
 
 /// From where to where, how many steps, how long, what else to know.

@@ -110,7 +110,23 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// Number in this project's documentation.
+    /// All of them, by number.
+    pub const ALL: [Self; 11] = [
+        Self::ApiServersTogether,
+        Self::KubeletToApiServer,
+        Self::KubeProxyToApiServer,
+        Self::KubeProxyToKubelet,
+        Self::ControllersToApiServer,
+        Self::KubectlToApiServer,
+        Self::ApiServerSkipsNothing,
+        Self::DrainedBeforeMinor,
+        Self::KubeadmToControlPlane,
+        Self::KubeadmToKubelet,
+        Self::KubeadmOnNode,
+    ];
+
+    /// The number by which plans cite it. Number 6 is how numbers 2 to 5 are judged: against every API server that the
+    /// component can reach.
     #[must_use]
     pub const fn number(self) -> u8 {
         match self {

@@ -317,6 +317,21 @@ fn packages_must_be_obtainable() {
 }
 
 #[test]
+fn a_key_beside_the_declaration_must_be_the_one_that_was_tried() {
+    let mut world = World::new(1, 0, "1.34.4", "1.35.4");
+    world.upgrade.packages.key = KeySource::File("key.asc".into());
+    world.key_text = Some("a key".to_owned());
+    assert_eq!(
+        world.told(),
+        [
+            "key-changed: the signing key beside the declaration is not the one that cp1's facts were observed with"
+        ]
+    );
+    world.offer("cp1").key_sha256 = refit::plan::file::sha256(b"a key");
+    world.planned();
+}
+
+#[test]
 fn a_named_repository_file_settles_which_one() {
     let mut world = world();
     let mut other = world.packages("w1").repositories[0].clone();

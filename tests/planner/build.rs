@@ -25,6 +25,8 @@ pub struct World {
     pub inventory: Inventory,
     pub upgrade: Upgrade,
     pub facts: Facts,
+    /// The text of the key beside the declaration.
+    pub key_text: Option<String>,
 }
 
 impl World {
@@ -41,6 +43,7 @@ impl World {
             inventory: inventory(&names),
             upgrade: upgrade(target.clone()),
             facts: facts(&names, &from, &target),
+            key_text: None,
         }
     }
 
@@ -50,7 +53,7 @@ impl World {
             upgrade: &self.upgrade,
             declaration_sha256: "d0c5",
             facts: &self.facts,
-            key_text: None,
+            key_text: self.key_text.clone(),
         })
     }
 
