@@ -5,7 +5,7 @@ import sys
 
 from common import check, journal
 
-plan = json.load(open(sys.argv[1], encoding="utf-8"))
+plan = json.load(open(sys.argv[1], encoding="utf-8"))["plan"]
 events = journal(sys.argv[2])
 after = {step["id"]: step["after"] for step in plan["steps"]}
 done, early, unknown, again = set(), [], [], []
