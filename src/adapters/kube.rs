@@ -1,7 +1,7 @@
 //! The cluster's API through the kube client.
 //!
 //! kube retries 429, 503 and 504 by itself unless told otherwise (kube-rs/kube `kube-client/src/client/retry.rs`), evictions
-//! included; that is switched off here. Reads are retried in one place, [`Kube::read`], within a bounded time, because the
+//! included; that is switched off here. Reads are retried in one place, `Kube::read`, within a bounded time, because the
 //! restart of an API server is part of every upgrade. A change is sent once, with the exception of a compare-and-swap whose
 //! swap was refused (409): that answer proves that nothing has changed.
 

@@ -2,9 +2,9 @@
 //!
 //! Reads are tried again while the connection fails; a mutation is started once, in a unit of its host that does not need
 //! the connection (`host::unit`), and is found again through a new connection. Authentication, host keys and everything
-//! else that the network sees is OpenSSH's, configured by the inventory alone ([`config`]).
+//! else that the network sees is OpenSSH's, configured by the inventory alone (`config`).
 //!
-//! The connection's process ends when it has been idle for [`IDLE`], so that nothing stays behind even where refit is
+//! The connection's process ends when it has been idle for `IDLE`, so that nothing stays behind even where refit is
 //! killed; [`Ssh::close`] ends it at once.
 #![allow(
     clippy::disallowed_methods,
@@ -41,6 +41,8 @@ use crate::host::op::{Command, Mutation, OpEnd, OpRef, OpState, Output, Query};
 use crate::host::unit::{self, Answer};
 use crate::ports::{Failure, Hosts};
 
+/// How the names of our temporary directories begin.
+const OURS: &str = "refit.";
 /// How long a connection that nobody uses stays.
 const IDLE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(29);
 /// Channels per connection: sshd allows 10 by default (`MaxSessions`).
@@ -60,6 +62,8 @@ pub struct Ssh {
     connecting: Semaphore,
     /// Configurations and control sockets; removed with this.
     _dir: tempfile::TempDir,
+    /// Locked as long as this lives: a directory whose lock is free was left behind by a refit that was killed.
+    _alive: fs::File,
 }
 
 struct Target {
@@ -82,10 +86,14 @@ impl Ssh {
                 "no directory for SSH connections can be made: {error}"
             ))
         };
+        let place = short_temporary_directory();
         let dir = tempfile::Builder::new()
-            .prefix("refit.")
-            .tempdir_in(short_temporary_directory())
+            .prefix(OURS)
+            .tempdir_in(&place)
             .map_err(failed)?;
+        let alive = private(&dir.path().join("alive")).map_err(failed)?;
+        alive.lock().map_err(failed)?;
+        sweep(&place, dir.path());
         let mut targets = BTreeMap::new();
         for (number, (name, host)) in inventory.hosts.iter().enumerate() {
             // a control socket's path must stay below 108 bytes: no host name in it
@@ -115,6 +123,7 @@ impl Ssh {
             targets,
             connecting: Semaphore::new(CONNECTING),
             _dir: dir,
+            _alive: alive,
         })
     }
 
@@ -378,6 +387,32 @@ fn private(file: &Path) -> std::io::Result<fs::File> {
         .open(file)
 }
 
+/// Removes what killed processes of this user left: directories whose lock is free, a minute old at least so that none is
+/// taken that is just being made. What cannot be removed stays.
+fn sweep(place: &Path, own: &Path) {
+    use std::os::unix::fs::MetadataExt as _;
+    let (Ok(mine), Ok(entries)) = (fs::symlink_metadata(own), fs::read_dir(place)) else {
+        return;
+    };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let ours = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.starts_with(OURS));
+        let left = fs::symlink_metadata(&path).is_ok_and(|found| {
+            let age = found.modified().ok().and_then(|time| time.elapsed().ok());
+            found.is_dir() && found.uid() == mine.uid() && age > Some(Duration::from_secs(60))
+        });
+        if ours
+            && left
+            && let Ok(alive) = fs::File::open(path.join("alive"))
+            && alive.try_lock().is_ok()
+        {
+            let _ = fs::remove_dir_all(&path);
+        }
+    }
+}
+
 /// The temporary directory, unless its name is too long for a socket or needs quoting.
 fn short_temporary_directory() -> PathBuf {
     let dir = std::env::temp_dir();
@@ -563,5 +598,70 @@ impl Hosts for Ssh {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         Ok((size, sha256))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// A directory as a killed refit leaves it, `age` seconds old.
+    fn left(place: &Path, name: &str, age: u64) -> PathBuf {
+        let dir = place.join(name);
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join("alive"), "").unwrap();
+        let then = std::time::SystemTime::now() - Duration::from_secs(age);
+        fs::File::open(&dir).unwrap().set_modified(then).unwrap();
+        dir
+    }
+
+    #[test]
+    fn only_what_a_killed_refit_left_is_swept() {
+        let place = tempfile::tempdir().unwrap();
+        let own = left(place.path(), "refit.own", 0);
+        let dead = left(place.path(), "refit.dead", 100);
+        let young = left(place.path(), "refit.young", 1);
+        let other = left(place.path(), "other", 100);
+        let busy = left(place.path(), "refit.busy", 100);
+        let lock = fs::File::open(busy.join("alive")).unwrap();
+        lock.lock().unwrap();
+        sweep(place.path(), &own);
+        assert!(!dead.exists());
+        assert!(own.exists() && young.exists() && other.exists() && busy.exists());
+    }
+
+    #[test]
+    fn a_command_becomes_root_only_where_it_must() {
+        let mut host = Host {
+            name: HostName::new("w1"),
+            address: "10.0.0.1".to_owned(),
+            node: crate::cluster::model::NodeName::new("w1"),
+            role: crate::cluster::model::Role::Worker,
+            group: "g".to_owned(),
+            labels: BTreeMap::new(),
+            ssh: crate::documents::settings::Ssh {
+                user: "ops".to_owned(),
+                port: 22,
+                identity_file: None,
+                known_hosts: None,
+                jump: None,
+                become_root: Become::Sudo,
+            },
+        };
+        let mut command = Command {
+            argv: vec!["id".to_owned()],
+            stdin: vec![],
+            root: true,
+        };
+        let limit = Some(Duration::from_secs(30));
+        let sent = wrapped(&host, &command, limit);
+        assert_eq!(sent[..5], ["sudo", "-n", "--", "env", "LC_ALL=C"]);
+        assert_eq!(sent[6..], ["timeout", "-k", "5", "30", "id"]);
+        command.root = false;
+        assert_eq!(wrapped(&host, &command, limit)[0], "env");
+        host.ssh.become_root = Become::None;
+        command.root = true;
+        assert_eq!(wrapped(&host, &command, None)[3..], ["id"]);
     }
 }
