@@ -514,7 +514,7 @@ fn a_kubeconfig_that_is_missing_or_has_expired_is_told_as_such() {
         ),
     );
     desk.refit(&["plan", "upgrade.yaml"]).ends(
-        1,
+        3,
         &[
             "does not accept the credentials",
             "may have expired",

@@ -71,12 +71,12 @@ pub fn run(args: &ApplyArgs, global: &Global) -> Result<Exit, CommandError> {
         )
         .await?;
         let uid = cluster_uid(&facts)?;
-        let older = if args.new_run {
+        let displaced = if args.new_run {
             let inventory = &declaration.inventory.name;
-            runs.unfinished(&|run| run.plan.cluster_uid == uid || run.plan.inventory == *inventory)?
+            runs.displaced(&|plan| plan.cluster_uid == uid || plan.inventory == *inventory)?
         } else {
             refuse_second(runs.unfinished(&|run| run.plan.cluster_uid == uid)?, args)?;
-            None
+            Vec::new()
         };
         let Some(plan) = decide(&declaration, &facts, uid, given, args)? else {
             connection.close().await;
@@ -99,8 +99,9 @@ pub fn run(args: &ApplyArgs, global: &Global) -> Result<Exit, CommandError> {
         let now = clock.now();
         let (folder, file, plan_sha256) = runs.make(now, &declaration, &facts, &plan)?;
         // in this order: killed in between, two runs are unfinished and the newest has not begun
-        if let Some((older, _)) = older {
+        for older in displaced {
             older.put_aside(now)?;
+            ui::line(&format!("run {} is put aside", older.id));
         }
         lock.name_run(&folder.id).map_err(|error| {
             CommandError::new("cannot write the lock")

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use super::{CommandError, ui};
+use super::{CommandError, Exit, ui};
 use crate::adapters::clock::RealClock;
 use crate::adapters::disk;
 use crate::adapters::kube::Kube;
@@ -91,7 +91,8 @@ pub async fn look(
     Ok(observe(world, inventory, upgrade, key_text).await)
 }
 
-/// The cluster's UID, without which nothing is known of the cluster.
+/// The cluster's UID, without which nothing is known of the cluster: planning is blocked then, as by a host that does not
+/// answer.
 ///
 /// # Errors
 /// If it was not observed.
@@ -100,6 +101,7 @@ pub fn cluster_uid(facts: &Facts) -> Result<&str, CommandError> {
         Observed::Known(uid) => Ok(uid),
         Observed::Unknown(why) => Err(CommandError::new("the cluster's API could not be asked")
             .detail(why)
+            .exits(Exit::Blocked)
             .nothing_changed()
             .next("mend what it says, then run this again")),
     }

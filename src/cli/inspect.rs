@@ -46,6 +46,6 @@ pub fn run(args: &InspectArgs) -> Result<Exit, CommandError> {
         None => ui::data(&text)?,
     }
     ui::say(&summary(&facts));
-    cluster_uid(&facts)?;
+    cluster_uid(&facts).map_err(|error| error.exits(Exit::Error))?;
     Ok(Exit::Done)
 }

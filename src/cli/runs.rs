@@ -209,6 +209,19 @@ impl Runs {
         Ok(None)
     }
 
+    /// The runs that a new one takes the place of: those meant that are unfinished, or whose end cannot be read.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn displaced(&self, meant: &dyn Fn(&Plan) -> bool) -> Result<Vec<RunFolder>, CommandError> {
+        let displaced = |folder: &RunFolder| {
+            !folder.is_put_aside()
+                && folder.read_plan().is_none_or(|plan| meant(&plan))
+                && folder.read().map_or(true, |run| run.unfinished())
+        };
+        Ok(self.all()?.into_iter().filter(displaced).collect())
+    }
+
     /// Makes a run's directory with everything in it; the journal comes last.
     ///
     /// # Errors
@@ -274,6 +287,12 @@ impl RunFolder {
 
     fn is_put_aside(&self) -> bool {
         disk::read_up_to(&self.path.join("put-aside"), 1).is_ok()
+    }
+
+    /// The plan, if it can be read.
+    fn read_plan(&self) -> Option<Plan> {
+        let text = disk::read(&self.path.join("plan.json")).ok()?;
+        Plan::from_json(&String::from_utf8_lossy(&text)).ok()
     }
 
     /// Says that a newer run takes this one's place.
