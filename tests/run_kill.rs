@@ -6,10 +6,11 @@ mod world;
 
 use std::time::Duration;
 
+use refit::run::event::Event;
 use refit::run::executor::Outcome;
 use refit::run::journal::read;
 use world::killer::{When, until_killed};
-use world::plans::{go, whole};
+use world::plans::{apply, go, plan, step, whole};
 use world::{Memory, Sim};
 
 /// The outcome of a run that nothing disturbs, and how many events it has.
@@ -71,6 +72,37 @@ async fn killed_at_any_call_it_is_resumed_to_the_same_end() {
             finish(&sim, &mut memory, &expected, &what).await;
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_a_later_try_had_joined_is_found_again() {
+    let mut only = step("cp1/apply", &[], apply());
+    only.retries = 1;
+    let plan = plan(vec![only]);
+    let sim = Sim::usual();
+    let mut memory = Memory::default();
+    let mutate = 4; // begin, look, start, and then the operation
+    let died = until_killed(&plan, &sim, &mut memory, mutate, When::Midway).await;
+    assert!(died.is_none());
+    assert_eq!(sim.inner.borrow().changes, ["cp1 cp1/apply"]);
+    // The second process cannot ask at first, tries again, joins, and dies; the third must not begin anew.
+    sim.inner.borrow_mut().silences = 1;
+    let join = 7; // begin, ask in vain, start, wait, ask again, start, and then the wait for its end
+    let died = until_killed(&plan, &sim, &mut memory, join, When::Midway).await;
+    assert!(died.is_none());
+    let second_try = |event: &Event| matches!(event, Event::StepStarted { attempt: 2, .. });
+    let events = read(&memory.text).unwrap().events;
+    assert!(
+        events.iter().any(|event| second_try(&event.event)),
+        "{events:?}"
+    );
+    let outcome = until_killed(&plan, &sim, &mut memory, u32::MAX, When::Before).await;
+    assert!(
+        matches!(outcome, Some(Outcome::Finished { .. })),
+        "{outcome:?}"
+    );
+    assert_eq!(sim.inner.borrow().changes, ["cp1 cp1/apply"]);
+    assert_eq!(sim.inner.borrow().violations, Vec::<String>::new());
 }
 
 #[tokio::test(start_paused = true)]

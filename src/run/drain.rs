@@ -28,6 +28,9 @@ const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// Between two looks while something is blocked or leaving; kubectl's interval for awaiting deletion.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// The least time between two looks, so that pods that change all the time do not keep us asking.
+const AT_LEAST: Duration = Duration::from_millis(200);
+
 /// What is known of a pod besides what the last read says, by its UID.
 #[derive(Debug, Clone, Default)]
 struct Progress {
@@ -211,6 +214,7 @@ impl Drain<'_, '_, '_> {
             return Err(self.overdue(&pods));
         }
         // A pod that was granted is gone from the list when this wakes; a blocked one is looked at every second.
+        self.attempt.pause(AT_LEAST).await;
         let at_most = LOOK_AGAIN.min(self.attempt.left());
         self.attempt
             .cx

@@ -25,33 +25,30 @@ pub(super) async fn run(
     part: Option<&str>,
     mutation: &Mutation,
 ) -> Result<Finished, Trouble> {
-    let mut op = attempt.op(part, attempt.number());
-    if attempt.taken_up || attempt.number() > 1 {
-        // The operation that may have been left behind: this try's own, or the one of the try before.
-        let left = if attempt.taken_up {
-            op.clone()
-        } else {
-            attempt.op(part, attempt.number() - 1)
-        };
-        match known(attempt, host, &left).await? {
+    if let Some(left) = left_behind(attempt, host, part).await? {
+        match left.state {
             OpState::Running => {
                 attempt.start()?;
-                let end = await_end(attempt, host, &left, mutation).await?;
+                let end = await_end(attempt, host, &left.op, mutation).await?;
                 return conclude(attempt, host, mutation, end, How::Recovered).await;
             }
             OpState::Ended(end) if end.status == 0 => {
                 match look::standing(attempt, host, mutation).await? {
-                    Standing::Done | Standing::Untold => return Ok(finished(attempt.found_done())),
+                    Standing::Done | Standing::Untold => {
+                        return Ok(finished(attempt.found_done()));
+                    }
                     Standing::Mismatch(problem) => return Err(mismatch(host, &problem)),
                     // It was undone since: its name is used up, so it is done again under the next one.
-                    Standing::Ready => op = renamed(attempt, part),
+                    Standing::Ready if left.own => attempt.next_number(),
+                    Standing::Ready => {}
                 }
             }
-            OpState::Ended(end) if attempt.taken_up => return Err(ended_badly(host, &end)),
-            OpState::Lost if attempt.taken_up => op = renamed(attempt, part),
+            OpState::Ended(end) if left.own => return Err(ended_badly(host, &end)),
+            OpState::Lost if left.own => attempt.next_number(),
             OpState::Ended(_) | OpState::Lost | OpState::Absent => {}
         }
     }
+    let op = attempt.op(part, attempt.number());
     match look::standing(attempt, host, mutation).await? {
         Standing::Done => return Ok(finished(attempt.found_done())),
         Standing::Ready | Standing::Untold => {}
@@ -62,12 +59,34 @@ pub(super) async fn run(
     conclude(attempt, host, mutation, end, How::Acted).await
 }
 
-/// The operation's name under the next number, unless this try's is unused.
-fn renamed(attempt: &Try<'_, '_>, part: Option<&str>) -> OpRef {
-    if attempt.taken_up {
-        attempt.next_number();
+/// An operation of this step that an earlier try, or an earlier process, has begun.
+struct LeftBehind {
+    op: OpRef,
+    state: OpState,
+    /// It has this try's own number: a process that is gone began it, and its end was not recorded.
+    own: bool,
+}
+
+/// The latest operation of this step that the host knows. A try may have joined the operation of one before it, so all
+/// numbers are looked up until one is known.
+async fn left_behind(
+    attempt: &Try<'_, '_>,
+    host: &HostName,
+    part: Option<&str>,
+) -> Result<Option<LeftBehind>, Trouble> {
+    let newest = attempt.number();
+    let first_unused = if attempt.taken_up { newest + 1 } else { newest };
+    for number in (1..first_unused).rev() {
+        let op = attempt.op(part, number);
+        match known(attempt, host, &op).await? {
+            OpState::Absent => {}
+            state @ (OpState::Running | OpState::Lost | OpState::Ended(_)) => {
+                let own = number == newest;
+                return Ok(Some(LeftBehind { op, state, own }));
+            }
+        }
     }
-    attempt.op(part, attempt.number())
+    Ok(None)
 }
 
 /// What the host knows of an operation.

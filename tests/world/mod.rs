@@ -109,7 +109,8 @@ pub struct Inner {
     pub files: BTreeMap<PathBuf, (u64, String, i64)>,
     /// Changes of the API fail so often, with 403, as after an API server's restart.
     pub refusals: u32,
-    /// Reads as well.
+    /// What became of operations cannot be asked so often.
+    pub silences: u32,
     pub evictions: Vec<(Duration, String)>,
     pub evictions_at_once: usize,
     pub changes: Vec<String>,
@@ -982,6 +983,10 @@ impl Hosts for Sim {
         tokio::time::sleep(Duration::from_millis(10)).await;
         let mut inner = self.inner.borrow_mut();
         inner.settle(self.now());
+        if inner.silences > 0 {
+            inner.silences -= 1;
+            return Err(Failure::NotSent(format!("{name}: connection refused")));
+        }
         let Some(host) = inner.hosts.get(name) else {
             return Err(Failure::NotSent(format!("{name}: no route to host")));
         };
@@ -994,12 +999,9 @@ impl Hosts for Sim {
     }
 
     async fn download(&self, _: &HostName, _: &str, to: &Path) -> Result<(u64, String), Failure> {
-        let mut inner = self.inner.borrow_mut();
         let file = (SNAPSHOT_SIZE, SNAPSHOT_SHA.to_owned());
-        inner
-            .files
-            .insert(to.into(), (SNAPSHOT_SIZE / 2, "partial".into(), 100));
-        drop(inner);
+        let partial = (SNAPSHOT_SIZE / 2, "partial".into(), 100);
+        self.inner.borrow_mut().files.insert(to.into(), partial);
         tokio::time::sleep(Duration::from_secs(2)).await;
         let whole = (file.0, file.1.clone(), 100);
         self.inner.borrow_mut().files.insert(to.into(), whole);

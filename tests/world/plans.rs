@@ -68,6 +68,14 @@ pub fn install_kubeadm(host: &str) -> Action {
     }
 }
 
+pub fn apply() -> Action {
+    Action::KubeadmApply {
+        host: HostName::new("cp1"),
+        version: new(),
+        options: KubeadmOptions::default(),
+    }
+}
+
 pub fn drain(node: &str) -> Action {
     Action::Drain {
         node: NodeName::new(node),
@@ -151,15 +159,7 @@ pub fn whole() -> Plan {
             image_repository: "registry.k8s.io".into(),
         },
     ));
-    steps.push(step(
-        "cp1/apply",
-        &["cp1/images"],
-        Action::KubeadmApply {
-            host: host("cp1"),
-            version: new(),
-            options: KubeadmOptions::default(),
-        },
-    ));
+    steps.push(step("cp1/apply", &["cp1/images"], apply()));
     steps.push(step(
         "cp1/await",
         &["cp1/apply"],
