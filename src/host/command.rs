@@ -341,7 +341,11 @@ pub fn shorten(argv: &[String]) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::disallowed_methods)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::disallowed_types
+)]
 mod tests {
     use super::*;
     use crate::cluster::model::Role;

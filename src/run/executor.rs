@@ -5,7 +5,6 @@
 //! tell. When a step fails, or the operator asks, or the journal cannot be written, running steps end and no new one starts.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::pin;
 
@@ -13,10 +12,11 @@ use futures::future::{Either, FutureExt, select};
 use futures::stream::{FuturesUnordered, StreamExt};
 
 use super::event::{Event, Halt, Stamped, State, StepState, TransitionError};
+use super::frontier::Frontier;
 use super::journal::{AppendError, Journal};
 use super::meter::Meter;
 use super::step::{self, StepEnd};
-use crate::plan::data::{Plan, Step, StepId};
+use crate::plan::data::{Plan, StepId};
 use crate::ports::{Store, World};
 
 /// Steps under way at once. The plan's edges are what limits a run; this only bounds connections and memory when hundreds
@@ -139,11 +139,6 @@ impl Context<'_> {
         self.stopping.get()
     }
 
-    fn all_done(&self, steps: &[StepId]) -> bool {
-        let recorder = self.recorder.borrow();
-        steps.iter().all(|step| recorder.state.is_done(step))
-    }
-
     fn broken(&self) -> bool {
         self.recorder.borrow().error.is_some()
     }
@@ -160,9 +155,10 @@ pub async fn execute(
     events: &mut dyn FnMut(&Stamped),
     stop: impl Future<Output = ()>,
 ) -> Outcome {
-    if let Err(problem) = sound(run.plan) {
-        return Outcome::BadPlan(problem);
-    }
+    let mut frontier = match Frontier::new(run.plan, |step| state.is_done(step)) {
+        Ok(frontier) => frontier,
+        Err(problem) => return Outcome::BadPlan(problem),
+    };
     if state.finished {
         return Outcome::Finished {
             own_ms: 0,
@@ -196,16 +192,15 @@ pub async fn execute(
     };
     let mut failures = Vec::new();
     if context.record(begin).is_ok() {
-        failures = carry_out(&context, stop).await;
+        failures = carry_out(&context, &mut frontier, stop).await;
     }
-    failures.sort_by_key(|(failed, _)| run.plan.steps.iter().position(|step| step.id == *failed));
+    failures.sort_by_key(|(place, _, _)| *place);
     let (own_ms, wall_ms) = meter.read_ms();
-    let all: Vec<StepId> = run.plan.steps.iter().map(|step| step.id.clone()).collect();
     let why = if !failures.is_empty() {
         Some(Halt::Failed {
-            steps: failures.iter().map(|(step, _)| step.clone()).collect(),
+            steps: failures.iter().map(|(_, step, _)| step.clone()).collect(),
         })
-    } else if context.all_done(&all) {
+    } else if frontier.is_done() {
         None
     } else {
         Some(Halt::Interrupted)
@@ -227,18 +222,25 @@ pub async fn execute(
         None => Outcome::Finished { own_ms, wall_ms },
         Some(why) => Outcome::Halted {
             why,
-            failures,
+            failures: failures
+                .into_iter()
+                .map(|(_, step, error)| (step, error))
+                .collect(),
             own_ms,
             wall_ms,
         },
     }
 }
 
-/// Starts steps as they become ready until none is left, one has failed or a stop is asked for; returns what failed.
-async fn carry_out(context: &Context<'_>, stop: impl Future<Output = ()>) -> Vec<(StepId, String)> {
+/// Starts steps as they become ready until none is left, one has failed or a stop is asked for; returns what failed, with
+/// its place in the plan.
+async fn carry_out(
+    context: &Context<'_>,
+    frontier: &mut Frontier<'_>,
+    stop: impl Future<Output = ()>,
+) -> Vec<(usize, StepId, String)> {
     let mut stop = pin!(stop.fuse());
     let mut asked_to_stop = false;
-    let mut begun: BTreeSet<&StepId> = BTreeSet::new();
     let mut failures = Vec::new();
     let mut running = FuturesUnordered::new();
     loop {
@@ -248,15 +250,11 @@ async fn carry_out(context: &Context<'_>, stop: impl Future<Output = ()>) -> Vec
         context
             .stopping
             .set(asked_to_stop || !failures.is_empty() || context.broken());
-        if !context.stopping() {
-            for step in &context.run.plan.steps {
-                if running.len() >= AT_ONCE {
-                    break;
-                }
-                if ready(context, step) && begun.insert(&step.id) {
-                    running.push(step::run(context, step).map(move |end| (step.id.clone(), end)));
-                }
-            }
+        while !context.stopping()
+            && running.len() < AT_ONCE
+            && let Some((place, step)) = frontier.next()
+        {
+            running.push(step::run(context, step).map(move |end| (place, step, end)));
         }
         let ended = if asked_to_stop {
             running.next().await
@@ -271,32 +269,11 @@ async fn carry_out(context: &Context<'_>, stop: impl Future<Output = ()>) -> Vec
         };
         match ended {
             None => return failures,
-            Some((step, StepEnd::Failed(error))) => failures.push((step, error)),
-            Some((_, StepEnd::Done | StepEnd::Unrecorded)) => {}
-        }
-    }
-}
-
-/// Not done, and everything before it is.
-fn ready(context: &Context<'_>, step: &Step) -> bool {
-    !context.all_done(std::slice::from_ref(&step.id)) && context.all_done(&step.after)
-}
-
-/// Every id once, and every step after those that it names.
-fn sound(plan: &Plan) -> Result<(), String> {
-    let mut seen = BTreeSet::new();
-    for step in &plan.steps {
-        for before in &step.after {
-            if !seen.contains(before) {
-                return Err(format!(
-                    "step `{}` comes after `{before}`, which the plan does not have before it",
-                    step.id
-                ));
+            Some((place, _, StepEnd::Done)) => frontier.done(place),
+            Some((place, step, StepEnd::Failed(error))) => {
+                failures.push((place, step.id.clone(), error));
             }
-        }
-        if !seen.insert(&step.id) {
-            return Err(format!("the plan has step `{}` twice", step.id));
+            Some((_, _, StepEnd::Unrecorded)) => {}
         }
     }
-    Ok(())
 }

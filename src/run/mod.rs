@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! executor ─► step (tries, timeouts) ─► host_step   mutations on hosts
-//!     │                                 snapshot    of etcd
+//!     ├─► frontier (what may start)     snapshot    of etcd
 //!     ├─► event ─► journal              cordon      and uncordon
 //!     └─► meter (own time)              drain       evictions within budgets
 //!                                       wait_step   until the world is so ◄─┐
@@ -17,6 +17,7 @@ mod cordon;
 mod drain;
 pub mod event;
 pub mod executor;
+mod frontier;
 mod health;
 mod host_step;
 pub mod journal;
