@@ -56,7 +56,7 @@ pub fn add(
     for on in order {
         let host = on.host.name();
         let apply = plan.apply && host == plan.first;
-        if !(apply || on.work.instance) {
+        if !(apply || on.work.through_kubeadm()) {
             continue;
         }
         let mut ready = prepared.get(host).unwrap_or(snapshot).clone();
@@ -100,8 +100,16 @@ pub fn add(
                     options: options(upgrade),
                 },
                 &after,
-                pace::KUBEADM_NODE,
-                "one control plane at a time: etcd must keep its majority, and API servers stay within one minor (rule 1)",
+                if on.work.instance {
+                    pace::KUBEADM_NODE
+                } else {
+                    pace::KUBEADM_AGAIN
+                },
+                if on.work.instance {
+                    "one control plane at a time: etcd must keep its majority, and API servers stay within one minor (rule 1)"
+                } else {
+                    "its static pods are upgraded already; whether its kubelet's configuration was written too cannot be seen, and to run this again is safe"
+                },
             )
         };
         last = Some(draft.step(

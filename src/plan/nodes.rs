@@ -37,9 +37,9 @@ pub fn control_planes(
             continue;
         }
         let before = last.as_ref().unwrap_or(start.gate);
-        // Where its static pods were upgraded, its packages came before the gate already.
+        // Where kubeadm ran before the gate, its packages came before it too.
         let mut after = vec![before];
-        if !on.work.instance {
+        if !on.work.through_kubeadm() {
             after.extend(start.prepared.get(on.host.name()));
         }
         last = Some(host_steps::node(draft, on, upgrade, &after));

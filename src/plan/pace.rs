@@ -76,6 +76,12 @@ pub const KUBEADM_NODE: Pace = Pace {
     expected_s: 170,
     retries: 1,
 };
+/// As [`KUBEADM_NODE`], where the static pods are upgraded already: their manifests are compared and left as they are.
+pub const KUBEADM_AGAIN: Pace = Pace {
+    timeout_s: 1800,
+    expected_s: 20,
+    retries: 1,
+};
 /// Only the kubelet's configuration is written. Measured: 0.4 s.
 pub const KUBEADM_WORKER: Pace = Pace {
     timeout_s: 300,

@@ -27,6 +27,17 @@ impl Work {
         !(self.kubeadm || self.instance || self.kubelet || self.kubectl || self.uncordon)
     }
 
+    /// `kubeadm upgrade` is to run here: it upgrades the static pods, and after them it writes the configuration that the new
+    /// kubelet needs (flags that an older kubeadm wrote may keep it from starting: kubernetes/kubernetes#133778). Where the
+    /// static pods are at the target and the kubelet is not, it may have been killed in between, which nothing on the host
+    /// tells; to run it again is safe.
+    ///
+    /// Source: kubernetes/kubernetes `cmd/kubeadm/app/cmd/upgrade/node.go`, order of phases.
+    #[must_use]
+    pub const fn through_kubeadm(self) -> bool {
+        self.instance || self.kubelet
+    }
+
     /// Packages are installed.
     #[must_use]
     pub const fn packages(self) -> bool {

@@ -107,10 +107,22 @@ fn what_was_done_by_hand_is_left_out() {
         !steps.iter().any(|id| id.contains("kubeadm-apply")),
         "{steps:#?}"
     );
-    assert!(!steps.contains(&"cp2/kubeadm-node@1.35.4"));
     assert!(!steps.contains(&"cp2/install-kubeadm@1.35.4"));
+    assert!(!steps.contains(&"cp2/pull-images@1.35.4"));
     assert!(steps.contains(&"cp1/kubeadm-node@1.35.4"));
     assert!(steps.contains(&"cp2/install-kubelet@1.35.4"));
+
+    // With its kubelet at the release too, nothing is left on cp2.
+    let mut all_done = world.clone();
+    for name in ["cp1", "cp3"] {
+        all_done.install_kubeadm(name, &target);
+        all_done.upgrade_instance(name, &target);
+    }
+    all_done.roll_kube_proxy(&target);
+    all_done.install_kubelet("cp2", &target);
+    let plan = all_done.planned();
+    let steps = ids(&plan);
+    assert!(!steps.iter().any(|id| id.starts_with("cp2/")), "{steps:#?}");
 
     // Without the new release in kubeadm-config, `apply` was cut short there, and is run there again.
     world.config().kubernetes_version = v("1.34.4");
@@ -120,6 +132,39 @@ fn what_was_done_by_hand_is_left_out() {
         "cp1/pull-images@1.35.4"
     );
     assert!(ids(&plan).contains(&"cp2/kubeadm-apply@1.35.4"));
+}
+
+/// kubeadm writes the kubelet's configuration after the static pods, and it may have been killed in between: a 1.35 kubelet
+/// does not start with the flags that kubeadm 1.34 wrote.
+#[test]
+fn a_kubelet_is_never_installed_where_its_configuration_may_be_missing() {
+    let target = v("1.35.4");
+    let mut world = World::new(3, 0, "1.34.4", "1.35.4");
+    for name in ["cp1", "cp2"] {
+        world.install_kubeadm(name, &target);
+        world.upgrade_instance(name, &target);
+    }
+    world.config().kubernetes_version = target;
+    let plan = world.planned();
+    for (id, before) in [
+        (
+            "cp1/kubeadm-node@1.35.4",
+            vec!["cp1/prefetch-packages@1.35.4"],
+        ),
+        (
+            "cp2/kubeadm-node@1.35.4",
+            vec![
+                "cp1/await-control-plane@1.35.4",
+                "cp2/prefetch-packages@1.35.4",
+            ],
+        ),
+        (
+            "cp3/kubeadm-node@1.35.4",
+            vec!["cp2/await-control-plane@1.35.4", "cp3/pull-images@1.35.4"],
+        ),
+    ] {
+        assert_eq!(after(&plan, id), before, "{id}");
+    }
 }
 
 #[test]
