@@ -9,6 +9,7 @@ use super::pace;
 use crate::cluster::model::{HostName, Role};
 use crate::documents::settings::Upgrade;
 use crate::host::op::KubeadmOptions;
+use crate::rules::kubeadm_phases::{self, Command};
 use crate::rules::version::Version;
 
 /// What the control planes' part of a plan is made from.
@@ -24,14 +25,18 @@ pub struct ControlPlanes<'p> {
     pub kube_proxy: Option<Version>,
 }
 
-/// What kubeadm is told.
+/// What kubeadm is told: each command of its own phases only, as it refuses others by name.
 #[must_use]
-pub fn options(upgrade: &Upgrade) -> KubeadmOptions {
+pub fn options(upgrade: &Upgrade, command: Command) -> KubeadmOptions {
     let kubeadm = &upgrade.kubeadm;
+    let skip_phases = kubeadm.skip_phases.iter();
     KubeadmOptions {
         ignore_preflight_errors: kubeadm.ignore_preflight_errors.clone(),
         patches: kubeadm.patches.clone(),
-        skip_phases: kubeadm.skip_phases.clone(),
+        skip_phases: skip_phases
+            .filter(|phase| kubeadm_phases::has(command, phase))
+            .cloned()
+            .collect(),
         etcd_upgrade: kubeadm.etcd_upgrade,
         certificate_renewal: kubeadm.certificate_renewal,
     }
@@ -83,7 +88,7 @@ pub fn add(
                 Action::KubeadmApply {
                     host: host.clone(),
                     version: target.clone(),
-                    options: options(upgrade),
+                    options: options(upgrade, Command::Apply),
                 },
                 &after,
                 pace::KUBEADM_APPLY,
@@ -97,7 +102,7 @@ pub fn add(
                     host: host.clone(),
                     role: Role::ControlPlane,
                     version: target.clone(),
-                    options: options(upgrade),
+                    options: options(upgrade, Command::Node),
                 },
                 &after,
                 if on.work.instance {

@@ -14,6 +14,7 @@ use super::pace;
 use super::view::{HostView, View};
 use crate::cluster::model::{HostName, Role};
 use crate::documents::settings::Upgrade;
+use crate::rules::kubeadm_phases::Command;
 
 /// Where kubelets begin.
 #[derive(Debug)]
@@ -130,7 +131,7 @@ fn worker(
             host: host.clone(),
             role: Role::Worker,
             version,
-            options: super::control_plane::options(upgrade),
+            options: super::control_plane::options(upgrade, Command::Node),
         },
         &[before, prepared],
         pace::KUBEADM_WORKER,

@@ -2,6 +2,8 @@
 
 use super::reason::Reason;
 use super::view::View;
+use crate::documents::settings::Upgrade;
+use crate::rules::kubeadm_phases;
 use crate::rules::kubeadm_policy::{self, Request};
 use crate::rules::skew::{Extremes, Move};
 use crate::rules::version::Version;
@@ -79,6 +81,23 @@ pub fn distance(view: &View<'_>, target: &Version) -> Vec<Reason> {
         }
     }
     reasons
+}
+
+/// Phases that the declaration leaves out and the target's kubeadm cannot.
+#[must_use]
+pub fn phases(upgrade: &Upgrade) -> Vec<Reason> {
+    let minor = upgrade.target.minor();
+    let phases = upgrade.kubeadm.skip_phases.iter();
+    phases
+        .filter_map(|phase| {
+            let trouble = kubeadm_phases::can_be_left_out(phase, minor).err()?;
+            Some(Reason::SkipPhase {
+                phase: phase.clone(),
+                minor,
+                trouble,
+            })
+        })
+        .collect()
 }
 
 /// What kubeadm would say, and rule 9 for the kubeadm to be installed. kubeadm asks whichever API server answers, so it

@@ -74,6 +74,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Blocked> {
             };
         }
         reasons.extend(path::kubeadm(&view, target));
+        reasons.extend(path::phases(upgrade));
     }
     let Some(first) = work::first_control_plane(&view, target) else {
         return Err(blocked(vec![Reason::NoControlPlane]));

@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use super::data::StepId;
 use crate::cluster::model::{HostName, NodeName, Role};
 use crate::rules::eviction::RefuseReason;
+use crate::rules::kubeadm_phases::{self, PhaseTrouble};
 use crate::rules::kubeadm_policy::Objection;
 use crate::rules::skew::Violation;
 use crate::rules::version::{Minor, Version};
@@ -170,6 +171,15 @@ pub enum Reason {
     },
     /// kubeadm would refuse.
     Kubeadm(Objection),
+    /// A phase of kubeadm is to be left out that cannot be.
+    SkipPhase {
+        /// The phase.
+        phase: String,
+        /// The target's minor.
+        minor: Minor,
+        /// Why not.
+        trouble: PhaseTrouble,
+    },
     /// A static pod's image has no release for a tag.
     ImageTag {
         /// The host.
@@ -375,6 +385,7 @@ impl Reason {
             Self::Downgrade { .. } => "downgrade",
             Self::Skew { .. } => "skew",
             Self::Kubeadm(_) => "kubeadm-policy",
+            Self::SkipPhase { .. } => "skip-phase",
             Self::ImageTag { .. } => "image-tag",
             Self::ManifestMissing { .. } => "manifest-missing",
             Self::StrayManifest { .. } => "stray-manifest",
@@ -445,7 +456,7 @@ impl Reason {
                 "facts".to_owned()
             }
             Self::NoControlPlane => "inventory".to_owned(),
-            Self::KeyNotRead => "declaration".to_owned(),
+            Self::KeyNotRead | Self::SkipPhase { .. } => "declaration".to_owned(),
             Self::TooFar { .. }
             | Self::Downgrade { .. }
             | Self::Kubeadm(_)
@@ -491,6 +502,9 @@ impl Reason {
             Self::Downgrade { .. } => "refit: upgrades only go forward",
             Self::Skew { violation, .. } => violation.rule.source(),
             Self::Kubeadm(_) => "kubernetes/kubernetes cmd/kubeadm/app/phases/upgrade/policy.go",
+            Self::SkipPhase { .. } => {
+                "kubernetes/kubernetes cmd/kubeadm/app/cmd/upgrade/apply.go and node.go (phases)"
+            }
             Self::ImageTag { .. } | Self::ManifestMissing { .. } => {
                 "kubernetes/kubernetes cmd/kubeadm/app/phases/controlplane/manifests.go"
             }
@@ -577,6 +591,15 @@ impl Reason {
             Self::Kubeadm(_) => {
                 "choose a target that kubeadm accepts; refit never passes `--force`".to_owned()
             }
+            Self::SkipPhase { trouble, .. } => match trouble {
+                PhaseTrouble::Unknown => format!(
+                    "correct `kubeadm.skipPhases`: it can hold {}",
+                    kubeadm_phases::names().join(", ")
+                ),
+                PhaseTrouble::NoneCanBe | PhaseTrouble::Needed => {
+                    "remove it from `kubeadm.skipPhases`".to_owned()
+                }
+            },
             Self::ImageTag { .. } => {
                 "run the release's own image, whose tag is its version".to_owned()
             }
@@ -763,6 +786,14 @@ impl fmt::Display for Reason {
                 )
             }
             Self::Kubeadm(objection) => write!(f, "kubeadm would refuse: {objection}"),
+            Self::SkipPhase {
+                phase,
+                minor,
+                trouble,
+            } => write!(
+                f,
+                "phase `{phase}` is to be left out (kubeadm.skipPhases): kubeadm {minor} {trouble}"
+            ),
             Self::ImageTag { host, file, image } => write!(
                 f,
                 "{file} on {host} runs `{image}`, whose tag is no release: its version cannot be told"

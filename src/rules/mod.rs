@@ -3,6 +3,7 @@
 //! Nothing here knows where facts come from or what a plan looks like, so that a rule can be read, cited and tested alone.
 
 pub mod eviction;
+pub mod kubeadm_phases;
 pub mod kubeadm_policy;
 pub mod skew;
 pub mod version;

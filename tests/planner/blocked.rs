@@ -256,6 +256,31 @@ fn a_prerelease_is_refused_as_kubeadm_does() {
 }
 
 #[test]
+fn phases_that_kubeadm_cannot_leave_out_are_refused() {
+    let skipped = |target: &str, phase: &str| {
+        let mut world = World::new(1, 0, "1.34.4", target);
+        if target == "1.31.4" {
+            world = World::new(1, 0, "1.30.4", target);
+        }
+        world.upgrade.kubeadm.skip_phases = vec![phase.to_owned()];
+        world.plan().map(|_| ()).map_err(|_| world.told())
+    };
+    assert_eq!(skipped("1.35.4", "addon/kube-proxy"), Ok(()));
+    assert_eq!(
+        skipped("1.35.4", "kube-proxy"),
+        Err(vec!["skip-phase: phase `kube-proxy` is to be left out (kubeadm.skipPhases): kubeadm 1.35 has no such phase".to_owned()])
+    );
+    assert_eq!(
+        skipped("1.35.4", "control-plane"),
+        Err(vec!["skip-phase: phase `control-plane` is to be left out (kubeadm.skipPhases): kubeadm 1.35 cannot upgrade without it".to_owned()])
+    );
+    assert_eq!(
+        skipped("1.31.4", "addon/kube-proxy"),
+        Err(vec!["skip-phase: phase `addon/kube-proxy` is to be left out (kubeadm.skipPhases): kubeadm 1.31 cannot leave out phases of `upgrade apply`".to_owned()])
+    );
+}
+
+#[test]
 fn packages_must_be_obtainable() {
     assert_eq!(
         told(|world| {

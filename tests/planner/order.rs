@@ -167,6 +167,27 @@ fn a_kubelet_is_never_installed_where_its_configuration_may_be_missing() {
     }
 }
 
+/// kubeadm refuses the name of a phase that its command does not have, and `upgrade node` has fewer than `upgrade apply`.
+#[test]
+fn each_command_is_told_of_its_own_phases_only() {
+    let mut world = World::new(2, 1, "1.34.4", "1.35.4");
+    world.upgrade.kubeadm.skip_phases =
+        vec!["bootstrap-token".to_owned(), "addon/kube-proxy".to_owned()];
+    let plan = world.planned();
+    let skipped = |id: &str| match &plan.step(&StepId::new(id)).unwrap().action {
+        Action::KubeadmApply { options, .. } | Action::KubeadmNode { options, .. } => {
+            options.skip_phases.clone()
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        skipped("cp1/kubeadm-apply@1.35.4"),
+        ["bootstrap-token", "addon/kube-proxy"]
+    );
+    assert_eq!(skipped("cp2/kubeadm-node@1.35.4"), ["addon/kube-proxy"]);
+    assert_eq!(skipped("w1/kubeadm-node@1.35.4"), ["addon/kube-proxy"]);
+}
+
 #[test]
 fn addons_left_behind_are_applied() {
     let target = v("1.35.4");
