@@ -355,6 +355,50 @@ fn status_tells_where_a_run_stands_from_the_disk_alone() {
 }
 
 #[test]
+fn status_tells_whose_cordon_it_is() {
+    let desk = Desk::new();
+    let at = |plan: &Plan, id: &str| {
+        plan.steps
+            .iter()
+            .position(|step| step.id.as_str() == id)
+            .unwrap()
+    };
+    desk.record(|plan| {
+        let mut events = Vec::new();
+        for (id, note) in [
+            ("cp1/cordon@1.35.4", None),
+            (
+                "w1/cordon@1.35.4",
+                Some("cordoned by someone else; stays so"),
+            ),
+        ] {
+            let step = at(plan, id);
+            events.push(started(plan, step));
+            let Event::StepDone { step, .. } = done(plan, step) else {
+                panic!("not done");
+            };
+            events.push(Event::StepDone {
+                step,
+                how: How::Already,
+                note: note.map(str::to_owned),
+                took_ms: 5,
+            });
+        }
+        events
+    });
+    let json = desk.refit(&["status", "-o", "json"]).ends(0, &[]).out;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let cordoned: Vec<&str> = json["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|node| node["cordoned"] == true)
+        .map(|node| node["node"].as_str().unwrap())
+        .collect();
+    assert_eq!(cordoned, ["cp1"]);
+}
+
+#[test]
 fn a_halted_run_says_why_and_a_finished_one_has_nothing_left() {
     let desk = Desk::new();
     desk.record(|plan| {

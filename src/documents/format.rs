@@ -17,7 +17,7 @@ pub(super) enum Format {
     Minor,
     /// `15m`, `1h30m`.
     Duration,
-    /// The same, but not zero.
+    /// The same, in whole seconds, which is how plans count, and not zero.
     Timeout,
     /// The same, in whole seconds, which is all that the Kubernetes API can say.
     Seconds,
@@ -86,7 +86,10 @@ impl Format {
             Self::Release => release(text),
             Self::Minor => plainly(!text.starts_with('v') && text.parse::<Minor>().is_ok()),
             Self::Duration => plainly(duration::parse(text).is_some()),
-            Self::Timeout => plainly(duration::parse(text).is_some_and(|time| !time.is_zero())),
+            Self::Timeout => plainly(
+                duration::parse(text)
+                    .is_some_and(|time| !time.is_zero() && time.subsec_nanos() == 0),
+            ),
             Self::Seconds => {
                 plainly(duration::parse(text).is_some_and(|time| time.subsec_nanos() == 0))
             }
@@ -144,7 +147,7 @@ impl Format {
             Self::Release => "a release such as 1.35.4",
             Self::Minor => "a minor such as \"1.35\"",
             Self::Duration => "a duration such as 15m, 24h or 1h30m",
-            Self::Timeout => "a duration above zero such as 15m, 24h or 1h30m",
+            Self::Timeout => "a duration of whole seconds above zero such as 30s, 15m or 1h30m",
             Self::Seconds => "a duration in whole seconds such as 30s or 2m",
             Self::Share => "a count such as 2, or a share such as 20%",
             Self::Count => "a whole number",
@@ -367,6 +370,12 @@ mod tests {
             Format::Share,
             &["1", "20%", "100%"],
             &["0", "0%", "101%", "-1", "1.5", "%", "20 %"],
+        );
+        // Plans count in whole seconds: half a second would be none.
+        cases(
+            Format::Timeout,
+            &["1s", "15m", "1h30m"],
+            &["0s", "500ms", "1s500ms"],
         );
         cases(Format::Port, &["22", "65535"], &["0", "65536", "-1", "ssh"]);
     }

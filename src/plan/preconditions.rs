@@ -169,6 +169,13 @@ fn etcd(view: &View<'_>, upgrade: &Upgrade) -> Vec<Reason> {
         }
         if !member.healthy {
             push(MemberTrouble::Unhealthy);
+        } else if member.db_size.is_none() {
+            // How much room etcd's directories need is a multiple of it.
+            reasons.push(Reason::Unknown {
+                place: "etcd".to_owned(),
+                what: format!("the size of {}'s database", member.name),
+                error: "the member is healthy, and did not tell its status".to_owned(),
+            });
         }
     }
     for alarm in &etcd.alarms {

@@ -684,6 +684,26 @@ fn names<T: fmt::Display>(names: &[T]) -> String {
         .join(", ")
 }
 
+/// Seconds in the two units that matter (`2 d 3 h`).
+fn age_of(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+/// Seconds as a declaration would say them (`24h`).
+fn as_declared(seconds: u64) -> String {
+    match seconds {
+        seconds if seconds > 0 && seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        seconds if seconds > 0 && seconds % 60 == 0 => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
+    }
+}
+
 /// Bytes in the unit that people compare (`1.5 GiB`).
 #[must_use]
 pub fn bytes(count: u64) -> String {
@@ -716,10 +736,17 @@ impl fmt::Display for Reason {
                 observed_at,
                 at,
                 max_s,
-            } => write!(
-                f,
-                "the facts of {observed_at} are too old at {at}: `maxFactsAge` is {max_s} s"
-            ),
+            } => {
+                let age = at.as_second().saturating_sub(observed_at.as_second());
+                write!(
+                    f,
+                    "the facts are {} old at {} (observed {}), and `maxFactsAge` allows {}",
+                    age_of(age.unsigned_abs()),
+                    at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                    observed_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                    as_declared(*max_s),
+                )
+            }
             Self::OtherInventory { facts, inventory } => write!(
                 f,
                 "the facts are of inventory `{facts}`, the declaration is for `{inventory}`"

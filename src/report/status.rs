@@ -292,9 +292,12 @@ fn nodes(plan: &Plan, state: &State, counts: BTreeMap<NodeName, Count>) -> Vec<N
             Some(StepState::Failed { .. }) => {
                 failed.entry(node).or_default().push(step.id.clone());
             }
-            Some(StepState::Done { .. }) => {
+            Some(StepState::Done { note, .. }) => {
                 if let Action::Cordon { node } = &step.action {
-                    cordoned.insert(node);
+                    // The only note of such a step is that someone else's cordon was found there.
+                    if note.is_none() {
+                        cordoned.insert(node);
+                    }
                 } else if let Action::Uncordon { node } = &step.action {
                     cordoned.remove(node);
                 }

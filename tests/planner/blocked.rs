@@ -56,6 +56,17 @@ fn the_unknown_stops() {
     );
 }
 
+/// The room that etcd's directory needs is a multiple of its database.
+#[test]
+fn a_database_of_unknown_size_stops() {
+    assert_eq!(
+        told(|world| world.etcd().members[1].db_size = None),
+        [
+            "unknown: could not observe the size of cp2's database: the member is healthy, and did not tell its status"
+        ]
+    );
+}
+
 #[test]
 fn facts_may_be_too_old() {
     let facts = world().facts;
@@ -63,6 +74,10 @@ fn facts_may_be_too_old() {
     assert_eq!(
         too_old(&facts, "2026-11-22T10:00:00Z".parse().unwrap(), day),
         None
+    );
+    assert_eq!(
+        too_old(&facts, "2026-11-23T13:00:01Z".parse().unwrap(), day).map(|reason| reason.to_string()),
+        Some("the facts are 2 d 3 h old at 2026-11-23T13:00:01Z (observed 2026-11-21T10:00:00Z), and `maxFactsAge` allows 24h".to_owned())
     );
     assert!(too_old(&facts, "2026-11-22T10:00:01Z".parse().unwrap(), day).is_some());
     assert_eq!(
