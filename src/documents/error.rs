@@ -2,6 +2,7 @@
 //!
 //! Errors are collected, never thrown at the first one; `render` turns them into text for people.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -138,7 +139,7 @@ pub(super) fn quote(text: &str) -> String {
     if text.is_empty() {
         return "an empty text".to_owned();
     }
-    let mut shown: String = text
+    let mut shown: String = without_credentials(text)
         .chars()
         .take(MOST)
         .flat_map(char::escape_debug)
@@ -149,6 +150,27 @@ pub(super) fn quote(text: &str) -> String {
         shown.push('…');
     }
     format!("`{shown}`")
+}
+
+/// With a star for each byte of what a URL holds before its last `@`: a user and a password have no place in a
+/// document, and none in what is said about it. Places stay where they are.
+pub(super) fn without_credentials(text: &str) -> Cow<'_, str> {
+    let mut shown = Cow::Borrowed(text);
+    let mut from = 0;
+    while let Some(found) = text[from..].find("://") {
+        let start = from + found + 3;
+        // a password may hold a slash that should have been escaped
+        let end = text[start..]
+            .find(|c: char| c.is_whitespace() || "\"'`".contains(c))
+            .map_or(text.len(), |end| start + end);
+        if let Some(at) = text[start..end].rfind('@') {
+            shown
+                .to_mut()
+                .replace_range(start..start + at, &"*".repeat(at));
+        }
+        from = end;
+    }
+    shown
 }
 
 /// The candidate that is nearest to `text`, if one is near enough to have been meant.

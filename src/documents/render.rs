@@ -5,7 +5,7 @@ use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-use super::error::{DocumentError, DocumentErrors, Span};
+use super::error::{DocumentError, DocumentErrors, Span, without_credentials};
 
 /// Whether the reader's terminal shows colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,12 +118,13 @@ impl<'a> Window<'a> {
     }
 }
 
-/// Without the control characters U+0080 to U+009F, which some terminals obey and the renderer lets through. What stands
-/// in for them takes two bytes as well, so that places stay where they are.
+/// Without credentials, and without the control characters U+0080 to U+009F, which some terminals obey and the renderer
+/// lets through. What stands in for them takes two bytes as well, so that places stay where they are.
 fn visible(text: &str) -> Cow<'_, str> {
     let obeyed = |c: char| ('\u{80}'..='\u{9f}').contains(&c);
+    let text = without_credentials(text);
     match text.contains(obeyed) {
         true => Cow::Owned(text.replace(obeyed, "\u{b7}")),
-        false => Cow::Borrowed(text),
+        false => text,
     }
 }
