@@ -23,12 +23,18 @@ a_case() {
   export inventory plan
 }
 
+# workers HOST...: the inventory with these in place of its workers, which stand last in it.
+workers() {
+  sed -i '/role: worker/q' "$inventory"
+  { echo "    hosts:"; printf '      - %s\n' "$@"; } >>"$inventory"
+}
+
 stage_bad_luck() {
   UNTOUCHED=$(hosts_state)
   export UNTOUCHED
 
   a_case
-  sed -i 's/10.77.0.2\[1-2\]/10.77.0.2[1-2]/; s/{name: "w\[1-2\]".*/{name: w1, address: 10.77.0.21}\n      - {name: w2, address: 10.77.0.99}/' "$inventory"
+  workers '{name: w1, address: 10.77.0.21}' '{name: w2, address: 10.77.0.99}'
   bad "an unreachable host" 3 'w2 10\.77\.0\.99'
 
   a_case
@@ -37,15 +43,15 @@ stage_bad_luck() {
 
   a_case
   "$HERE/lab" node w1 'id guest >/dev/null 2>&1 || useradd --create-home guest; install -D -o guest -g guest -m 600 /root/.ssh/authorized_keys /home/guest/.ssh/authorized_keys; chown guest: /home/guest/.ssh'
-  sed -i 's/{name: "w\[1-2\]".*/{name: w1, address: 10.77.0.21, ssh: {user: guest}}\n      - {name: w2, address: 10.77.0.22}/' "$inventory"
+  workers '{name: w1, address: 10.77.0.21, ssh: {user: guest}}' '{name: w2, address: 10.77.0.22}'
   bad "no sudo right" 3 'w1 sudo|root'
 
   a_case
-  sed -i 's/{name: "w\[1-2\]".*/{name: w1, address: 10.77.0.22}\n      - {name: w2, address: 10.77.0.21}/' "$inventory"
+  workers '{name: w1, address: 10.77.0.22}' '{name: w2, address: 10.77.0.21}'
   bad "hosts that are each other's node" 3 'w1 w2 machine'
 
   a_case
-  sed -i 's/{name: "w\[1-2\]".*/{name: w1, address: 10.77.0.21}/' "$inventory"
+  workers '{name: w1, address: 10.77.0.21}'
   bad "a node that is not in the inventory" 3 'w2 ignoreNodes'
 
   a_case
