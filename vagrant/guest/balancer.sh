@@ -1,5 +1,7 @@
 #!/bin/bash
-# The control plane's one address: haproxy, which sends nobody to an API server that is not ready.
+# The control plane's one address: haproxy, which sends nobody to an API server that is not ready, and ends the connections
+# of one that has become so: while kubeadm replaces a member of etcd, the API server beside it answers nobody for most of a
+# minute, and kubelets that hold on to it would be taken for dead.
 # shellcheck source=settings.sh
 . "$(dirname "$0")/settings.sh"
 
@@ -19,7 +21,7 @@ frontend kubernetes
 backend control-planes
   option httpchk GET /readyz
   http-check expect status 200
-  default-server check check-ssl verify none inter 1s fall 2 rise 1
+  default-server check check-ssl verify none inter 1s fall 2 rise 1 on-marked-down shutdown-sessions
 CONF
   for node in $NODES; do
     [[ $node != cp* ]] || echo "  server ${node%=*} ${node#*=}:6443"

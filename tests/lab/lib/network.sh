@@ -57,7 +57,9 @@ http: {addr: ":5000"}
 YAML
 }
 
-# The control plane's balancer sends nobody to an API server that is not ready.
+# The control plane's balancer sends nobody to an API server that is not ready, and ends the connections of one that has
+# become so: while kubeadm replaces an etcd member, the API server beside it answers nobody for most of a minute, and kubelets
+# that hold on to it would be taken for dead.
 balancer_config() {
   local i
   cat <<CONF
@@ -72,7 +74,7 @@ frontend api
 backend control-planes
   option httpchk GET /readyz
   http-check expect status 200
-  default-server check check-ssl verify none inter 1s fall 2 rise 1
+  default-server check check-ssl verify none inter 1s fall 2 rise 1 on-marked-down shutdown-sessions
 CONF
   for i in 1 2 3 4 5; do echo "  server cp$i $SUBNET.1$i:6443"; done
 }
