@@ -11,16 +11,18 @@ esac
 for tool in etcdctl etcdutl; do
   in_etcd $tool version >/dev/null || die "$tool cannot be run in the pod etcd-$etcd_name"
 done
-rm -f -- "$file" "$file.part"
-etcd_timeout=10m etcdctl snapshot save "$file" || die "etcd did not give a snapshot"
-chmod 600 -- "$file" && sync "$file" || die "$file is not safe on disk"
-in_etcd etcdutl snapshot status "$file" -w json || die "etcdutl does not accept $file"
+# it gets its name only once it has passed every check: what has the name is taken for a good snapshot
+new=$file.new scratch=$etcd_data/refit-trial
+clean() { rm -rf -- "$new" "$new.part" "$scratch"; }
+clean && rm -f -- "$file" || die "what an earlier try left beside $file cannot be removed"
+trap clean EXIT
+trap 'exit 70' HUP INT TERM
+etcd_timeout=10m etcdctl snapshot save "$new" || die "etcd did not give a snapshot"
+chmod 600 -- "$new" && sync "$new" || die "$new is not safe on disk"
+in_etcd etcdutl snapshot status "$new" -w json || die "etcdutl does not accept $new"
 if [ "$trial" = true ]; then
-  scratch=$etcd_data/refit-trial
-  rm -rf -- "$scratch"
-  trap 'rm -rf -- "$scratch"' EXIT
-  trap 'exit 70' HUP INT TERM
-  in_etcd etcdutl snapshot restore "$file" --data-dir "$scratch" || die "the trial restore of $file failed"
-  [ -s "$scratch/member/snap/db" ] || die "the trial restore of $file left no database"
+  in_etcd etcdutl snapshot restore "$new" --data-dir "$scratch" || die "the trial restore of $new failed"
+  [ -s "$scratch/member/snap/db" ] || die "the trial restore of $new left no database"
   echo "trial restore: $(stat -c %s "$scratch/member/snap/db") bytes"
 fi
+mv -f -- "$new" "$file" && sync "$(dirname "$file")" || die "$file is not safe on disk"

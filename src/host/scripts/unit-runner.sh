@@ -16,10 +16,11 @@ xargs -0 -a "$base.argv" sh -c '
   base=$0 want=$1; shift
   if [ $# = "$want" ]; then umask 022; "$@"; status=$?; else echo "refit: too many arguments"; status=70; fi
   umask 077; echo $status > "$base.status"' "$base" >> "$base.log" 2>&1 < /dev/null 9>&-
-status=$(cat "$base.status" 2>/dev/null) || status=255
+status=$(cat "$base.status" 2>/dev/null)
+case $status in '' | *[!0-9]*) status=255 ;; esac
 took=$(($(uptime_ms) - began))
-# whole or not at all, and on disk, before anyone is told
-printf '%s\t%s\t%s\t%s\n' "$status" "$took" "$(cat /proc/sys/kernel/random/boot_id)" "$(now)" > "$base.outcome.new"
-sync "$base.log" "$base.outcome.new" && mv -f "$base.outcome.new" "$base.outcome" && sync "$(dirname "$base")"
+# whole or not at all, and on disk, before anyone is told: without an outcome it counts as lost
+printf '%s\t%s\t%s\t%s\n' "$status" "$took" "$(cat /proc/sys/kernel/random/boot_id)" "$(now)" > "$base.outcome.new" &&
+  sync "$base.log" "$base.outcome.new" && mv -f "$base.outcome.new" "$base.outcome" && sync "$(dirname "$base")"
 printf '%s\tend\t%s\t%s\texit=%s\n' "$(now)" "$run" "$op" "$status" >> "$home/log"
 sync "$home/log"
