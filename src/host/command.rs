@@ -229,12 +229,12 @@ impl Mutation {
         match self {
             Self::HoldPackages { manager, packages } => script(
                 "refit-hold",
-                &[include_str!("scripts/hold.sh")],
+                &[APT, include_str!("scripts/hold.sh")],
                 with_tool(*manager, packages.iter().cloned()),
             ),
             Self::ReleaseHolds { manager, packages } => script(
                 "refit-release",
-                &[include_str!("scripts/release.sh")],
+                &[APT, include_str!("scripts/release.sh")],
                 with_tool(*manager, packages.iter().cloned()),
             ),
             Self::SwitchRepository {

@@ -11,7 +11,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use refit::host::op::{Command, Mutation, OpEnd, OpRef, OpState, Output, Standing};
+use refit::cluster::facts::PackageManager;
+use refit::host::op::{
+    Command, Mutation, OpEnd, OpRef, OpState, Output, PackageRevision, Standing,
+};
 use refit::host::unit::{self, Answer};
 
 /// What the scripts name by its absolute path.
@@ -106,5 +109,16 @@ impl Machine {
     }
 }
 
+mod apt;
 mod etcd;
 mod operation;
+
+fn packages(names: &[&str]) -> Vec<PackageRevision> {
+    names
+        .iter()
+        .map(|name| PackageRevision {
+            name: (*name).to_owned(),
+            revision: "1.35.4-1.1".to_owned(),
+        })
+        .collect()
+}

@@ -1,7 +1,7 @@
 # $1: apt, dnf or yum; then the packages
 manager=$1; shift
 case $manager in
-  apt) apt-mark hold "$@" && dpkg-query -W -f '${Package}\t${db:Status-Abbrev}\n' "$@" ;;
+  apt) patiently apt-mark hold "$@" && dpkg-query -W -f '${Package}\t${db:Status-Abbrev}\n' "$@" ;;
   *)
     if "$manager" -q versionlock list >/dev/null 2>&1; then
       "$manager" -q versionlock delete "$@" >/dev/null 2>&1

@@ -3,9 +3,10 @@ manager=$1; shift
 export DEBIAN_FRONTEND=noninteractive
 missing() {
   case $manager in
-    # what an installation would still have to download: nothing, once the packages are in the cache
-    apt) apt-get install --print-uris -q -y --allow-change-held-packages "$@" > "$tmp" || return $?
-      grep -c "^'" "$tmp" || : ;;
+    # what an installation would still have to download: nothing, once the packages are in the cache. Where apt cannot tell,
+    # its lists may be older than the release: to be fetched with the packages.
+    apt) if apt-get install --print-uris -q -y --allow-change-held-packages "$@" > "$tmp"
+      then grep -c "^'" "$tmp" || :; else echo $#; fi ;;
     *) if "$manager" -q -y -C --downloadonly --disableplugin=versionlock --disableexcludes=all install "$@" >&2
       then echo 0; else echo 1; fi ;;
   esac

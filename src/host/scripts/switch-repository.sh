@@ -21,15 +21,7 @@ put "$tmp/key" "$key_file" || die "$key_file cannot be written"
 put "$tmp/text" "$file" || die "$file cannot be written"
 case $manager in
   apt)
-    tries=0
-    until apt update -o Dir::Etc::sourcelist="$file" -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 \
-      -o APT::Update::Error-Mode=any > "$tmp/log" 2>&1; do
-      cat "$tmp/log"
-      tries=$((tries + 1))
-      # apt waits for dpkg's lock, but not for that of the lists
-      if [ $tries -ge 24 ] || ! grep -q 'Could not get lock' "$tmp/log"; then die "the lists of $file cannot be fetched"; fi
-      sleep 5
-    done
-    cat "$tmp/log" ;;
+    patiently apt update -o Dir::Etc::sourcelist="$file" -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 \
+      -o APT::Update::Error-Mode=any || die "the lists of $file cannot be fetched" ;;
   *) "$manager" -q -y makecache || die "the metadata of $file cannot be fetched" ;;
 esac
