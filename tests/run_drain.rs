@@ -133,6 +133,26 @@ async fn a_node_that_is_not_cordoned_is_not_drained() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_is_made_schedulable_meanwhile_is_not_drained_for_ever() {
+    let (sim, pods) = with_pods(2);
+    sim.budget("web", 1);
+    sim.change_pod(&pods[0], |pod| pod.stuck = true);
+    let uncordon = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let mut inner = sim.inner.borrow_mut();
+        let node = inner.nodes.values_mut().next().unwrap();
+        node.unschedulable = false;
+    };
+    let (drained, ()) = tokio::join!(drain_w1(&sim), uncordon);
+    let error = drained.error.unwrap();
+    assert!(
+        error.contains("not cordoned any more") && !error.contains("nothing was evicted"),
+        "{error}"
+    );
+    assert!(drained.took < Duration::from_secs(5), "{:?}", drained.took);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pod_that_was_leaving_before_is_awaited_and_not_asked_for() {
     let (sim, pods) = with_pods(1);
     sim.change_pod(&pods[0], |pod| {
@@ -189,6 +209,20 @@ async fn one_429_costs_one_wait() {
     let drained = drain_w1(&sim).await;
     assert_eq!(drained.error, None);
     assert_eq!(evictions(&sim, &pods[0]).len(), 2);
+}
+
+/// As after a 403 that may pass: there is no budget whose change would tell that asking again may help.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_no_budget_explains_is_asked_for_again_after_five_seconds() {
+    let (sim, pods) = with_pods(1);
+    let blocked = Eviction::Blocked {
+        message: "no".into(),
+        retry_after: None,
+    };
+    sim.says(&pods[0], &[Says::Answer(blocked)]);
+    assert_eq!(drain_w1(&sim).await.error, None);
+    let asked = evictions(&sim, &pods[0]);
+    assert!(asked[1] - asked[0] >= Duration::from_secs(5), "{asked:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use refit::ports::JournalFile;
 use refit::run::event::{Event, Halt, How, Stamped, remaining};
 use refit::run::executor::Outcome;
 use refit::run::journal::read;
-use world::plans::{go, install_kubeadm, plan, step, whole};
+use world::plans::{drain, go, install_kubeadm, install_kubelet, plan, step, whole};
 use world::{Memory, OPERATION, Sim};
 
 fn never() -> impl Future<Output = ()> {
@@ -147,6 +147,63 @@ async fn refusals_that_stay_are_an_error_within_bounds() {
     assert!(failures[0].1.contains("refusing for 90 s"), "{failures:?}");
     let took = sim.now() - began;
     assert!(took >= Duration::from_secs(90) && took < Duration::from_secs(95));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cordon_that_someone_undoes_all_the_time_is_not_fought_over() {
+    let sim = Sim::usual();
+    sim.inner.borrow_mut().stubborn = true;
+    let action = Action::Cordon {
+        node: NodeName::new("w1"),
+    };
+    let plan = plan(vec![step("w1/cordon", &[], action)]);
+    let memory = &mut Memory::default();
+    let (outcome, _) = go(&plan, sim.world(), &sim, &[], memory, never()).await;
+    let Outcome::Halted { failures, .. } = outcome else {
+        unreachable!("{outcome:?}")
+    };
+    assert!(failures[0].1.contains("someone undoes"), "{failures:?}");
+    assert!(sim.inner.borrow().changes.len() < 200);
+}
+
+/// A run was halted between a node's drain and its kubelet, and somebody made use of the node meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_kubelet_is_not_replaced_on_a_node_that_is_back_in_service() {
+    let plan = plan(vec![
+        step("w1/drain", &[], drain("w1")),
+        step("w1/kubelet", &["w1/drain"], install_kubelet("w1")),
+    ]);
+    let sim = Sim::usual();
+    sim.cordon_as("w1", Some("r1"));
+    statuses(&sim, "w1", &[100]);
+    let mut memory = Memory::default();
+    let (outcome, _) = go(&plan, sim.world(), &sim, &[], &mut memory, never()).await;
+    assert!(matches!(outcome, Outcome::Halted { .. }), "{outcome:?}");
+    let in_service = |yes: bool| {
+        let mut inner = sim.inner.borrow_mut();
+        inner
+            .nodes
+            .get_mut(&NodeName::new("w1"))
+            .unwrap()
+            .unschedulable = !yes;
+    };
+    in_service(true);
+    let text = memory.text.clone();
+    let (outcome, _) = go(&plan, sim.world(), &sim, &text, &mut memory, never()).await;
+    let Outcome::Halted { failures, .. } = outcome else {
+        unreachable!("{outcome:?}")
+    };
+    let why = &failures[0].1;
+    assert!(
+        why.contains("not cordoned any more") && why.contains("kubectl drain w1"),
+        "{why}"
+    );
+    assert_eq!(sim.inner.borrow().changes, ["w1 w1/kubelet"]);
+    in_service(false);
+    let text = memory.text.clone();
+    let (outcome, _) = go(&plan, sim.world(), &sim, &text, &mut memory, never()).await;
+    assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
+    assert_eq!(sim.inner.borrow().violations, Vec::<String>::new());
 }
 
 /// Two hosts side by side, and a step after each.

@@ -80,6 +80,11 @@ async fn settle(
                     return Ok(Finished { how, note });
                 }
                 Found::Open => {
+                    if acted && trouble_since.is_none() {
+                        attempt
+                            .waiting(&format!("the change of {node} to last: someone undoes it"))?;
+                        attempt.pause(AGAIN).await;
+                    }
                     attempt.start()?;
                     acted = true;
                     let change = match wanted {

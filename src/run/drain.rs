@@ -17,7 +17,7 @@ use super::event::How;
 use super::step::{Finished, Trouble, Try};
 use crate::cluster::model::{Budget, NodeName, Pod};
 use crate::ports::{Eviction, Failure, PodList};
-use crate::rules::eviction::{self, Fate, Policy};
+use crate::rules::eviction::{self, Admission, Fate, Policy};
 
 /// Evictions asked for at once, per node.
 const AT_ONCE: usize = 10;
@@ -68,8 +68,7 @@ pub(super) async fn run(
         policy,
         pods: BTreeMap::new(),
     };
-    drain.check_cordon().await?;
-    let first = drain.list().await?;
+    let first = drain.look().await?;
     drain.refuse(&first)?;
     if drain.leaving(&first).is_empty() {
         return Ok(Finished {
@@ -81,7 +80,7 @@ pub(super) async fn run(
     let note = drain.losses(&first);
     let mut list = first;
     while drain.round(&list).await? {
-        list = drain.list().await?;
+        list = drain.look().await?;
     }
     Ok(Finished {
         how: How::Acted,
@@ -94,43 +93,48 @@ impl Drain<'_, '_, '_> {
         self.attempt.cx.world.clock.monotonic()
     }
 
-    /// A node that takes new pods is not drained: they would come back to it.
-    async fn check_cordon(&self) -> Result<(), Trouble> {
-        let node = self
-            .attempt
-            .within(self.attempt.cx.world.api.node(self.node))
-            .await
-            .ok_or_else(|| self.attempt.timed_out())?
-            .map_err(|failure| Trouble::Failed(format!("node {}: {failure}", self.node)))?;
-        if node.unschedulable {
-            Ok(())
-        } else {
-            Err(Trouble::Hopeless(format!(
-                "node {} is not cordoned any more, so its pods could come back to it; nothing was evicted. Cordon it with \
-                 `kubectl cordon {0}` and run `refit resume`",
-                self.node
-            )))
-        }
-    }
-
-    async fn list(&self) -> Result<PodList, Trouble> {
+    /// The node's pods, while it is cordoned: a node that takes new pods is not drained, they would come back to it.
+    async fn look(&self) -> Result<PodList, Trouble> {
+        let api = self.attempt.cx.world.api;
         loop {
             let read = self
                 .attempt
-                .within(self.attempt.cx.world.api.pods_on(self.node))
+                .within(async { futures::try_join!(api.node(self.node), api.pods_on(self.node)) })
                 .await
-                .ok_or_else(|| self.overdue(&[]))?;
+                .ok_or_else(|| self.attempt.timed_out())?;
             match read {
-                Ok(list) => return Ok(list),
-                Err(failure) => {
+                Ok((node, list)) if node.unschedulable => return Ok(list),
+                Ok(_) => return Err(self.in_service()),
+                Err(Failure::NotFound(why)) => return Err(gone(self.node, &why)),
+                Err(
+                    failure @ (Failure::NotSent(_) | Failure::MaybeDone(_) | Failure::Refused(_)),
+                ) => {
                     if self.attempt.left().is_zero() {
-                        return Err(self.overdue(&[]));
+                        return Err(self.attempt.timed_out());
                     }
                     self.attempt
                         .waiting(&format!("the pods of {} to be read: {failure}", self.node))?;
                     self.attempt.pause(LOOK_AGAIN).await;
                 }
             }
+        }
+    }
+
+    fn in_service(&self) -> Trouble {
+        Trouble::Hopeless(format!(
+            "node {} is not cordoned any more, so its pods could come back to it; {}. Cordon it with `kubectl cordon {0}` and \
+             run `refit resume`",
+            self.node,
+            self.so_far()
+        ))
+    }
+
+    /// What a drain that gives up leaves behind.
+    fn so_far(&self) -> &'static str {
+        if self.pods.is_empty() {
+            "nothing was evicted"
+        } else {
+            "nothing more is evicted"
         }
     }
 
@@ -148,9 +152,9 @@ impl Drain<'_, '_, '_> {
             Ok(())
         } else {
             Err(Trouble::Hopeless(format!(
-                "node {} cannot be drained, and nothing was evicted: {}. Move these pods away, or change the declaration and \
-                 make a new plan",
+                "node {} cannot be drained, and {}: {}. Move these pods away, or change the declaration and make a new plan",
                 self.node,
+                self.so_far(),
                 refused.join("; ")
             )))
         }
@@ -246,10 +250,7 @@ impl Drain<'_, '_, '_> {
             .iter()
             .filter(|pod| {
                 let progress = self.of(pod);
-                progress.due <= now
-                    || (progress.early
-                        && waiting_for_budget
-                        && eviction::admission(pod, &budgets).granted())
+                progress.due <= now || (progress.early && allowed_by_its_budget(pod, &budgets))
             })
             .copied()
             .collect();
@@ -266,13 +267,25 @@ impl Drain<'_, '_, '_> {
             .within(answers)
             .await
             .ok_or_else(|| self.attempt.timed_out())?;
-        let blocked = answers
+        let blocked: Vec<&Pod> = answers
             .iter()
-            .any(|(_, answer)| matches!(answer, Ok(Eviction::Blocked { .. })));
-        let (budgets, all) = if blocked {
-            (self.budgets().await, self.all_pods().await)
+            .filter(|(_, answer)| matches!(answer, Ok(Eviction::Blocked { .. })))
+            .map(|(pod, _)| *pod)
+            .collect();
+        let budgets = if blocked.is_empty() {
+            Vec::new()
         } else {
-            (Vec::new(), None)
+            self.budgets().await
+        };
+        // A large cluster's pods are many: they are read only to confirm a suspicion.
+        let hopeless = |pod: &&Pod| {
+            let budgets = eviction::matching(pod, &budgets);
+            budgets.into_iter().any(eviction::can_never_allow)
+        };
+        let all = if blocked.iter().any(hopeless) {
+            self.all_pods().await
+        } else {
+            None
         };
         let now = self.now();
         for (pod, answer) in answers {
@@ -397,14 +410,14 @@ fn blocked(
     budgets: &[Budget],
     all: Option<&[Pod]>,
 ) {
-    match retry_after {
-        Some(after) => progress.due = now + after.max(LOOK_AGAIN),
-        None => progress.early = true,
+    if let Some(after) = retry_after {
+        progress.due = now + after.max(LOOK_AGAIN);
     }
     let [budget] = eviction::matching(pod, budgets)[..] else {
         progress.why = Some(message.to_owned());
         return;
     };
+    progress.early = retry_after.is_none();
     let words = eviction::describe(budget);
     // What the server's grant to another pod leaves behind looks the same until the disruption controller has counted
     // again, and it may be down for a while. So: twice, 5 s apart, and only if the pods themselves say the same.
@@ -420,6 +433,43 @@ fn blocked(
         Some(_) | None => progress.hopeless_since = hopeless.then_some(now),
     }
     progress.why = Some(words);
+}
+
+/// A fresh look at the one budget of the pod says that asking again may help. Where no budget can be seen, nothing says so.
+fn allowed_by_its_budget(pod: &Pod, budgets: &[Budget]) -> bool {
+    match eviction::admission(pod, budgets) {
+        Admission::Bypassed | Admission::Unready(_) | Admission::Charged(_) => true,
+        Admission::NoBudget
+        | Admission::NotObserved(_)
+        | Admission::Exhausted(_)
+        | Admission::Negative(_)
+        | Admission::SeveralBudgets => false,
+    }
+}
+
+fn gone(node: &NodeName, why: &str) -> Trouble {
+    Trouble::Hopeless(format!("node {node} does not exist any more: {why}"))
+}
+
+/// That a node which was drained is still out of service: a halted run may be resumed long after its drain.
+pub(super) async fn still_cordoned(attempt: &Try<'_, '_>, node: &NodeName) -> Result<(), Trouble> {
+    let found = attempt
+        .within(attempt.cx.world.api.node(node))
+        .await
+        .ok_or_else(|| attempt.timed_out())?;
+    match found {
+        Ok(found) if found.unschedulable => Ok(()),
+        Ok(_) => Err(Trouble::Hopeless(format!(
+            "node {node} is not cordoned any more, so pods may have come back to it since it was drained; nothing was changed. \
+             Drain it with `kubectl drain {node} --ignore-daemonsets` and run `refit resume`"
+        ))),
+        Err(Failure::NotFound(why)) => Err(gone(node, &why)),
+        Err(failure @ (Failure::NotSent(_) | Failure::MaybeDone(_) | Failure::Refused(_))) => {
+            Err(Trouble::Failed(format!(
+                "whether node {node} is still out of service cannot be told: {failure}"
+            )))
+        }
+    }
 }
 
 /// How many pods of the budget are ready and not leaving.

@@ -25,6 +25,17 @@ pub(super) async fn run(
     part: Option<&str>,
     mutation: &Mutation,
 ) -> Result<Finished, Trouble> {
+    run_if(attempt, host, part, mutation, async || Ok(())).await
+}
+
+/// As [`run`], where the operation is begun only if it is safe at that moment. One that has begun is awaited in any case.
+pub(super) async fn run_if(
+    attempt: &Try<'_, '_>,
+    host: &HostName,
+    part: Option<&str>,
+    mutation: &Mutation,
+    safe: impl AsyncFnOnce() -> Result<(), Trouble>,
+) -> Result<Finished, Trouble> {
     if let Some(left) = left_behind(attempt, host, part).await? {
         match left.state {
             OpState::Running => {
@@ -54,6 +65,7 @@ pub(super) async fn run(
         Standing::Ready | Standing::Untold => {}
         Standing::Mismatch(problem) => return Err(mismatch(host, &problem)),
     }
+    safe().await?;
     attempt.start()?;
     let end = await_end(attempt, host, &op, mutation).await?;
     conclude(attempt, host, mutation, end, How::Acted).await

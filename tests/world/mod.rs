@@ -109,6 +109,8 @@ pub struct Inner {
     pub files: BTreeMap<PathBuf, (u64, String, i64)>,
     /// Changes of the API fail so often, with 403, as after an API server's restart.
     pub refusals: u32,
+    /// Someone undoes each change of a cordon at once.
+    pub stubborn: bool,
     /// What became of operations cannot be asked so often.
     pub silences: u32,
     pub evictions: Vec<(Duration, String)>,
@@ -714,6 +716,9 @@ impl ClusterApi for Sim {
         inner.settle(self.now());
         inner.refuse()?;
         inner.changes.push(format!("cordon {name}"));
+        if inner.stubborn {
+            return Ok(());
+        }
         let node = inner.nodes.get_mut(name).unwrap();
         let foreign = node.unschedulable && node.cordoned_by.is_none();
         node.unschedulable = true;

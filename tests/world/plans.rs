@@ -76,6 +76,14 @@ pub fn apply() -> Action {
     }
 }
 
+pub fn install_kubelet(host: &str) -> Action {
+    Action::InstallKubelet {
+        host: HostName::new(host),
+        manager: PackageManager::Apt,
+        packages: packages(&["kubelet", "kubectl"]),
+    }
+}
+
 pub fn drain(node: &str) -> Action {
     Action::Drain {
         node: NodeName::new(node),
@@ -204,15 +212,7 @@ pub fn whole() -> Plan {
             Action::Cordon { node: node(name) },
         ));
         steps.push(step(&id("drain"), &[&id("cordon")], drain(name)));
-        steps.push(step(
-            &id("kubelet"),
-            &[&id("drain")],
-            Action::InstallKubelet {
-                host: host(name),
-                manager,
-                packages: packages(&["kubelet", "kubectl"]),
-            },
-        ));
+        steps.push(step(&id("kubelet"), &[&id("drain")], install_kubelet(name)));
         steps.push(step(
             &id("await-node"),
             &[&id("kubelet")],
