@@ -19,8 +19,6 @@ pub struct ControlPlanes<'p> {
     pub first: &'p HostName,
     /// Whether it is still to run.
     pub apply: bool,
-    /// The repository of images.
-    pub image_repository: &'p str,
     /// What kube-proxy must come to.
     pub kube_proxy: Option<Version>,
 }
@@ -64,23 +62,9 @@ pub fn add(
         if !(apply || on.work.through_kubeadm()) {
             continue;
         }
-        let mut ready = prepared.get(host).unwrap_or(snapshot).clone();
-        if on.work.instance {
-            ready = draft.step(
-                host,
-                "pull-images",
-                Action::PullImages {
-                    host: host.clone(),
-                    version: target.clone(),
-                    image_repository: plan.image_repository.to_owned(),
-                },
-                &[&ready],
-                pace::PULL_IMAGES,
-                "pulled ahead, so that the static pods restart without waiting",
-            );
-        }
+        let ready = prepared.get(host).unwrap_or(snapshot);
         // The first descends from the snapshot through its own preparation.
-        let after: Vec<&StepId> = last.iter().chain([&ready]).collect();
+        let after: Vec<&StepId> = last.iter().chain([ready]).collect();
         let upgraded = if apply {
             draft.step(
                 host,

@@ -53,13 +53,44 @@ pub fn check(draft: &mut Draft<'_>, on: &Touched<'_, '_>) -> StepId {
     )
 }
 
-/// Holds, repository, download, kubeadm: everything that may run ahead, because nothing that serves changes. Returns the
-/// last of these steps.
-pub fn prepare(draft: &mut Draft<'_>, on: &Touched<'_, '_>, snapshot: &StepId) -> StepId {
-    let mut last = snapshot.clone();
-    let Some(packages) = &on.packages else {
-        return last;
+/// Holds, repository, downloads, kubeadm: everything that may run ahead, because nothing that serves changes. Returns the
+/// last of these steps. Downloads begin after `first`, if there is such a step.
+pub fn prepare(
+    draft: &mut Draft<'_>,
+    on: &Touched<'_, '_>,
+    snapshot: &StepId,
+    first: Option<&StepId>,
+    image_repository: &str,
+) -> StepId {
+    let last = match &on.packages {
+        Some(packages) => prepare_packages(draft, on, packages, snapshot, first),
+        None => snapshot.clone(),
     };
+    if !on.work.instance {
+        return last;
+    }
+    draft.step(
+        on.host.name(),
+        "pull-images",
+        Action::PullImages {
+            host: on.host.name().clone(),
+            version: draft.target().clone(),
+            image_repository: image_repository.to_owned(),
+        },
+        &[&last],
+        pace::PULL_IMAGES,
+        "pulled ahead, so that the static pods restart without waiting",
+    )
+}
+
+fn prepare_packages(
+    draft: &mut Draft<'_>,
+    on: &Touched<'_, '_>,
+    packages: &Packages,
+    snapshot: &StepId,
+    first: Option<&StepId>,
+) -> StepId {
+    let mut last = snapshot.clone();
     let host = on.host.name();
     let manager = packages.manager;
     if !packages.hold.is_empty() {
@@ -105,9 +136,9 @@ pub fn prepare(draft: &mut Draft<'_>, on: &Touched<'_, '_>, snapshot: &StepId) -
             manager,
             packages: all,
         },
-        &[&last],
+        &[&last].into_iter().chain(first).collect::<Vec<_>>(),
         pace::PREFETCH,
-        "downloaded ahead, so that no node waits for it while out of service",
+        "downloaded ahead, so that no node waits for it while out of service; the others' beside the first control plane's upgrade",
     );
     if !packages.kubeadm.is_empty() {
         let because = if on.work.kubeadm {

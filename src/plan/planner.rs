@@ -192,15 +192,7 @@ fn steps(
     let preflight = preflight(&mut draft, view, touched, first);
     let snapshot = snapshot(&mut draft, first, &preflight, upgrade);
 
-    let prepared: BTreeMap<&HostName, StepId> = touched
-        .iter()
-        .map(|on| {
-            (
-                on.host.name(),
-                host_steps::prepare(&mut draft, on, &snapshot),
-            )
-        })
-        .collect();
+    let prepared = prepare(&mut draft, view, touched, first.name(), &snapshot);
     let (control_planes, workers): (Vec<_>, Vec<_>) =
         (0..touched.len()).partition(|&index| touched[index].host.instance.is_some());
     let control_planes = pick(touched, &control_planes);
@@ -213,7 +205,6 @@ fn steps(
     let part = ControlPlanes {
         first: first.name(),
         apply,
-        image_repository: &view.kubeadm_config.image_repository,
         kube_proxy,
     };
     let addons = control_plane::add(
@@ -257,6 +248,30 @@ fn steps(
     );
     finish(&mut draft, view, touched, &done);
     draft.into_steps()
+}
+
+/// The first control plane has the line to itself; the other hosts' downloads run beside its upgrade, which mostly waits.
+fn prepare<'v>(
+    draft: &mut Draft<'_>,
+    view: &View<'_>,
+    touched: &[Touched<'v, '_>],
+    first: &HostName,
+    snapshot: &StepId,
+) -> BTreeMap<&'v HostName, StepId> {
+    let images = &view.kubeadm_config.image_repository;
+    let (leading, others): (Vec<_>, Vec<_>) =
+        touched.iter().partition(|on| on.host.name() == first);
+    let mut prepared = BTreeMap::new();
+    for on in leading {
+        let last = host_steps::prepare(draft, on, snapshot, None, images);
+        prepared.insert(on.host.name(), last);
+    }
+    let ahead = prepared.get(first).cloned();
+    for on in others {
+        let last = host_steps::prepare(draft, on, snapshot, ahead.as_ref(), images);
+        prepared.insert(on.host.name(), last);
+    }
+    prepared
 }
 
 fn pick<'t, 'v, 'a>(touched: &'t [Touched<'v, 'a>], indices: &[usize]) -> Vec<&'t Touched<'v, 'a>> {
