@@ -347,11 +347,25 @@ fn rows(steps: &[&Step], ids: u16, width: u16) -> String {
     text
 }
 
-/// Each reason where it is met first, by what it is a reason for.
+/// How long a step may take and how often it is tried again; none for barriers, which do nothing.
+fn limits(step: &Step) -> Option<String> {
+    if let Action::Barrier { .. } = step.action {
+        return None;
+    }
+    let again = match step.retries {
+        0 => "not tried again".to_owned(),
+        1 => "tried again once".to_owned(),
+        2 => "tried again twice".to_owned(),
+        many => format!("tried again {many} times"),
+    };
+    Some(format!("within {}, {again}", duration(step.timeout_s)))
+}
+
+/// Each reason where it is met first, by what it is a reason for, with the step's limits.
 fn reasons<'p>(
     text: &mut String,
     steps: &[&'p Step],
-    told: &mut BTreeSet<(&'p str, &'p str)>,
+    told: &mut BTreeSet<(&'p str, &'p str, Option<String>)>,
     width: u16,
     look: &Look,
 ) {
@@ -364,8 +378,13 @@ fn reasons<'p>(
         } else {
             verb
         };
-        if told.insert((verb, step.because.as_str())) {
-            for line in wrapped(&format!("{verb}: {}", step.because), usize::from(width), 4) {
+        let limits = limits(step);
+        let reason = match &limits {
+            Some(limits) => format!("{verb}: {}; {limits}", step.because),
+            None => format!("{verb}: {}", step.because),
+        };
+        if told.insert((verb, step.because.as_str(), limits)) {
+            for line in wrapped(&reason, usize::from(width), 4) {
                 let _ = writeln!(text, "{faint}{line}{faint:#}");
             }
         }
@@ -453,6 +472,42 @@ mod tests {
             ("w3", "install-kubelet", None)
         );
         assert_eq!(wave(&StepId::new("barrier/wave-12@1.35")), Some(12));
+    }
+
+    #[test]
+    fn limits_are_told_for_what_does_something() {
+        let step = |action, timeout_s, retries| Step {
+            id: StepId::new("w1/drain@1.35.4"),
+            action,
+            after: Vec::new(),
+            timeout_s,
+            retries,
+            because: String::new(),
+            expected_s: 1,
+        };
+        let cordon = || Action::Cordon {
+            node: crate::cluster::model::NodeName::new("w1"),
+        };
+        let barrier = Action::Barrier {
+            holds: String::new(),
+        };
+        for (step, told) in [
+            (
+                step(cordon(), 900, 0),
+                Some("within 15 min, not tried again"),
+            ),
+            (
+                step(cordon(), 90, 1),
+                Some("within 1 min 30 s, tried again once"),
+            ),
+            (
+                step(cordon(), 7200, 3),
+                Some("within 2 h 0 min, tried again 3 times"),
+            ),
+            (step(barrier, 10, 0), None),
+        ] {
+            assert_eq!(limits(&step).as_deref(), told);
+        }
     }
 
     #[test]
