@@ -148,6 +148,11 @@ fn kubeadm(notes: &mut Vec<String>, upgrade: &Upgrade) {
     if !kubeadm.skip_phases.is_empty() {
         notes.push(format!("kubeadm skips {}", kubeadm.skip_phases.join(", ")));
     }
+    if let Some(patches) = &kubeadm.patches {
+        notes.push(format!(
+            "kubeadm applies the patches that each host has in {patches}"
+        ));
+    }
     if !kubeadm.etcd_upgrade {
         notes.push("etcd is not upgraded (kubeadm.etcdUpgrade: false)".to_owned());
     }

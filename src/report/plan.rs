@@ -197,7 +197,22 @@ pub fn what(action: &Action) -> String {
             None => "waits for CoreDNS".to_owned(),
         },
         Action::Cordon { .. } => "marks it unschedulable".to_owned(),
-        Action::Drain { .. } => "evicts its pods within their budgets".to_owned(),
+        Action::Drain {
+            grace_period_s,
+            evict_unmanaged_pods,
+            ..
+        } => {
+            let unmanaged = if *evict_unmanaged_pods {
+                ", those without a controller too"
+            } else {
+                ""
+            };
+            let grace = match grace_period_s {
+                Some(seconds) => format!(", {} for each to end", duration(*seconds)),
+                None => String::new(),
+            };
+            format!("evicts its pods within their budgets{unmanaged}{grace}")
+        }
         Action::InstallKubelet { packages, .. } => {
             format!("installs {}, restarts it", revisions(packages))
         }
