@@ -18,6 +18,7 @@ const LONGEST: Duration = Duration::from_secs(20);
 fn home() -> Environment {
     Environment {
         home: Some("/home/ops".into()),
+        names: None,
     }
 }
 

@@ -13,6 +13,7 @@ fn look_at(bytes: &[u8]) -> Result<(), TestCaseError> {
     let path = Path::new("x.yaml");
     let home = Environment {
         home: Some("/home/ops".into()),
+        names: None,
     };
     let inventory = read_inventory(path, bytes, &home);
     if let Ok(inventory) = &inventory {

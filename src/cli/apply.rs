@@ -15,7 +15,7 @@ use crate::cluster::drift::{basis, drift};
 use crate::cluster::facts::Facts;
 use crate::plan::data::Plan;
 use crate::ports::Clock as _;
-use crate::report::plan::{Look, blocked, summary};
+use crate::report::plan::{Look, blocked, summary, table};
 use crate::run::journal::Past;
 
 /// Differences that are told one by one; the rest is counted.
@@ -55,12 +55,12 @@ pub fn run(args: &ApplyArgs, global: &Global) -> Result<Exit, CommandError> {
         None => None,
     };
     let clock = RealClock::new();
-    let runs = Runs::in_directory(&global.state_dir)?;
+    let runs = Runs::of(global)?;
     let mut lock = runs.lock("refit apply", clock.now())?;
     if !args.new_run {
         let inventory = &declaration.inventory.name;
         let same = |run: &ReadRun| run.plan.inventory == *inventory;
-        refuse_second(runs.unfinished(&same)?, args)?;
+        refuse_second(&runs, runs.unfinished(&same)?, args)?;
     }
     block_on(async {
         let connection = Connection::open(&declaration.inventory).await?;
@@ -75,14 +75,24 @@ pub fn run(args: &ApplyArgs, global: &Global) -> Result<Exit, CommandError> {
             let inventory = &declaration.inventory.name;
             runs.displaced(&|plan| plan.cluster_uid == uid || plan.inventory == *inventory)?
         } else {
-            refuse_second(runs.unfinished(&|run| run.plan.cluster_uid == uid)?, args)?;
+            refuse_second(
+                &runs,
+                runs.unfinished(&|run| run.plan.cluster_uid == uid)?,
+                args,
+            )?;
             Vec::new()
         };
         let Some(plan) = decide(&declaration, &facts, uid, given, args)? else {
             connection.close().await;
             return Ok(Exit::Blocked);
         };
-        ui::say(&summary(&plan, &Look::TERMINAL));
+        // what was reviewed as a file needs no second look, and where nobody is asked nobody reads
+        let shown = if args.plan.is_some() || args.yes {
+            summary(&plan, &Look::TERMINAL)
+        } else {
+            table(&plan, ui::width(), &Look::TERMINAL)
+        };
+        ui::say(&shown);
         if plan.is_empty() {
             connection.close().await;
             return Ok(Exit::Done);
@@ -110,6 +120,7 @@ pub fn run(args: &ApplyArgs, global: &Global) -> Result<Exit, CommandError> {
         })?;
         let job = Job {
             id: &folder.id,
+            refit: runs.refit(),
             plan: &plan,
             plan_sha256: &plan_sha256,
             past: Past::none(),
@@ -230,6 +241,7 @@ fn refuse_drift(plan: &Plan, facts: &Facts, args: &ApplyArgs) -> Result<(), Comm
 }
 
 fn refuse_second(
+    runs: &Runs,
     unfinished: Option<(RunFolder, ReadRun)>,
     args: &ApplyArgs,
 ) -> Result<(), CommandError> {
@@ -242,9 +254,14 @@ fn refuse_second(
         folder.id, run.plan.inventory, done.done, done.total
     ))
     .nothing_changed()
-    .next(format!("`refit resume {}` goes on with it", folder.id))
     .next(format!(
-        "`refit apply {} --new-run` puts it aside and plans afresh from what the cluster is now",
+        "`{} resume {}` goes on with it",
+        runs.refit(),
+        folder.id
+    ))
+    .next(format!(
+        "`{} apply {} --new-run` puts it aside and plans afresh from what the cluster is now",
+        runs.refit(),
         args.upgrade.display()
     )))
 }

@@ -28,6 +28,8 @@ pub enum Output {
 pub struct Job<'a> {
     /// The run's id.
     pub id: &'a str,
+    /// How a command begins that finds the run again.
+    pub refit: &'a str,
     /// Its plan.
     pub plan: &'a Plan,
     /// SHA-256 of the plan file's text.
@@ -53,7 +55,7 @@ pub async fn carry_out(
                 CommandError::new(format!("cannot make the snapshots' directory {directory}"))
                     .because(&error)
                     .state("nothing was changed now")
-                    .next(format!("make it, then `refit resume {}`", job.id))
+                    .next(format!("make it, then `{} resume {}`", job.refit, job.id))
             })?;
         }
     }
@@ -115,6 +117,7 @@ pub async fn carry_out(
     let how_far = || {
         let around = Around {
             run: job.id.to_owned(),
+            refit: job.refit.to_owned(),
             process: None,
             put_aside: false,
         };
@@ -134,7 +137,7 @@ pub async fn carry_out(
         }
         words
     };
-    let resume = format!("`refit resume {}` goes on", job.id);
+    let resume = format!("`{} resume {}` goes on", job.refit, job.id);
     match outcome {
         Some(Outcome::Finished { .. }) => Ok(Exit::Done),
         Some(Outcome::Halted {
@@ -145,8 +148,8 @@ pub async fn carry_out(
             .state(how_far())
             .next(format!("remove the cause; then {resume}"))
             .next(format!(
-                "`refit status {}` shows where each node stands",
-                job.id
+                "`{} status {}` shows where each node stands",
+                job.refit, job.id
             ))),
         Some(Outcome::Halted {
             why: Halt::Interrupted,

@@ -100,9 +100,6 @@ impl CommandError {
     /// For stderr.
     #[must_use]
     pub fn render(&self) -> String {
-        if self.worded {
-            return format!("{}\n", self.what);
-        }
         let label = match self.exit {
             Exit::Done | Exit::Error | Exit::Changes | Exit::Usage => "error",
             Exit::Blocked => "blocked",
@@ -110,7 +107,11 @@ impl CommandError {
         };
         let red = AnsiColor::Red.on_default().bold();
         let bold = Style::new().bold();
-        let mut text = format!("{red}{label}{red:#}: {}\n", self.what);
+        let mut text = if self.worded {
+            format!("{}\n", self.what)
+        } else {
+            format!("{red}{label}{red:#}: {}\n", self.what)
+        };
         for line in self.details.iter().flat_map(|detail| detail.lines()) {
             let _ = writeln!(text, "  {line}");
         }

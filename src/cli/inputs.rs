@@ -9,6 +9,7 @@ use crate::adapters::disk;
 use crate::documents::settings::{Inventory, Upgrade};
 use crate::documents::{
     DocumentErrors, Environment, Kind, MAX_BYTES, Style, kind_of, load_upgrade, read_inventory,
+    unreadable,
 };
 use crate::plan::file::sha256;
 
@@ -16,12 +17,23 @@ use crate::plan::file::sha256;
 pub fn environment() -> Environment {
     Environment {
         home: std::env::home_dir(),
+        names: Some(|folder| disk::names(folder).unwrap_or_default()),
     }
 }
 
 /// Reads a document, and of one that is too long only as much as tells so.
 pub fn read_document(path: &Path) -> io::Result<Vec<u8>> {
     disk::read_up_to(path, MAX_BYTES as u64)
+}
+
+/// What is wrong with the documents that begin with this one.
+fn wrong(path: &Path, rendered: &str) -> CommandError {
+    CommandError::documents(rendered)
+        .nothing_changed()
+        .next(format!(
+            "correct what it says; `refit validate {}` checks it",
+            path.display()
+        ))
 }
 
 /// A document as it was read.
@@ -63,7 +75,7 @@ impl Declaration {
             Ok(bytes)
         };
         let (upgrade, inventory) = load_upgrade(path, &environment(), &read)
-            .map_err(|errors| CommandError::documents(&errors.render(Style::Coloured)))?;
+            .map_err(|errors| wrong(path, &errors.render(Style::Coloured)))?;
         let mut texts = texts.into_inner().into_iter();
         match (texts.next(), texts.next()) {
             (Some(upgrade_text), Some(inventory_text)) => Ok(Self {
@@ -96,10 +108,9 @@ impl Declaration {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn inventory_of(path: &Path) -> Result<(Inventory, Option<Upgrade>), CommandError> {
-    let wrong = |errors: DocumentErrors| CommandError::documents(&errors.render(Style::Coloured));
-    let bytes = read_document(path).map_err(|error| {
-        CommandError::new(format!("cannot read {}", path.display())).because(&error)
-    })?;
+    let wrong = |errors: DocumentErrors| wrong(path, &errors.render(Style::Coloured));
+    let bytes =
+        read_document(path).map_err(|error| wrong(unreadable(path, &error, &environment())))?;
     match kind_of(path, &bytes).map_err(wrong)? {
         Kind::Inventory => {
             let inventory = read_inventory(path, &bytes, &environment()).map_err(wrong)?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 
 use super::connect::{Connection, block_on, cluster_uid, look};
 use super::inputs::inventory_of;
@@ -18,14 +18,24 @@ use crate::report::facts::summary;
 #[command(after_help = "Examples:
   refit inspect plans/to-1.35.yaml --out lab.facts.json
   refit plan plans/to-1.35.yaml --facts lab.facts.json    # needs no credentials
+  refit inspect inventories/lab.yaml -o text              # a summary, and what could not be seen
   refit inspect inventories/lab.yaml | jq .cluster.nodes")]
 pub struct InspectArgs {
     /// An upgrade or an inventory
     #[arg(value_name = "UPGRADE_OR_INVENTORY", value_hint = ValueHint::FilePath)]
     file: PathBuf,
-    /// Where to write the facts; stdout when none is given
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// Where to write the facts instead of to stdout
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     out: Option<PathBuf>,
+    /// What stdout gets: the facts, or only a summary for people
+    #[arg(short, long, value_name = "FORMAT", default_value = "json")]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Output {
+    Json,
+    Text,
 }
 
 pub fn run(args: &InspectArgs) -> Result<Exit, CommandError> {
@@ -39,13 +49,22 @@ pub fn run(args: &InspectArgs) -> Result<Exit, CommandError> {
     let mut text = serde_json::to_string_pretty(&facts)
         .map_err(|error| CommandError::new("cannot write the facts").because(&error))?;
     text.push('\n');
-    match &args.out {
-        Some(path) => disk::write(path, text.as_bytes(), Access::Shared).map_err(|error| {
-            CommandError::new(format!("cannot write {}", path.display())).because(&error)
-        })?,
-        None => ui::data(&text)?,
+    if let Some(path) = &args.out {
+        disk::write(path, text.as_bytes(), Access::Shared).map_err(|error| {
+            CommandError::new(format!("cannot write {}", path.display()))
+                .because(&error)
+                .nothing_changed()
+                .next("make room there, or name another file with --out")
+        })?;
     }
-    ui::say(&summary(&facts));
+    match (args.output, &args.out) {
+        (Output::Json, None) => {
+            ui::data(&text)?;
+            ui::say(&summary(&facts));
+        }
+        (Output::Json, Some(_)) => ui::say(&summary(&facts)),
+        (Output::Text, _) => ui::data(&summary(&facts))?,
+    }
     cluster_uid(&facts).map_err(|error| error.exits(Exit::Error))?;
     Ok(Exit::Done)
 }

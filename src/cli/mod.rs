@@ -21,7 +21,7 @@ mod ui;
 mod validate;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
@@ -50,7 +50,7 @@ struct Global {
         long,
         global = true,
         value_name = "DIR",
-        default_value = ".refit",
+        default_value = STATE_DIR,
         env = "REFIT_STATE_DIR"
     )]
     state_dir: PathBuf,
@@ -60,6 +60,25 @@ struct Global {
     /// When to use colours
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: Color,
+}
+
+/// Where runs are kept unless the operator says otherwise.
+const STATE_DIR: &str = ".refit";
+
+impl Global {
+    /// How the next command must begin to find the same runs: `refit`, with `--state-dir` where another one was named.
+    fn refit(&self) -> String {
+        if self.state_dir == Path::new(STATE_DIR) {
+            return "refit".to_owned();
+        }
+        let directory = self.state_dir.to_string_lossy();
+        let plain = |c: char| c.is_alphanumeric() || "/._-+~".contains(c);
+        if directory.chars().all(plain) {
+            format!("refit --state-dir {directory}")
+        } else {
+            format!("refit --state-dir '{}'", directory.replace('\'', r"'\''"))
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -34,7 +34,7 @@ pub struct ResumeArgs {
 }
 
 pub fn run(args: &ResumeArgs, global: &Global) -> Result<Exit, CommandError> {
-    let runs = Runs::in_directory(&global.state_dir)?;
+    let runs = Runs::of(global)?;
     // before the state directory is made where there is none
     runs.find(args.run.as_deref())?;
     let mut lock = runs.lock("refit resume", RealClock::new().now())?;
@@ -48,7 +48,7 @@ pub fn run(args: &ResumeArgs, global: &Global) -> Result<Exit, CommandError> {
         return Err(
             CommandError::new(format!("run {id} was put aside for a newer one"))
                 .nothing_changed()
-                .next("`refit resume` goes on with the newest"),
+                .next(format!("`{} resume` goes on with the newest", runs.refit())),
         );
     }
     if run.past.torn > 0 {
@@ -81,10 +81,16 @@ pub fn run(args: &ResumeArgs, global: &Global) -> Result<Exit, CommandError> {
         .map_err(|error| CommandError::new("cannot write the lock").because(&error))?;
     block_on(async {
         let connection = Connection::open(&inventory).await?;
-        same_cluster(connection.world(), &run.plan, id).await?;
+        same_cluster(
+            connection.world(),
+            &run.plan,
+            &format!("{} resume {id}", runs.refit()),
+        )
+        .await?;
         let file = folder.go_on(&run.past)?;
         let job = Job {
             id,
+            refit: runs.refit(),
             plan: &run.plan,
             plan_sha256: &run.plan_sha256,
             past: run.past,
@@ -122,12 +128,12 @@ fn inventory(folder: &RunFolder, run: &ReadRun) -> Result<Inventory, CommandErro
 }
 
 /// A kubeconfig may have come to mean another cluster.
-async fn same_cluster(world: World<'_>, plan: &Plan, id: &str) -> Result<(), CommandError> {
+async fn same_cluster(world: World<'_>, plan: &Plan, resume: &str) -> Result<(), CommandError> {
     let uid = world.api.cluster_uid().await.map_err(|failure| {
         CommandError::new("the cluster's API could not be asked")
             .detail(failure.to_string())
             .state("nothing was changed now")
-            .next(format!("mend what it says, then `refit resume {id}`"))
+            .next(format!("mend what it says, then `{resume}`"))
     })?;
     if uid == plan.cluster_uid {
         return Ok(());
@@ -141,7 +147,7 @@ async fn same_cluster(world: World<'_>, plan: &Plan, id: &str) -> Result<(), Com
             .exits(Exit::Blocked)
             .state("nothing was changed now")
             .next(format!(
-                "check the kubeconfig that the inventory names, then `refit resume {id}`"
+                "check the kubeconfig that the inventory names, then `{resume}`"
             )),
     )
 }

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::inputs::Declaration;
-use super::{CommandError, Exit};
+use super::{CommandError, Exit, Global};
 use crate::adapters::disk::{self, Access, AppendFile, Holder, Lock, LockError};
 use crate::cluster::facts::Facts;
 use crate::plan::data::Plan;
@@ -50,6 +50,8 @@ pub struct Record {
 #[derive(Debug, Clone)]
 pub struct Runs {
     state: PathBuf,
+    /// How a command begins that finds them.
+    refit: String,
 }
 
 /// A run's directory.
@@ -58,6 +60,8 @@ pub struct RunFolder {
     /// The run's id.
     pub id: String,
     path: PathBuf,
+    /// How a command begins that finds it.
+    refit: String,
 }
 
 /// A run, read.
@@ -88,10 +92,19 @@ impl Runs {
     ///
     /// # Errors
     /// If there is no working directory for a relative one.
-    pub fn in_directory(state: &Path) -> Result<Self, CommandError> {
-        let state = disk::absolute(state)
+    pub(super) fn of(global: &Global) -> Result<Self, CommandError> {
+        let state = disk::absolute(&global.state_dir)
             .map_err(|error| CommandError::new("there is no working directory").because(&error))?;
-        Ok(Self { state })
+        Ok(Self {
+            state,
+            refit: global.refit(),
+        })
+    }
+
+    /// How a command begins that finds these runs: `refit`, perhaps with a state directory.
+    #[must_use]
+    pub fn refit(&self) -> &str {
+        &self.refit
     }
 
     fn lock_path(&self) -> PathBuf {
@@ -129,7 +142,7 @@ impl Runs {
             run: None,
         };
         Lock::take(&self.lock_path(), holder).map_err(|error| match error {
-            LockError::Held(holder) => held(holder.as_ref()),
+            LockError::Held(holder) => held(holder.as_ref(), &self.refit),
             LockError::Io(error) => cannot(&error),
         })
     }
@@ -158,6 +171,7 @@ impl Runs {
             .map(|id| RunFolder {
                 path: path.join(&id),
                 id,
+                refit: self.refit.clone(),
             })
             .filter(RunFolder::began)
             .collect())
@@ -186,6 +200,7 @@ impl Runs {
                 "there is no run `{id}` in {}: {known}",
                 self.state.display()
             ))
+            .next(format!("`{} status` shows the newest", self.refit))
         })
     }
 
@@ -272,7 +287,8 @@ impl Runs {
                 .because(&error)
                 .nothing_changed()
         })?;
-        Ok((RunFolder { id, path }, journal, plan_sha256))
+        let refit = self.refit.clone();
+        Ok((RunFolder { id, path, refit }, journal, plan_sha256))
     }
 }
 
@@ -327,10 +343,11 @@ impl RunFolder {
             .because(error)
             .state("nothing was changed now; what the run did before is not known from here")
             .next(format!(
-                "restore {} from a copy and `refit resume` again",
-                self.path.display()
+                "restore {} from a copy and `{} resume` again",
+                self.path.display(),
+                self.refit
             ))
-            .next("or leave this run: `refit inspect` shows what the cluster is now, `refit apply UPGRADE --new-run` goes on from there")
+            .next(format!("or leave this run: `refit inspect` shows what the cluster is now, `{} apply UPGRADE --new-run` goes on from there", self.refit))
         };
         let file =
             |name: &str| disk::read(&self.path.join(name)).map_err(|error| wrong(name, &error));
@@ -385,7 +402,7 @@ impl RunFolder {
     }
 }
 
-fn held(holder: Option<&Holder>) -> CommandError {
+fn held(holder: Option<&Holder>, refit: &str) -> CommandError {
     let what = match holder {
         Some(holder) => {
             let run = match &holder.run {
@@ -405,5 +422,7 @@ fn held(holder: Option<&Holder>) -> CommandError {
     CommandError::new(what)
         .exits(Exit::Error)
         .nothing_changed()
-        .next("`refit status` shows how far it is; one at a time changes a cluster")
+        .next(format!(
+            "`{refit} status` shows how far it is; one at a time changes a cluster"
+        ))
 }

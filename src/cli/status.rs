@@ -31,7 +31,7 @@ enum Output {
 }
 
 pub fn run(args: &StatusArgs, global: &Global) -> Result<Exit, CommandError> {
-    let runs = Runs::in_directory(&global.state_dir)?;
+    let runs = Runs::of(global)?;
     let folder = runs.find(args.run.as_deref())?;
     // asked before the journal is read: a run that ends in between is then shown as running, not as cut off
     let process = runs
@@ -45,6 +45,7 @@ pub fn run(args: &StatusArgs, global: &Global) -> Result<Exit, CommandError> {
         });
     let run = folder.read()?;
     let around = Around {
+        refit: global.refit(),
         run: folder.id,
         process,
         put_aside: run.put_aside,

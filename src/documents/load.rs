@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::error::{DocumentError, DocumentErrors, Problem};
+use super::error::{DocumentError, DocumentErrors, Problem, nearest, quote};
 use super::settings::{Inventory, Upgrade};
 use super::source::Source;
 use super::{Environment, Kind, Style, kind_of, read_inventory, read_upgrade};
@@ -34,7 +34,8 @@ pub fn load_upgrade(
     environment: &Environment,
     read: ReadFile<'_>,
 ) -> Result<(Upgrade, Inventory), LoadErrors> {
-    let bytes = read(path).map_err(|error| LoadErrors(vec![unreadable(path, &error)]))?;
+    let bytes =
+        read(path).map_err(|error| LoadErrors(vec![unreadable(path, &error, environment)]))?;
     with_inventory(path, &bytes, environment, read)
 }
 
@@ -49,7 +50,13 @@ fn with_inventory(
     let inventory =
         inventory_of(path, bytes, environment).map(|inventory| match read(&inventory) {
             Ok(bytes) => read_inventory(&inventory, &bytes, environment),
-            Err(error) => Err(missing_inventory(path, bytes, &inventory, &error)),
+            Err(error) => Err(missing_inventory(
+                path,
+                bytes,
+                &inventory,
+                &error,
+                environment,
+            )),
         });
     match (upgrade, inventory) {
         (Ok(upgrade), Some(Ok(inventory))) => Ok((upgrade, inventory)),
@@ -67,6 +74,7 @@ fn with_inventory(
             bytes,
             &upgrade.inventory,
             &io::ErrorKind::NotFound.into(),
+            environment,
         )])),
     }
 }
@@ -78,6 +86,10 @@ pub struct Validation {
     pub valid: String,
     /// For stderr: the errors.
     pub errors: String,
+    /// The valid documents and what each of them is.
+    pub good: Vec<(PathBuf, String)>,
+    /// The documents that are not valid, each once.
+    pub bad: Vec<DocumentErrors>,
 }
 
 impl Validation {
@@ -99,19 +111,21 @@ pub fn validate(
     let mut validation = Validation {
         valid: String::new(),
         errors: String::new(),
+        good: Vec::new(),
+        bad: Vec::new(),
     };
-    let mut told: Vec<DocumentErrors> = Vec::new();
     for path in paths {
         match validate_one(path, environment, read) {
             Ok(summary) => {
                 let _ = writeln!(validation.valid, "{}: ok, {summary}", path.display());
+                validation.good.push((path.clone(), summary));
             }
             Err(LoadErrors(documents)) => {
                 for errors in documents {
                     // An inventory may be named by several of the files.
-                    if !told.contains(&errors) {
+                    if !validation.bad.contains(&errors) {
                         validation.errors.push_str(&errors.render(style));
-                        told.push(errors);
+                        validation.bad.push(errors);
                     }
                 }
             }
@@ -126,7 +140,7 @@ fn validate_one(
     read: ReadFile<'_>,
 ) -> Result<String, LoadErrors> {
     let one = |errors| LoadErrors(vec![errors]);
-    let bytes = read(path).map_err(|error| one(unreadable(path, &error)))?;
+    let bytes = read(path).map_err(|error| one(unreadable(path, &error, environment)))?;
     match kind_of(path, &bytes).map_err(one)? {
         Kind::Inventory => {
             let inventory = read_inventory(path, &bytes, environment).map_err(one)?;
@@ -159,13 +173,36 @@ fn inventory_of(path: &Path, bytes: &[u8], environment: &Environment) -> Option<
     .resolve(text)
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> DocumentErrors {
+/// The error of a file that cannot be read.
+#[must_use]
+pub fn unreadable(path: &Path, error: &io::Error, environment: &Environment) -> DocumentErrors {
     let message = format!("cannot be read: {error}");
     DocumentErrors {
         path: path.to_owned(),
         text: String::new(),
-        errors: vec![DocumentError::whole(Problem::MissingFile, message)],
+        errors: vec![DocumentError {
+            help: meant(path, error, environment),
+            ..DocumentError::whole(Problem::MissingFile, message)
+        }],
     }
+}
+
+/// The document in the same folder whose name is nearest to that of one that does not exist.
+fn meant(path: &Path, error: &io::Error, environment: &Environment) -> Option<String> {
+    if error.kind() != io::ErrorKind::NotFound {
+        return None;
+    }
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) | None => Path::new("."),
+    };
+    let name = path.file_name()?.to_str()?;
+    let there = environment.names?(folder);
+    let documents = there
+        .iter()
+        .map(String::as_str)
+        .filter(|other| *other != name && (other.ends_with(".yaml") || other.ends_with(".yml")));
+    nearest(name, documents).map(|near| format!("did you mean {}?", quote(near)))
 }
 
 /// The error at `inventory:` of the upgrade.
@@ -174,7 +211,9 @@ fn missing_inventory(
     bytes: &[u8],
     inventory: &Path,
     error: &io::Error,
+    environment: &Environment,
 ) -> DocumentErrors {
+    let help = meant(inventory, error, environment);
     let text = String::from_utf8_lossy(bytes).into_owned();
     let span = Source::new(path, bytes)
         .ok()
@@ -187,6 +226,7 @@ fn missing_inventory(
     let error = DocumentError {
         span,
         expected: "expected the path of an inventory, relative to this file".to_owned(),
+        help,
         ..DocumentError::whole(Problem::MissingFile, message)
     };
     DocumentErrors {

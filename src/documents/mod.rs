@@ -16,6 +16,7 @@ mod format;
 mod inventory;
 mod json_schema;
 mod load;
+mod machine;
 mod names;
 mod range;
 mod render;
@@ -32,7 +33,8 @@ use std::path::{Path, PathBuf};
 
 pub use error::{DocumentError, DocumentErrors, Problem, Span};
 pub use json_schema::json_schema;
-pub use load::{LoadErrors, ReadFile, Validation, load_upgrade, validate};
+pub use load::{LoadErrors, ReadFile, Validation, load_upgrade, unreadable, validate};
+pub use machine::to_json;
 pub use render::Style;
 
 use settings::{Inventory, Upgrade};
@@ -50,6 +52,8 @@ pub const MAX_BYTES: usize = 1024 * 1024;
 pub struct Environment {
     /// What `~/` stands for.
     pub home: Option<PathBuf>,
+    /// The names in a folder, for whoever mistyped one.
+    pub names: Option<fn(&Path) -> Vec<String>>,
 }
 
 /// Which document a file holds.

@@ -199,6 +199,8 @@ pub struct RunStatus {
 /// What is known besides plan and journal.
 #[derive(Debug, Clone)]
 pub struct Around {
+    /// How a command begins that finds the run again, such as `refit --state-dir /srv/runs`.
+    pub refit: String,
     /// The run's id.
     pub run: String,
     /// The process that holds it.
@@ -260,7 +262,7 @@ pub fn status(plan: &Plan, state: &State, around: Around) -> RunStatus {
         nodes: nodes(plan, state, count.nodes),
         running,
         failed,
-        next: next(doing, &around.run),
+        next: next(doing, &around),
         process: around.process,
         run: around.run,
     }
@@ -317,15 +319,16 @@ fn nodes(plan: &Plan, state: &State, counts: BTreeMap<NodeName, Count>) -> Vec<N
         .collect()
 }
 
-fn next(doing: Doing, run: &str) -> String {
+fn next(doing: Doing, around: &Around) -> String {
+    let Around { refit, run, .. } = around;
     match doing {
         Doing::Running => {
             "wait; Ctrl-C in its terminal lets the running steps end and stops there".to_owned()
         }
-        Doing::Halted => format!("remove the cause, then `refit resume {run}`"),
-        Doing::Interrupted | Doing::CutOff => format!("`refit resume {run}`"),
+        Doing::Halted => format!("remove the cause, then `{refit} resume {run}`"),
+        Doing::Interrupted | Doing::CutOff => format!("`{refit} resume {run}`"),
         Doing::Finished => "nothing; `refit plan` tells whether there is more to do".to_owned(),
-        Doing::PutAside => "`refit status` shows the newest run".to_owned(),
+        Doing::PutAside => format!("`{refit} status` shows the newest run"),
     }
 }
 
