@@ -109,3 +109,21 @@ fn the_next_command_names_the_state_directory() {
         &["next:  `refit --state-dir there status` shows the newest"],
     );
 }
+
+#[test]
+fn no_output_of_a_validation_holds_credentials() {
+    let desk = Desk::new();
+    desk.write(
+        "upgrade.yaml",
+        "apiVersion: refit/v1alpha1\nkind: Upgrade\nmetadata: {name: x}\ninventory: inventory.yaml\ntarget: 1.35.4\n\
+         packages: {repository: \"https://ops:hunter2@packages.example.org/\"}\n",
+    );
+    for format in ["text", "json"] {
+        let ran = desk.refit(&["validate", "upgrade.yaml", "-o", format]);
+        let ran = ran.ends(1, &["packages.repository"]);
+        assert!(
+            !format!("{}{}", ran.out, ran.err).contains("hunter2"),
+            "{ran:?}"
+        );
+    }
+}
