@@ -111,7 +111,7 @@ pub trait Hosts {
     /// Starts the mutation in the host's one unit and waits until it has ended. If that very operation is already under
     /// way, or has ended before, it is not started again: its end is awaited or returned.
     /// [`Failure::Refused`] when another operation is under way. [`Failure::MaybeDone`] when the connection broke and did not
-    /// come back, or `timeout` passed; the operation goes on at the host.
+    /// come back within half a minute, or `timeout` passed; the operation goes on at the host.
     async fn mutate(
         &self,
         host: &HostName,

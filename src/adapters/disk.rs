@@ -86,11 +86,17 @@ pub fn make_folders(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
+    let missing: Vec<&Path> = path
+        .ancestors()
+        .take_while(|above| !above.is_dir())
+        .collect();
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(path)?;
-    sync_folder(folder(path))
+    missing
+        .into_iter()
+        .try_for_each(|made| sync_folder(folder(made)))
 }
 
 /// Makes one directory that must not exist yet.

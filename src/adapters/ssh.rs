@@ -51,6 +51,8 @@ const CHANNELS: usize = 8;
 const CONNECTING: usize = 6;
 /// How long one call waits for a mutation's end: nothing waits longer at a host for a refit that is gone.
 const SLICE: Duration = Duration::from_secs(20);
+/// How long a host may be out of reach during an operation before the caller learns of it.
+const OUT_OF_REACH: Duration = Duration::from_secs(30);
 /// What a host may print in answer to one question.
 const MOST_OUTPUT: u64 = 64 << 20;
 /// `PATH` at the hosts: a login without a shell's start-up files often lacks the `sbin` directories.
@@ -444,23 +446,21 @@ impl Hosts for Ssh {
         let target = self.target(host)?;
         let command = mutation.command();
         let deadline = Instant::now() + timeout;
-        let first_contact = Instant::now() + Duration::from_secs(30).min(timeout);
         // whether the start may have reached the host; from then on it is only looked for
         let mut begun = false;
-        let mut last_trouble = None;
+        let mut last_answer = Instant::now();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let why = last_trouble.map_or_else(String::new, |trouble| format!(" ({trouble})"));
-                let text = format!(
-                    "{host}: {} has not ended within {} s{why}; it goes on there: see /var/lib/refit/log",
-                    op.op,
-                    timeout.as_secs()
-                );
+                let (op, after) = (&op.op, timeout.as_secs());
                 return Err(if begun {
-                    Failure::MaybeDone(text)
+                    Failure::MaybeDone(format!(
+                        "{host}: {op} has not ended within {after} s; it goes on there: see /var/lib/refit/log"
+                    ))
                 } else {
-                    Failure::NotSent(text)
+                    Failure::NotSent(format!(
+                        "{host}: {op} could not be started within {after} s"
+                    ))
                 });
             }
             let slice = left.min(SLICE).max(Duration::from_secs(1));
@@ -473,44 +473,45 @@ impl Hosts for Ssh {
                 .run(target, &call, slice + Duration::from_secs(60))
                 .await
             {
-                Ok(output) => match unit::read(&output) {
-                    Ok(Answer::State(OpState::Ended(end))) => return Ok(end),
-                    Ok(Answer::State(OpState::Running)) => begun = true,
-                    // the start was cut off before it did anything
-                    Ok(Answer::State(OpState::Absent)) => begun = false,
-                    Ok(Answer::State(OpState::Lost)) => {
-                        return Err(Failure::MaybeDone(format!(
-                            "{host}: {} began there and was cut off: the host rebooted or lost power meanwhile",
-                            op.op
-                        )));
-                    }
-                    Ok(Answer::Busy(other)) => {
-                        return Err(Failure::Refused(format!(
-                            "{host}: another operation of refit is under way there: {other}"
-                        )));
-                    }
-                    Err(error) => {
-                        return Err(match self.stands(target, op).await {
-                            Ok(OpState::Absent) => Failure::Refused(format!("{host}: {error}")),
-                            _ => Failure::MaybeDone(format!("{host}: {error}")),
-                        });
-                    }
-                },
-                Err(trouble) => {
-                    if !begun && (!trouble.passes() || Instant::now() >= first_contact) {
-                        match trouble {
-                            Trouble::Broken(_) | Trouble::Slow(_) => {}
-                            other @ (Trouble::Unreachable(_)
-                            | Trouble::Hopeless(_)
-                            | Trouble::Refused(_)) => {
-                                return Err(other.of_question());
-                            }
+                Ok(output) => {
+                    last_answer = Instant::now();
+                    match unit::read(&output) {
+                        Ok(Answer::State(OpState::Ended(end))) => return Ok(end),
+                        Ok(Answer::State(OpState::Running)) => begun = true,
+                        // the start was cut off before it did anything
+                        Ok(Answer::State(OpState::Absent)) => begun = false,
+                        Ok(Answer::State(OpState::Lost)) => {
+                            return Err(Failure::MaybeDone(format!(
+                                "{host}: {} began there and was cut off: the host rebooted or lost power meanwhile",
+                                op.op
+                            )));
+                        }
+                        Ok(Answer::Busy(other)) => {
+                            return Err(Failure::Refused(format!(
+                                "{host}: another operation of refit is under way there: {other}"
+                            )));
+                        }
+                        Err(error) => {
+                            return Err(match self.stands(target, op).await {
+                                Ok(OpState::Absent) => Failure::Refused(format!("{host}: {error}")),
+                                _ => Failure::MaybeDone(format!("{host}: {error}")),
+                            });
                         }
                     }
+                }
+                Err(trouble) => {
                     begun |= matches!(trouble, Trouble::Broken(_) | Trouble::Slow(_));
-                    let text = trouble.of_question().to_string();
-                    debug!(%host, op = op.op, trouble = text, "looking for the operation again");
-                    last_trouble = Some(text);
+                    let lasts = last_answer.elapsed() >= OUT_OF_REACH
+                        || matches!(trouble, Trouble::Hopeless(_) | Trouble::Refused(_));
+                    let failure = trouble.of_question();
+                    if lasts {
+                        return Err(if begun {
+                            Failure::MaybeDone(failure.to_string())
+                        } else {
+                            failure
+                        });
+                    }
+                    debug!(%host, op = op.op, %failure, "looking for the operation again");
                     sleep(Duration::from_secs(1).min(left)).await;
                 }
             }

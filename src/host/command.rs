@@ -13,6 +13,7 @@ pub(super) const PRELUDE: &str = include_str!("scripts/prelude.sh");
 const FETCH: &str = include_str!("scripts/fetch.sh");
 const API: &str = include_str!("scripts/api.sh");
 const ETCD_TOOLS: &str = include_str!("scripts/etcd-tools.sh");
+const KUBELET_STATE: &str = include_str!("scripts/kubelet-state.sh");
 const APT: &str = include_str!("scripts/apt.sh");
 
 /// A constant script with its parameters; `name` becomes `$0`, and so appears in process lists and logs.
@@ -144,7 +145,7 @@ impl Query {
             Self::KubeadmVersion => words(&["kubeadm", "version", "-o", "json"]),
             Self::Kubelet => script(
                 "refit-kubelet",
-                &[include_str!("scripts/kubelet.sh")],
+                &[KUBELET_STATE, include_str!("scripts/kubelet.sh")],
                 vec![],
             ),
             Self::Manifests => script(
@@ -170,7 +171,7 @@ impl Query {
             ),
             Self::Installed { manager } => script(
                 "refit-installed",
-                &[include_str!("scripts/installed.sh")],
+                &[KUBELET_STATE, include_str!("scripts/installed.sh")],
                 with_tool(*manager, []),
             ),
             Self::Repository { file, key_file } => script(
@@ -215,9 +216,10 @@ impl Query {
             | Self::Etcd
             | Self::Installed { .. }
             | Self::Prefetched { .. }
-            | Self::Snapshot { .. }
             | Self::Images { .. } => Duration::from_secs(90),
             Self::Offer { .. } => Duration::from_secs(180),
+            // reads all of it twice, and it may have 8 GiB
+            Self::Snapshot { .. } => Duration::from_secs(600),
         }
     }
 }

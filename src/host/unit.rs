@@ -79,6 +79,12 @@ fn unit(mode: &str, op: &OpRef, wait: Duration, parameters: Vec<String>) -> Comm
     }
 }
 
+/// The file on the host that has all of what the operation printed.
+#[must_use]
+pub fn log_file(op: &OpRef) -> String {
+    format!("/var/lib/refit/runs/{}/{}.log", slug(&op.run), slug(&op.op))
+}
+
 /// For the tab-separated log.
 fn one_line(text: &str) -> String {
     text.replace(|c: char| c.is_control(), " ")

@@ -10,6 +10,7 @@ use super::look;
 use super::step::{Finished, Trouble, Try};
 use crate::cluster::model::HostName;
 use crate::host::op::{Mutation, OpEnd, OpRef, OpState, Standing};
+use crate::host::unit;
 use crate::ports::Failure;
 
 /// Between two attempts to reach a host again while an operation goes on there.
@@ -41,7 +42,7 @@ pub(super) async fn run_if(
             OpState::Running => {
                 attempt.start()?;
                 let end = await_end(attempt, host, &left.op, mutation).await?;
-                return conclude(attempt, host, mutation, end, How::Recovered).await;
+                return conclude(attempt, host, &left.op, mutation, end, How::Recovered).await;
             }
             OpState::Ended(end) if end.status == 0 => {
                 match look::standing(attempt, host, mutation).await? {
@@ -54,7 +55,7 @@ pub(super) async fn run_if(
                     Standing::Ready => {}
                 }
             }
-            OpState::Ended(end) if left.own => return Err(ended_badly(host, &end)),
+            OpState::Ended(end) if left.own => return Err(ended_badly(host, &left.op, &end)),
             OpState::Lost if left.own => attempt.next_number(),
             OpState::Ended(_) | OpState::Lost | OpState::Absent => {}
         }
@@ -68,7 +69,7 @@ pub(super) async fn run_if(
     safe().await?;
     attempt.start()?;
     let end = await_end(attempt, host, &op, mutation).await?;
-    conclude(attempt, host, mutation, end, How::Acted).await
+    conclude(attempt, host, &op, mutation, end, How::Acted).await
 }
 
 /// An operation of this step that an earlier try, or an earlier process, has begun.
@@ -178,12 +179,13 @@ async fn await_end(
 async fn conclude(
     attempt: &Try<'_, '_>,
     host: &HostName,
+    op: &OpRef,
     mutation: &Mutation,
     end: OpEnd,
     how: How,
 ) -> Result<Finished, Trouble> {
     if end.status != 0 {
-        return Err(ended_badly(host, &end));
+        return Err(ended_badly(host, op, &end));
     }
     match look::standing(attempt, host, mutation).await? {
         Standing::Done | Standing::Untold => Ok(finished(how)),
@@ -202,12 +204,13 @@ fn mismatch(host: &HostName, problem: &str) -> Trouble {
     Trouble::Hopeless(format!("host {host} is not as the plan expects: {problem}"))
 }
 
-fn ended_badly(host: &HostName, end: &OpEnd) -> Trouble {
+fn ended_badly(host: &HostName, op: &OpRef, end: &OpEnd) -> Trouble {
     let lines: Vec<&str> = end.output.trim_end().lines().collect();
     let shown = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
     Trouble::Failed(format!(
-        "host {host}: the operation ended with status {}:\n{}",
+        "host {host}: the operation ended with status {} (all of what it said is there in {}):\n{}",
         end.status,
+        unit::log_file(op),
         shown.join("\n")
     ))
 }

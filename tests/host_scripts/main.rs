@@ -36,15 +36,19 @@ impl Machine {
             fs::create_dir_all(machine.path(place)).unwrap();
         }
         for (name, text) in [("sleep", "")].iter().chain(tools) {
-            let root = machine.root.path().display();
-            let text = format!(
-                "#!/bin/sh\nROOT={root}\nnote() {{ echo \"{name} $*\" >> {root}/calls; }}\n{text}\n"
-            );
-            let file = machine.path(&format!("/bin/{name}"));
-            fs::write(&file, text).unwrap();
-            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+            machine.tool(name, text);
         }
         machine
+    }
+
+    fn tool(&self, name: &str, text: &str) {
+        let root = self.root.path().display();
+        let text = format!(
+            "#!/bin/sh\nROOT={root}\nnote() {{ echo \"{name} $*\" >> {root}/calls; }}\n{text}\n"
+        );
+        let file = self.path(&format!("/bin/{name}"));
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     fn path(&self, place: &str) -> PathBuf {

@@ -95,6 +95,35 @@ fn an_operation_that_was_cut_off_is_lost() {
     );
 }
 
+/// Who asks while another process starts it must not take it for lost, and begin it under another name.
+#[test]
+fn an_operation_that_is_just_being_started_is_not_lost() {
+    let machine = host();
+    machine.tool("systemd-run", &format!("/bin/sleep 1\n{SYSTEMD_RUN}"));
+    let slow = Command {
+        argv: ["/bin/sleep", "1"].map(str::to_owned).to_vec(),
+        stdin: vec![],
+        root: true,
+    };
+    let op = op("w1/x");
+    let started = machine.path("/var/lib/refit/runs/r1/w1=2fx.started");
+    std::thread::scope(|scope| {
+        let start = scope.spawn(|| answer(&machine, &unit::start(&op, &slow, WAIT)));
+        while !started.exists() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_ne!(
+            answer(&machine, &unit::state(&op)),
+            Answer::State(OpState::Lost)
+        );
+        let ended = start.join().unwrap();
+        assert!(
+            matches!(&ended, Answer::State(OpState::Ended(end)) if end.status == 0),
+            "{ended:?}"
+        );
+    });
+}
+
 /// An outcome that is there but empty would be an answer that nobody can read, for ever; none at all is a lost operation.
 #[test]
 fn a_full_disk_leaves_no_outcome_rather_than_an_empty_one() {

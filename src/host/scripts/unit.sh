@@ -10,7 +10,7 @@ active() {
     *) die 'systemd does not say whether an operation is under way' ;;
   esac
 }
-look() { # sets state, and other: what else is under way
+peek() { # sets state, and other: what else is under way
   state=absent other=
   # whether it runs comes first: an operation that ended in between has its outcome on disk by then
   if active; then
@@ -22,6 +22,13 @@ look() { # sets state, and other: what else is under way
   fi
   if [ -f "$base.outcome" ]; then state=ended
   elif [ $state = absent ] && [ -f "$base.started" ]; then state=lost
+  fi
+}
+look() { # as peek; what is just being started is not lost
+  peek
+  if [ $state = lost ] && [ -e $home/start ]; then
+    flock -s -w 20 $home/start true
+    peek
   fi
 }
 tell() {
@@ -55,7 +62,7 @@ mkdir -p "$dir" && chmod 700 $home $home/runs "$dir" || die "$dir cannot be made
 exec 8>>$home/start
 flock -w 30 8 || die 'another start is under way and does not end'
 tries=0
-while look; [ "$other" = ending ] && [ $tries -lt 200 ]; do tries=$((tries + 1)); sleep 0.05; done
+while peek; [ "$other" = ending ] && [ $tries -lt 200 ]; do tries=$((tries + 1)); sleep 0.05; done
 case $state in
   ended) tell ;;
   running) exec 8>&-; await_end ;;
