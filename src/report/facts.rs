@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 
 use crate::cluster::facts::{Facts, Observed};
+use crate::plan::reason::bytes;
 
 /// What could not be observed: places by the reason, which many places may share.
 #[must_use]
@@ -58,8 +59,7 @@ pub fn summary(facts: &Facts) -> String {
     let cluster = &facts.cluster;
     let _ = writeln!(
         text,
-        "{bold}cluster{bold:#}  API server {}, {} nodes, {} pods, {} budgets",
-        or_unknown(&cluster.api_version, ToString::to_string),
+        "{bold}cluster{bold:#}  {} nodes, {} pods, {} budgets",
         or_unknown(&cluster.nodes, |nodes| nodes.len().to_string()),
         or_unknown(&cluster.pods, |pods| pods.len().to_string()),
         or_unknown(&cluster.budgets, |budgets| budgets.len().to_string()),
@@ -74,8 +74,14 @@ pub fn summary(facts: &Facts) -> String {
             } else {
                 format!("alarms: {}", etcd.alarms.join(", "))
             };
+            let largest = etcd
+                .members
+                .iter()
+                .filter_map(|member| member.db_size)
+                .max();
+            let size = largest.map_or_else(|| "unknown".to_owned(), bytes);
             format!(
-                "{healthy} of {} members healthy, {alarms}",
+                "{healthy} of {} members healthy, {alarms}, largest database {size}",
                 etcd.members.len()
             )
         })
@@ -92,7 +98,14 @@ pub fn summary(facts: &Facts) -> String {
             });
             let os = or_unknown(&host.identity, |identity| identity.os.clone());
             let kubeadm = or_unknown(&host.kubeadm, ToString::to_string);
-            format!("kubelet {kubelet}, kubeadm {kubeadm}, {os}")
+            let server = host
+                .control_plane
+                .as_ref()
+                .map_or_else(String::new, |facts| {
+                    let release = or_unknown(&facts.api_server, ToString::to_string);
+                    format!("API server {release}, ")
+                });
+            format!("{server}kubelet {kubelet}, kubeadm {kubeadm}, {os}")
         });
         let _ = writeln!(
             text,

@@ -754,6 +754,81 @@ mod tests {
     }
 
     #[test]
+    fn rule_6_kube_proxy_and_kubectl_are_judged_against_every_api_server() {
+        let at = |kube_proxy: &str, kubectl: &str| {
+            let mut mixed = snapshot(&["1.35.4", "1.34.4"], &[("w1", "1.34.4")]);
+            for on in mixed.nodes.values_mut() {
+                on.kube_proxy = Some(v(kube_proxy));
+                on.kubectl = Some(v(kubectl));
+            }
+            texts(&mixed)
+        };
+        // the boundaries: not newer than the older server, within one of both
+        assert!(at("1.34.9", "1.35.0").is_empty());
+        assert!(at("1.32.0", "1.34.0").is_empty());
+        assert_eq!(
+            at("1.35.4", "1.36.0"),
+            [
+                "kube-proxy 1.35.4 on w1 is one minor newer than kube-apiserver 1.34.4 on cp2",
+                "kubectl 1.36.0 on w1 is 2 minors newer than kube-apiserver 1.34.4 on cp2",
+            ]
+        );
+        assert_eq!(
+            at("1.31.0", "1.33.0"),
+            [
+                "kube-proxy 1.31.0 on w1 is 4 minors older than kube-apiserver 1.35.4 on cp1",
+                "kubectl 1.33.0 on w1 is 2 minors older than kube-apiserver 1.35.4 on cp1",
+            ]
+        );
+    }
+
+    #[test]
+    fn rule_7_a_kubelet_at_the_limit_goes_before_its_control_plane() {
+        assert!(violations(&snapshot(&["1.35.4"], &[("w1", "1.32.9")])).is_empty());
+        assert_eq!(
+            texts(&snapshot(&["1.36.0"], &[("w1", "1.32.9")])),
+            ["kubelet 1.32.9 on w1 is 4 minors older than kube-apiserver 1.36.0 on cp1"]
+        );
+    }
+
+    #[test]
+    fn rules_7_to_9_name_what_moves() {
+        let node = NodeName::new("w1");
+        let told = |from: &str, to: &str| {
+            let (from, to) = (v(from), v(to));
+            let step = Move {
+                node: &node,
+                from: &from,
+                to: &to,
+            };
+            [
+                step.of_api_server(),
+                step.of_kubelet(false),
+                step.of_kubelet(true),
+                step.of_kubeadm(),
+            ]
+            .map(|found| found.is_some())
+        };
+        assert_eq!(told("1.35.4", "1.35.5"), [false; 4]);
+        assert_eq!(told("1.34.4", "1.35.0"), [false, true, false, false]);
+        assert_eq!(told("1.33.4", "1.35.0"), [true, true, false, true]);
+        assert_eq!(told("1.35.0", "1.34.4"), [true, true, false, true]);
+
+        let now = snapshot(&["1.34.4", "1.33.0"], &[("w1", "1.31.9"), ("w2", "1.32.0")]);
+        let managed: Vec<String> = kubeadm_manages(&v("1.35.4"), &now)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            managed,
+            [
+                "kubeadm 1.35.4 is 2 minors newer than kube-apiserver 1.33.0 on cp2",
+                "kubeadm 1.35.4 is 4 minors newer than kubelet 1.31.9 on w1",
+            ]
+        );
+    }
+
+    #[test]
     fn a_local_kubelet_is_judged_against_its_own_api_server() {
         let mut mixed = snapshot(
             &["1.35.4", "1.34.4"],

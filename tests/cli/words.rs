@@ -127,3 +127,21 @@ fn no_output_of_a_validation_holds_credentials() {
         );
     }
 }
+
+/// Every API server has a release of its own, and a summary that told only of the one that answered would hide a mixture.
+#[test]
+fn a_summary_of_facts_names_every_api_server() {
+    let mut world = crate::build::World::new(2, 1, "1.34.4", "1.35.4");
+    world.upgrade_instance("cp2", &crate::build::v("1.35.4"));
+    world.etcd().members[0].db_size = Some(5 << 20);
+    let summary = refit::report::facts::summary(&world.facts);
+    let summary = anstream::adapter::strip_str(&summary).to_string();
+    for line in [
+        "cp1  API server 1.34.4, kubelet 1.34.4-1.1",
+        "cp2  API server 1.35.4, kubelet 1.34.4-1.1",
+        "w1   kubelet 1.34.4-1.1",
+        "2 of 2 members healthy, no alarms, largest database",
+    ] {
+        assert!(summary.contains(line), "`{line}`: {summary}");
+    }
+}
