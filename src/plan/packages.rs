@@ -88,14 +88,21 @@ pub fn resolve(
     let target = &upgrade.target;
     let manager = host.packages.manager;
     let mut reasons = Vec::new();
+    let minor = target.minor();
+    let unknown = |error: String| {
+        vec![Reason::Unknown {
+            place: host.name().to_string(),
+            what: format!("what the repository of {minor} offers"),
+            error,
+        }]
+    };
     let offer = match host.offer {
-        Observed::Known(offer) => offer,
-        Observed::Unknown(error) => {
-            return Err(vec![Reason::Unknown {
-                place: host.name().to_string(),
-                what: format!("what the repository of {} offers", target.minor()),
-                error: error.clone(),
-            }]);
+        Some(Observed::Known(offer)) => offer,
+        Some(Observed::Unknown(error)) => return Err(unknown(error.clone())),
+        None => {
+            return Err(unknown(format!(
+                "the facts do not have it: run `refit inspect` for a target of {minor}"
+            )));
         }
     };
     let url = expand(&upgrade.packages.repository, target.minor(), manager);
@@ -272,7 +279,7 @@ fn content(manager: PackageManager, file: &str, url: &str, key_file: &str) -> St
 pub fn differing_keys(hosts: &[HostView<'_>]) -> Vec<Reason> {
     let mut by_url: BTreeMap<String, BTreeMap<String, Vec<HostName>>> = BTreeMap::new();
     for host in hosts {
-        if let Observed::Known(offer) = host.offer {
+        if let Some(Observed::Known(offer)) = host.offer {
             by_url
                 .entry(bare(&offer.url))
                 .or_default()

@@ -57,8 +57,9 @@ pub struct HostView<'a> {
     pub packages: &'a PackageFacts,
     /// Releases of the installed packages.
     pub installed: BTreeMap<&'a str, Version>,
-    /// What the target minor's repository offers.
-    pub offer: &'a Observed<Offer>,
+    /// What the target minor's repository offers; none where the facts were observed for another target. Only where
+    /// packages are to be installed does that matter.
+    pub offer: Option<&'a Observed<Offer>>,
     /// cgroup hierarchy.
     pub cgroup: CgroupMode,
     /// Bytes free, by directory.
@@ -332,16 +333,6 @@ impl Gather {
         let clock = self.need(place, "its clock", &facts.clock_offset_s);
         let operation = self.need(place, "whether an operation is under way", &facts.operation);
         let installed = packages.and_then(|packages| self.installed(host, packages));
-        let offer = facts.offers.get(&minor);
-        if offer.is_none() {
-            let error =
-                format!("the facts do not have it: run `refit inspect` for a target of {minor}");
-            self.unknown(
-                place,
-                &format!("what the repository of {minor} offers"),
-                error,
-            );
-        }
         let instance = match (host.role, &facts.control_plane) {
             (Role::Worker, _) => None,
             (Role::ControlPlane, Some(facts)) => Some(self.instance(host, facts)?),
@@ -360,7 +351,7 @@ impl Gather {
             identity: identity?,
             packages: packages?,
             installed: installed?,
-            offer: offer?,
+            offer: facts.offers.get(&minor),
             cgroup: *cgroup?,
             disk_free: disk_free?,
             clock_offset_s: *clock?,

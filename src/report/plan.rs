@@ -426,6 +426,9 @@ fn wrapped(text: &str, width: usize, indent: usize) -> Vec<String> {
     lines
 }
 
+/// Places that share a reason; the rest is counted.
+const PLACES_NAMED: usize = 20;
+
 /// Every reason why there is no plan: what, where, by which rule, what to do.
 #[must_use]
 pub fn blocked(blocked: &Blocked, width: u16, look: &Look) -> String {
@@ -438,23 +441,42 @@ pub fn blocked(blocked: &Blocked, width: u16, look: &Look) -> String {
     let reasons = if count == 1 { "reason" } else { "reasons" };
     let mut text = format!("{wrong}blocked{wrong:#}: {count} {reasons}; nothing was changed\n");
     let width = usize::from(width);
-    for reason in &blocked.reasons {
-        let code = reason.code();
+    for (places, lines, code) in told_once(&blocked.reasons) {
+        let mut place = places.join(", ");
+        if places.len() > PLACES_NAMED {
+            let named = places[..PLACES_NAMED].join(", ");
+            place = format!("{named} and {} more", places.len() - PLACES_NAMED);
+        }
         let _ = writeln!(
             text,
-            "\n{heading}{}{heading:#} {faint}[{code}]{faint:#}",
-            reason.place()
+            "\n{heading}{place}{heading:#} {faint}[{code}]{faint:#}"
         );
-        let lines = [
-            reason.to_string(),
-            format!("next: {}", reason.next()),
-            format!("source: {}", reason.source()),
-        ];
         for line in lines.iter().flat_map(|line| wrapped(line, width, 2)) {
             let _ = writeln!(text, "{line}");
         }
     }
     text
+}
+
+/// The reasons with the places that share each, in the order in which they are met first.
+fn told_once(reasons: &[Reason]) -> Vec<(Vec<String>, [String; 3], &'static str)> {
+    let mut told: Vec<(Vec<String>, [String; 3], &'static str)> = Vec::new();
+    let mut index = BTreeMap::new();
+    for reason in reasons {
+        let lines = [
+            reason.to_string(),
+            format!("next: {}", reason.next()),
+            format!("source: {}", reason.source()),
+        ];
+        let at = *index
+            .entry((reason.code(), lines.clone()))
+            .or_insert(told.len());
+        match told.get_mut(at) {
+            Some((places, ..)) => places.push(reason.place()),
+            None => told.push((vec![reason.place()], lines, reason.code())),
+        }
+    }
+    told
 }
 
 /// The reasons for machines.
@@ -487,6 +509,27 @@ mod tests {
             ("w3", "install-kubelet", None)
         );
         assert_eq!(wave(&StepId::new("barrier/wave-12@1.35")), Some(12));
+    }
+
+    #[test]
+    fn a_reason_that_many_places_share_is_told_once() {
+        let unknown = |place: &str, what: &str| Reason::Unknown {
+            place: place.to_owned(),
+            what: what.to_owned(),
+            error: "no route to host".to_owned(),
+        };
+        let mut reasons = vec![unknown("w1", "its clock"), unknown("w1", "the host")];
+        reasons.extend((2..=22).map(|at| unknown(&format!("w{at}"), "the host")));
+        let text = blocked(&Blocked { reasons }, 200, &Look::PLAIN);
+        let headings: Vec<&str> = text
+            .lines()
+            .filter(|line| line.ends_with("[unknown]"))
+            .collect();
+        assert_eq!(headings[0], "w1 [unknown]");
+        assert!(headings[1].starts_with("w1, w2, w3,"), "{text}");
+        assert!(headings[1].ends_with("w20 and 2 more [unknown]"), "{text}");
+        assert_eq!(headings.len(), 2);
+        assert!(text.starts_with("blocked: 23 reasons"), "{text}");
     }
 
     #[test]

@@ -68,6 +68,31 @@ fn a_database_of_unknown_size_stops() {
 }
 
 #[test]
+fn facts_for_another_target_still_tell_that_this_one_is_too_far() {
+    let observed_for = |target: &str| {
+        let mut world = world();
+        world.upgrade.target = v(target);
+        world.told()
+    };
+    assert_eq!(
+        observed_for("1.36.3"),
+        [
+            "too-far: 1.36.3 is 2 minors ahead of the cluster's 1.34.4; kubeadm goes one minor at a time"
+        ]
+    );
+    let lost = told(|world| {
+        for host in ["cp1", "cp2", "cp3", "w1", "w2"] {
+            world.host(host).offers.clear();
+        }
+    });
+    assert_eq!(lost.len(), 5, "{lost:#?}");
+    assert_eq!(
+        lost[0],
+        "unknown: could not observe what the repository of 1.35 offers: the facts do not have it: run `refit inspect` for a target of 1.35"
+    );
+}
+
+#[test]
 fn facts_may_be_too_old() {
     let facts = world().facts;
     let day = Duration::from_secs(86_400);
