@@ -379,6 +379,26 @@ async fn an_operation_that_outlives_the_timeout_is_joined_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_does_not_come_back_is_told_with_where_to_look() {
+    let sim = Sim::usual();
+    let action = Action::AwaitNode {
+        node: NodeName::new("w1"),
+        version: world::plans::new(),
+    };
+    let plan = plan(vec![step("w1/await-node", &[], action)]);
+    let memory = &mut Memory::default();
+    let (outcome, _) = go(&plan, sim.world(), &sim, &[], memory, never()).await;
+    let Outcome::Halted { failures, .. } = outcome else {
+        unreachable!("{outcome:?}")
+    };
+    let why = &failures[0].1;
+    assert!(
+        why.contains("kubelet at 1.34.4, not 1.35.4") && why.contains("journalctl -u kubelet"),
+        "{why}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unfit_cluster_or_host_is_named_in_full() {
     let sim = Sim::usual();
     {

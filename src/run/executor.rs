@@ -5,6 +5,7 @@
 //! tell. When a step fails, or the operator asks, or the journal cannot be written, running steps end and no new one starts.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
 
@@ -16,7 +17,8 @@ use super::frontier::Frontier;
 use super::journal::{AppendError, Journal};
 use super::meter::Meter;
 use super::step::{self, StepEnd};
-use crate::plan::data::{Plan, StepId};
+use crate::cluster::model::NodeName;
+use crate::plan::data::{Action, Plan, Step, StepId};
 use crate::ports::{Store, World};
 
 /// Steps under way at once. The plan's edges are what limits a run; this only bounds connections and memory when hundreds
@@ -90,6 +92,8 @@ pub(super) struct Context<'a> {
     pub(super) run: &'a Run<'a>,
     /// The run's world, measured.
     pub(super) world: World<'a>,
+    /// The nodes that the plan drains, by the step that does.
+    drains: BTreeMap<&'a StepId, &'a NodeName>,
     recorder: RefCell<Recorder<'a>>,
     stopping: Cell<bool>,
 }
@@ -134,6 +138,13 @@ impl Context<'_> {
         self.recorder.borrow().state.steps.get(step).cloned()
     }
 
+    /// The node that the plan drains right before this step.
+    pub(super) fn drained_before(&self, step: &Step) -> Option<&NodeName> {
+        step.after
+            .iter()
+            .find_map(|id| self.drains.get(id).copied())
+    }
+
     /// Whether no new step may start, and none be tried again.
     pub(super) fn stopping(&self) -> bool {
         self.stopping.get()
@@ -142,6 +153,16 @@ impl Context<'_> {
     fn broken(&self) -> bool {
         self.recorder.borrow().error.is_some()
     }
+}
+
+fn drains(plan: &Plan) -> BTreeMap<&StepId, &NodeName> {
+    let mut drains = BTreeMap::new();
+    for step in &plan.steps {
+        if let Action::Drain { node, .. } = &step.action {
+            drains.insert(&step.id, node);
+        }
+    }
+    drains
 }
 
 /// Carries the plan out from where `state` is: the empty state for a new run, a journal's for a resumed one.
@@ -182,6 +203,7 @@ pub async fn execute(
     let context = Context {
         run,
         world: meter.world(),
+        drains: drains(run.plan),
         recorder: RefCell::new(Recorder {
             append: &mut append,
             events,

@@ -14,7 +14,6 @@ use super::event::{Event, How, StepState};
 use super::executor::{Context, Unrecorded};
 use super::meter::millis;
 use super::{check_step, cordon, drain, host_step, snapshot, wait_step};
-use crate::cluster::model::NodeName;
 use crate::host::op::{Mutation, OpRef};
 use crate::plan::data::{Action, Step};
 use crate::rules::eviction::Policy;
@@ -414,24 +413,10 @@ async fn act(attempt: &Try<'_, '_>) -> Result<Finished, Trouble> {
         ),
     };
     let (host, mutation) = on_host;
-    let drained = drained_before(attempt);
+    let drained = attempt.cx.drained_before(attempt.step);
     host_step::run_if(attempt, host, None, &mutation, async || match drained {
         Some(node) => drain::still_cordoned(attempt, node).await,
         None => Ok(()),
     })
     .await
-}
-
-/// The node that the plan drains right before this step.
-fn drained_before<'a>(attempt: &Try<'_, 'a>) -> Option<&'a NodeName> {
-    let after = &attempt.step.after;
-    attempt.cx.run.plan.steps.iter().find_map(|step| {
-        if let Action::Drain { node, .. } = &step.action
-            && after.contains(&step.id)
-        {
-            Some(node)
-        } else {
-            None
-        }
-    })
 }

@@ -51,11 +51,17 @@ pub(super) async fn node(
     version: &Version,
 ) -> Result<Finished, Trouble> {
     let api = attempt.cx.world.api;
-    until(attempt, Some(name), async || match api.node(name).await {
+    let ended = until(attempt, Some(name), async || match api.node(name).await {
         Ok(node) => health::node(&node, version),
         Err(failure) => vec![format!("{name}: {failure}")],
     })
-    .await
+    .await;
+    match ended {
+        Err(Trouble::Failed(why)) => Err(Trouble::Failed(format!(
+            "{why}. On the node, `journalctl -u kubelet` tells what its kubelet meets"
+        ))),
+        Ok(_) | Err(Trouble::Hopeless(_) | Trouble::Unrecorded) => ended,
+    }
 }
 
 /// Looks until nothing is missing or the time is over. Says what is missing whenever that changes.
