@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::cluster::facts::KubeadmConfig;
+use crate::cluster::facts::{KubeadmConfig, KubeletConfig};
 use crate::cluster::model::{Budget, HostName, Node, NodeName, Pod, Workload};
 use crate::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
 use crate::rules::version::Version;
@@ -88,8 +88,8 @@ pub trait ClusterApi {
     async fn workloads(&self) -> Result<Vec<Workload>, Failure>;
     /// `kube-system/kubeadm-config`.
     async fn kubeadm_config(&self) -> Result<KubeadmConfig, Failure>;
-    /// SHA-256 of `kube-system/kubelet-config`'s text.
-    async fn kubelet_config(&self) -> Result<String, Failure>;
+    /// `kube-system/kubelet-config`.
+    async fn kubelet_config(&self) -> Result<KubeletConfig, Failure>;
     /// Cordons a node and writes who did, in one change that fails if the node has changed meanwhile
     /// (`resourceVersion` or `uid` precondition).
     async fn cordon(&self, node: &NodeName, run: &str) -> Result<(), Failure>;

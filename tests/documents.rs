@@ -118,7 +118,6 @@ fn every_field_is_known_and_what_is_not_built_is_refused() {
             "windows",
             "gates",
             "hooks",
-            "acceptRisks",
             "notify"
         ]
     );

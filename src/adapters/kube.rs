@@ -33,7 +33,7 @@ use tokio::time::{Instant, timeout};
 
 use self::convert::CORDONED_BY;
 use self::error::{CallError, Endpoint, chain, words};
-use crate::cluster::facts::KubeadmConfig;
+use crate::cluster::facts::{KubeadmConfig, KubeletConfig};
 use crate::cluster::model::{Budget, Node, NodeName, Pod, Workload};
 use crate::ports::{ClusterApi, Eviction, Failure, PodList};
 use crate::rules::version::Version;
@@ -562,9 +562,12 @@ impl ClusterApi for Kube {
         })
     }
 
-    async fn kubelet_config(&self) -> Result<String, Failure> {
+    async fn kubelet_config(&self) -> Result<KubeletConfig, Failure> {
         let text = self.config_map("kubelet-config", "kubelet").await?;
-        Ok(hex(&Sha256::digest(text.as_bytes())))
+        Ok(KubeletConfig {
+            sha256: hex(&Sha256::digest(text.as_bytes())),
+            settings: convert::kubelet_settings(&text).into(),
+        })
     }
 
     async fn cordon(&self, node: &NodeName, run: &str) -> Result<(), Failure> {

@@ -82,6 +82,32 @@ pub struct ClusterFacts {
     pub kubeadm_config: Observed<KubeadmConfig>,
     /// `kube-system/kubelet-config`: SHA-256 of its text.
     pub kubelet_config: Observed<String>,
+    /// What that says.
+    #[serde(default = "not_asked")]
+    pub kubelet_settings: Observed<KubeletSettings>,
+}
+
+/// For facts that an earlier refit recorded.
+fn not_asked<T>() -> Observed<T> {
+    Observed::Unknown("the facts do not have it: run `refit inspect` again".to_owned())
+}
+
+/// What the cluster's `KubeletConfiguration` says, as far as hazards need it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KubeletSettings {
+    /// `failCgroupV1`, where set.
+    pub fail_cgroup_v1: Option<bool>,
+    /// `featureGates`.
+    pub feature_gates: BTreeMap<String, bool>,
+}
+
+/// `kube-system/kubelet-config`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KubeletConfig {
+    /// SHA-256 of its text.
+    pub sha256: String,
+    /// What it says.
+    pub settings: Observed<KubeletSettings>,
 }
 
 /// What kubeadm wrote down about the cluster (`ClusterConfiguration`), less anything secret.
@@ -104,6 +130,15 @@ pub struct KubeadmConfig {
     /// `featureGates`.
     #[serde(default)]
     pub feature_gates: BTreeMap<String, bool>,
+    /// `dns.imageRepository` or `imageTag`, where set.
+    #[serde(default)]
+    pub custom_dns_image: Option<String>,
+    /// `proxy.disabled`.
+    #[serde(default)]
+    pub proxy_disabled: bool,
+    /// `extraArgs` as flags, by static pod (`kube-apiserver`); none in facts that an earlier refit recorded.
+    #[serde(default)]
+    pub extra_args: Option<BTreeMap<String, Vec<String>>>,
 }
 
 /// What the members of stacked etcd say.
@@ -155,6 +190,12 @@ pub struct HostFacts {
     pub kubelet_flags: Observed<Vec<String>>,
     /// SHA-256 of `/var/lib/kubelet/config.yaml`.
     pub kubelet_config: Observed<String>,
+    /// All flags of the kubelet that runs, one by one.
+    #[serde(default = "not_asked")]
+    pub kubelet_command: Observed<Vec<String>>,
+    /// kubeadm's `/var/lib/kubelet/instance-config.yaml` is there.
+    #[serde(default = "not_asked")]
+    pub instance_config: Observed<bool>,
     /// The operation of refit that is under way there, if any.
     pub operation: Observed<Option<String>>,
     /// Only on control planes.

@@ -69,6 +69,13 @@ async fn observe_cluster(world: World<'_>) -> ClusterFacts {
         api.kubeadm_config(),
         api.kubelet_config(),
     );
+    let (kubelet_config, kubelet_settings) = match kubelet_config {
+        Ok(config) => (Observed::Known(config.sha256), config.settings),
+        Err(failure) => {
+            let error = failure.to_string();
+            (Observed::Unknown(error.clone()), Observed::Unknown(error))
+        }
+    };
     ClusterFacts {
         uid: uid.into(),
         api_version: api_version.into(),
@@ -77,7 +84,8 @@ async fn observe_cluster(world: World<'_>) -> ClusterFacts {
         budgets: budgets.into(),
         workloads: workloads.into(),
         kubeadm_config: kubeadm_config.into(),
-        kubelet_config: kubelet_config.into(),
+        kubelet_config,
+        kubelet_settings,
     }
 }
 
@@ -164,9 +172,19 @@ async fn observe_host(
         ask(world, &host.name, Query::Kubelet, parse::kubelet),
         control_plane,
     );
-    let (kubelet_flags, kubelet_config) = match kubelet {
-        Observed::Known(kubelet) => (kubelet.flags.into(), kubelet.config_sha256.into()),
-        Observed::Unknown(error) => (Observed::Unknown(error.clone()), Observed::Unknown(error)),
+    let (kubelet_flags, kubelet_config, kubelet_command, instance_config) = match kubelet {
+        Observed::Known(kubelet) => (
+            kubelet.flags.into(),
+            kubelet.config_sha256.into(),
+            kubelet.command.into(),
+            kubelet.instance_config.into(),
+        ),
+        Observed::Unknown(error) => (
+            Observed::Unknown(error.clone()),
+            Observed::Unknown(error.clone()),
+            Observed::Unknown(error.clone()),
+            Observed::Unknown(error),
+        ),
     };
     Observed::Known(HostFacts {
         identity: basics.identity.into(),
@@ -179,6 +197,8 @@ async fn observe_host(
         clock_offset_s: clock_offset_s.into(),
         kubelet_flags,
         kubelet_config,
+        kubelet_command,
+        instance_config,
         operation: basics.operation.into(),
         control_plane,
     })
@@ -302,7 +322,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::cluster::facts::KubeadmConfig;
+    use crate::cluster::facts::{KubeadmConfig, KubeletConfig};
     use crate::cluster::model::{Budget, Node, NodeName, Pod, Workload};
     use crate::documents::settings::{
         Become, ControlPlaneStrategy, DrainPolicy, Kubeadm, Packages, Share, SnapshotPolicy, Ssh,
@@ -351,7 +371,7 @@ mod tests {
         async fn kubeadm_config(&self) -> Result<KubeadmConfig, Failure> {
             away()
         }
-        async fn kubelet_config(&self) -> Result<String, Failure> {
+        async fn kubelet_config(&self) -> Result<KubeletConfig, Failure> {
             away()
         }
         async fn cordon(&self, _: &NodeName, _: &str) -> Result<(), Failure> {
@@ -480,6 +500,7 @@ mod tests {
             inventory: PathBuf::from("i"),
             target: Version::new(1, 35, 4),
             via: BTreeMap::new(),
+            accepted_risks: Vec::new(),
             max_facts_age: Duration::from_secs(60),
             packages: Packages {
                 repository: "https://pkgs.k8s.io/core:/stable:/v{minor}/{format}/".to_owned(),

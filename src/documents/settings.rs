@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cluster::model::{HostName, LabelSelector, NodeName, Role};
+use crate::rules::hazards::Acceptance;
 use crate::rules::version::{Minor, Version};
 
 /// How to reach the cluster and its hosts.
@@ -116,6 +117,8 @@ pub struct Upgrade {
     pub drain: DrainPolicy,
     /// The etcd snapshot before the first change.
     pub snapshot: SnapshotPolicy,
+    /// Hazards that somebody answers for.
+    pub accepted_risks: Vec<Acceptance>,
 }
 
 /// Where packages come from.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::rules::hazards::Acceptance;
 use crate::rules::version::{Minor, Version};
 
 use super::error::{DocumentError, Problem};
@@ -11,7 +12,7 @@ use super::settings::{
 };
 use super::table::METADATA;
 use super::table::upgrade::{
-    CONTROL_PLANE, DRAIN, KUBEADM, ORDER, PACKAGES, SNAPSHOT, STRATEGY, UPGRADE, WORKERS,
+    CONTROL_PLANE, DRAIN, KUBEADM, ORDER, PACKAGES, RISK, SNAPSHOT, STRATEGY, UPGRADE, WORKERS,
 };
 use super::tree::Node;
 use super::view::{Paths, View};
@@ -122,6 +123,7 @@ pub(super) fn build(root: &Node, paths: Paths<'_>) -> Option<Upgrade> {
         workers: workers(strategy.sub("workers", &WORKERS))?,
         drain: drain(view.sub("drain", &DRAIN))?,
         snapshot: snapshot(view.sub("snapshot", &SNAPSHOT), paths)?,
+        accepted_risks: risks(view)?,
     })
 }
 
@@ -191,6 +193,24 @@ fn drain(view: View<'_>) -> Option<DrainPolicy> {
             _ => return None,
         },
     })
+}
+
+fn risks(view: View<'_>) -> Option<Vec<Acceptance>> {
+    view.items("acceptRisks")
+        .iter()
+        .map(|node| {
+            let risk = View {
+                node: Some(node),
+                object: &RISK,
+            };
+            Some(Acceptance {
+                id: risk.text("id")?.to_owned(),
+                hop: risk.text("hop")?.parse().ok()?,
+                reason: risk.text("reason")?.to_owned(),
+                until: risk.text("until")?.parse().ok()?,
+            })
+        })
+        .collect()
 }
 
 fn snapshot(view: View<'_>, paths: Paths<'_>) -> Option<SnapshotPolicy> {

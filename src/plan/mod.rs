@@ -7,6 +7,7 @@ mod draft;
 pub mod file;
 mod forecast;
 pub mod graph;
+pub mod hazards;
 mod host_steps;
 mod nodes;
 mod notes;

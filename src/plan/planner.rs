@@ -12,6 +12,7 @@ use super::data::{Action, FORMAT, Plan, Step, StepId};
 use super::draft::{CLUSTER, Draft};
 use super::forecast;
 use super::graph;
+use super::hazards;
 use super::host_steps::{self, Touched};
 use super::nodes::{self, Start};
 use super::notes;
@@ -85,12 +86,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Blocked> {
         .filter(|(host, work)| !work.is_none() || host.name() == first.name())
         .map(|(host, _)| host.name())
         .collect();
-    reasons.extend(preconditions::fitness(
-        &view,
-        &touched_hosts,
-        upgrade,
-        facts.observed_at,
-    ));
+    reasons.extend(preconditions::fitness(&view, &touched_hosts));
+    let hazards = hazards::judge(&view, &touched_hosts, upgrade, facts);
+    reasons.extend(hazards.reasons);
     let drained: Vec<&NodeName> = works
         .iter()
         .filter(|(host, work)| work.kubelet && preconditions::drains(host.host.role, upgrade))
@@ -126,7 +124,8 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Blocked> {
     if !reasons.is_empty() {
         return Err(blocked(reasons));
     }
-    let notes = notes::of(&view, &touched, upgrade);
+    let mut notes = notes::of(&view, &touched, upgrade);
+    notes.extend(hazards.notes);
     Ok(sealed(inputs, &view, notes, steps))
 }
 

@@ -1,16 +1,17 @@
-//! Whether the cluster is fit to be upgraded: etcd, nodes, disks, certificates, clocks, pods that would not leave.
+//! Whether the cluster is fit to be upgraded: etcd, nodes, disks, clocks, pods that would not leave. What is known to break
+//! on the way to a minor is for `plan::hazards`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::reason::{MemberTrouble, Reason};
+use super::reason::Reason;
 use super::view::{HostView, View};
-use crate::cluster::facts::{CgroupMode, Facts};
+use crate::cluster::facts::Facts;
 use crate::cluster::model::{HostName, NodeName, Pod, Role};
 use crate::documents::settings::{UnmanagedPods, Upgrade};
 use crate::rules::eviction::{self, Admission, Fate, Policy};
-use crate::rules::version::{Minor, Version};
+use crate::rules::version::Version;
 
 const MIB: u64 = 1 << 20;
 
@@ -29,15 +30,8 @@ const PACKAGE_CACHE: u64 = 256 * MIB;
 /// The binaries of three packages beside the old ones while they are replaced.
 const BINARIES: u64 = 256 * MIB;
 
-/// Certificates must outlast any upgrade and the night after it.
-const CERTIFICATE_S: i64 = 24 * 60 * 60;
 /// Further apart than this, a certificate made on one host may not be valid yet on another, and records mislead.
 const CLOCK_S: i64 = 60;
-/// kubeadm's SystemVerification refuses cgroup v1 from this minor on, and the kubelet too unless told otherwise.
-const CGROUP_V2_FROM: Minor = Minor {
-    major: 1,
-    minor: 35,
-};
 
 /// Room that a host must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,13 +110,8 @@ pub fn too_old(facts: &Facts, at: Timestamp, max: std::time::Duration) -> Option
 
 /// What keeps an upgrade from beginning: on the cluster, on every host, and on the hosts that are touched.
 #[must_use]
-pub fn fitness(
-    view: &View<'_>,
-    touched: &BTreeSet<&HostName>,
-    upgrade: &Upgrade,
-    observed_at: Timestamp,
-) -> Vec<Reason> {
-    let mut reasons = etcd(view, upgrade);
+pub fn fitness(view: &View<'_>, touched: &BTreeSet<&HostName>) -> Vec<Reason> {
+    let mut reasons = etcd(view);
     for host in &view.hosts {
         if !host.node.ready {
             reasons.push(Reason::NodeNotReady {
@@ -136,39 +125,25 @@ pub fn fitness(
             });
         }
         if touched.contains(host.name()) {
-            on_host(&mut reasons, view, host, upgrade, observed_at);
+            on_host(&mut reasons, view, host);
         }
     }
     reasons
 }
 
-fn etcd(view: &View<'_>, upgrade: &Upgrade) -> Vec<Reason> {
+fn etcd(view: &View<'_>) -> Vec<Reason> {
     let mut reasons = Vec::new();
     if view.kubeadm_config.external_etcd {
         reasons.push(Reason::EtcdExternal);
-    }
-    if let Some(image) = &view.kubeadm_config.custom_etcd_image
-        && upgrade.kubeadm.etcd_upgrade
-    {
-        reasons.push(Reason::EtcdCustomImage {
-            image: image.clone(),
-        });
     }
     let Some(etcd) = view.etcd else {
         return reasons;
     };
     for member in &etcd.members {
-        let mut push = |trouble| {
+        if !member.healthy {
             reasons.push(Reason::EtcdMember {
                 name: member.name.clone(),
-                trouble,
             });
-        };
-        if member.learner {
-            push(MemberTrouble::Learner);
-        }
-        if !member.healthy {
-            push(MemberTrouble::Unhealthy);
         } else if member.db_size.is_none() {
             // How much room etcd's directories need is a multiple of it.
             reasons.push(Reason::Unknown {
@@ -177,11 +152,6 @@ fn etcd(view: &View<'_>, upgrade: &Upgrade) -> Vec<Reason> {
                 error: "the member is healthy, and did not tell its status".to_owned(),
             });
         }
-    }
-    for alarm in &etcd.alarms {
-        reasons.push(Reason::EtcdAlarm {
-            alarm: alarm.clone(),
-        });
     }
     let control_planes = view.control_planes().count();
     if etcd.members.len() < control_planes {
@@ -193,13 +163,7 @@ fn etcd(view: &View<'_>, upgrade: &Upgrade) -> Vec<Reason> {
     reasons
 }
 
-fn on_host(
-    reasons: &mut Vec<Reason>,
-    view: &View<'_>,
-    host: &HostView<'_>,
-    upgrade: &Upgrade,
-    observed_at: Timestamp,
-) {
+fn on_host(reasons: &mut Vec<Reason>, view: &View<'_>, host: &HostView<'_>) {
     let name = || host.name().clone();
     if let Some(trouble) = &host.packages.trouble {
         reasons.push(Reason::PackageTrouble {
@@ -235,50 +199,6 @@ fn on_host(
             offset_s: host.clock_offset_s,
         });
     }
-    let minor = upgrade.target.minor();
-    let accepted = upgrade
-        .kubeadm
-        .ignore_preflight_errors
-        .iter()
-        .any(|check| check.eq_ignore_ascii_case("SystemVerification"));
-    if host.cgroup == CgroupMode::V1 && minor >= CGROUP_V2_FROM && !accepted {
-        reasons.push(Reason::CgroupV1 {
-            host: name(),
-            minor,
-        });
-    }
-    if let Some(instance) = &host.instance {
-        for (certificate, &at) in instance.certificates {
-            if at.as_second() < observed_at.as_second().saturating_add(CERTIFICATE_S) {
-                reasons.push(Reason::CertificateEnds {
-                    host: name(),
-                    name: certificate.clone(),
-                    at,
-                });
-            }
-        }
-        for file in instance.stray_files {
-            if looks_like_a_copy(file) {
-                reasons.push(Reason::StrayManifest {
-                    host: name(),
-                    file: file.clone(),
-                });
-            }
-        }
-    }
-}
-
-/// A stray file named after a static pod of kubeadm (`etcd.yaml.backup`) may be the one that runs; others (`kube-vip.yaml`)
-/// are pods of their own. The kubelet skips names that begin with a dot.
-fn looks_like_a_copy(file: &str) -> bool {
-    [
-        "etcd",
-        "kube-apiserver",
-        "kube-controller-manager",
-        "kube-scheduler",
-    ]
-    .iter()
-    .any(|component| file.starts_with(component))
 }
 
 /// The release that the kube-proxy DaemonSet asks for; none where there is none.

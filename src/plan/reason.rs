@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::data::StepId;
+use super::hazards::Threat;
 use crate::cluster::model::{HostName, NodeName, Role};
 use crate::rules::eviction::RefuseReason;
 use crate::rules::kubeadm_phases::{self, PhaseTrouble};
@@ -40,15 +41,6 @@ pub enum RepositoryTrouble {
     Several(Vec<String>),
     /// The file configures other repositories too, so that it cannot be replaced as a whole.
     Shared(String),
-}
-
-/// What is wrong with a member of etcd.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MemberTrouble {
-    /// It does not answer its health check.
-    Unhealthy,
-    /// It does not vote yet.
-    Learner,
 }
 
 /// One reason why there is no plan.
@@ -196,13 +188,6 @@ pub enum Reason {
         /// The manifest.
         file: String,
     },
-    /// A copy of a static pod's manifest lies beside it, and may be the one that runs.
-    StrayManifest {
-        /// The host.
-        host: HostName,
-        /// The file.
-        file: String,
-    },
     /// A package was not installed by the package manager.
     NotPackaged {
         /// The host.
@@ -262,22 +247,10 @@ pub enum Reason {
     },
     /// etcd is external.
     EtcdExternal,
-    /// etcd runs a custom image, and kubeadm would leave it alone in silence.
-    EtcdCustomImage {
-        /// The image.
-        image: String,
-    },
-    /// A member of etcd is not fit.
+    /// A member of etcd does not answer its health check.
     EtcdMember {
         /// Its name.
         name: String,
-        /// Why.
-        trouble: MemberTrouble,
-    },
-    /// etcd has raised an alarm.
-    EtcdAlarm {
-        /// Such as `NOSPACE`.
-        alarm: String,
     },
     /// etcd has fewer members than there are control planes.
     EtcdTooFew {
@@ -311,15 +284,6 @@ pub enum Reason {
         /// What for.
         why: &'static str,
     },
-    /// A certificate has ended or is about to.
-    CertificateEnds {
-        /// The host.
-        host: HostName,
-        /// kubeadm's name of it.
-        name: String,
-        /// When it ends.
-        at: Timestamp,
-    },
     /// A host's clock is off.
     ClockOff {
         /// The host.
@@ -327,13 +291,10 @@ pub enum Reason {
         /// Seconds ahead of ours.
         offset_s: i64,
     },
-    /// The host is on cgroup v1, which the target's kubeadm refuses.
-    CgroupV1 {
-        /// The host.
-        host: HostName,
-        /// The target's minor.
-        minor: Minor,
-    },
+    /// A hazard is there, or could not be ruled out.
+    Hazard(Box<Threat>),
+    /// The catalogue of hazards cannot be read: a fault of refit.
+    Catalogue(String),
     /// A pod stops its node's drain.
     PodRefuses {
         /// The node.
@@ -366,7 +327,7 @@ pub enum Reason {
 impl Reason {
     /// A short name for machines.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &str {
         match self {
             Self::FactsFormat { .. } => "facts-format",
             Self::FactsTooOld { .. } => "facts-too-old",
@@ -388,7 +349,6 @@ impl Reason {
             Self::SkipPhase { .. } => "skip-phase",
             Self::ImageTag { .. } => "image-tag",
             Self::ManifestMissing { .. } => "manifest-missing",
-            Self::StrayManifest { .. } => "stray-manifest",
             Self::NotPackaged { .. } => "not-packaged",
             Self::NotOffered { .. } => "not-offered",
             Self::OtherRepository { .. } => "other-repository",
@@ -398,16 +358,14 @@ impl Reason {
             Self::KeyChanged { .. } => "key-changed",
             Self::PackageTrouble { .. } => "package-trouble",
             Self::EtcdExternal => "etcd-external",
-            Self::EtcdCustomImage { .. } => "etcd-custom-image",
             Self::EtcdMember { .. } => "etcd-member",
-            Self::EtcdAlarm { .. } => "etcd-alarm",
             Self::EtcdTooFew { .. } => "etcd-too-few",
             Self::NodeNotReady { .. } => "node-not-ready",
             Self::OperationUnderWay { .. } => "operation-under-way",
             Self::DiskTooSmall { .. } => "disk-too-small",
-            Self::CertificateEnds { .. } => "certificate-ends",
             Self::ClockOff { .. } => "clock-off",
-            Self::CgroupV1 { .. } => "cgroup-v1",
+            Self::Hazard(threat) => &threat.id,
+            Self::Catalogue(_) => "catalogue",
             Self::PodRefuses { .. } => "pod-refuses",
             Self::SeveralBudgets { .. } => "several-budgets",
             Self::BudgetNever { .. } => "budget-never",
@@ -426,7 +384,6 @@ impl Reason {
             | Self::RoleDiffers { host, .. }
             | Self::ImageTag { host, .. }
             | Self::ManifestMissing { host, .. }
-            | Self::StrayManifest { host, .. }
             | Self::NotPackaged { host, .. }
             | Self::NotOffered { host, .. }
             | Self::OtherRepository { host, .. }
@@ -435,9 +392,8 @@ impl Reason {
             | Self::PackageTrouble { host, .. }
             | Self::OperationUnderWay { host, .. }
             | Self::DiskTooSmall { host, .. }
-            | Self::CertificateEnds { host, .. }
-            | Self::ClockOff { host, .. }
-            | Self::CgroupV1 { host, .. } => host.to_string(),
+            | Self::ClockOff { host, .. } => host.to_string(),
+            Self::Hazard(threat) => threat.place(),
             Self::NodeNotListed { node }
             | Self::IgnoredControlPlane { node }
             | Self::KubeletTooFar { node, .. }
@@ -462,9 +418,8 @@ impl Reason {
             | Self::Kubeadm(_)
             | Self::KeysDiffer { .. }
             | Self::EtcdExternal
-            | Self::EtcdCustomImage { .. }
             | Self::EtcdMember { .. }
-            | Self::EtcdAlarm { .. }
+            | Self::Catalogue(_)
             | Self::EtcdTooFew { .. }
             | Self::Fault(_) => "cluster".to_owned(),
         }
@@ -472,7 +427,7 @@ impl Reason {
 
     /// The rule's source: upstream's, or refit's own reason.
     #[must_use]
-    pub const fn source(&self) -> &'static str {
+    pub fn source(&self) -> &str {
         const OWN: &str = "refit: unknown means stop";
         const REPOSITORY: &str = "https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/change-package-repository/";
         const UPGRADE: &str =
@@ -484,6 +439,7 @@ impl Reason {
             | Self::FactsTooOld { .. }
             | Self::OtherInventory { .. }
             | Self::Unknown { .. }
+            | Self::Catalogue(_)
             | Self::Fault(_) => OWN,
             Self::NotRoot { .. } => {
                 "kubernetes/kubernetes cmd/kubeadm/app/preflight/checks.go, IsPrivilegedUser"
@@ -508,7 +464,6 @@ impl Reason {
             Self::ImageTag { .. } | Self::ManifestMissing { .. } => {
                 "kubernetes/kubernetes cmd/kubeadm/app/phases/controlplane/manifests.go"
             }
-            Self::StrayManifest { .. } => "kubernetes/kubernetes#129358",
             Self::NotPackaged { .. } | Self::NotOffered { .. } | Self::PackageTrouble { .. } => {
                 UPGRADE
             }
@@ -520,8 +475,7 @@ impl Reason {
             Self::EtcdExternal => {
                 "kubernetes/kubernetes cmd/kubeadm/app/phases/upgrade/staticpods.go"
             }
-            Self::EtcdCustomImage { .. } => "kubernetes/kubeadm#3247",
-            Self::EtcdMember { .. } | Self::EtcdAlarm { .. } | Self::EtcdTooFew { .. } => {
+            Self::EtcdMember { .. } | Self::EtcdTooFew { .. } => {
                 "https://kubernetes.io/docs/tasks/administer-cluster/configure-upgrade-etcd/"
             }
             Self::NodeNotReady { .. } => {
@@ -531,10 +485,10 @@ impl Reason {
             Self::DiskTooSmall { .. } => {
                 "kubernetes/kubernetes cmd/kubeadm/app/phases/upgrade/staticpods.go (backups in /etc/kubernetes/tmp)"
             }
-            Self::CertificateEnds { .. } | Self::ClockOff { .. } => {
+            Self::ClockOff { .. } => {
                 "https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-certs/"
             }
-            Self::CgroupV1 { .. } => "https://kubernetes.io/docs/concepts/architecture/cgroups/",
+            Self::Hazard(threat) => &threat.source,
             Self::PodRefuses { .. } => DRAIN,
             Self::SeveralBudgets { .. } | Self::BudgetNever { .. } => EVICTION,
         }
@@ -606,9 +560,6 @@ impl Reason {
             Self::ManifestMissing { .. } => {
                 "find out who removed it: kubeadm moves a manifest away while it upgrades, and puts it back".to_owned()
             }
-            Self::StrayManifest { host, file } => format!(
-                "move /etc/kubernetes/manifests/{file} on {host} out of that directory"
-            ),
             Self::NotPackaged { host, package } => {
                 format!("install {package} on {host} from the package repository")
             }
@@ -637,13 +588,7 @@ impl Reason {
             Self::EtcdExternal => {
                 "external etcd is not supported yet".to_owned()
             }
-            Self::EtcdCustomImage { .. } => {
-                "remove `etcd.local.imageRepository` and `imageTag` from kubeadm-config, or set `kubeadm.etcdUpgrade: false` and upgrade etcd yourself".to_owned()
-            }
-            Self::EtcdMember { name, .. } => format!("repair member {name} first"),
-            Self::EtcdAlarm { .. } => {
-                "remove the cause (`etcdctl alarm list`), then `etcdctl alarm disarm`".to_owned()
-            }
+            Self::EtcdMember { name } => format!("repair member {name} first"),
             Self::EtcdTooFew { .. } => {
                 "let every control plane have its member before upgrading".to_owned()
             }
@@ -652,13 +597,8 @@ impl Reason {
                 "see `refit status`; wait for its end, or `refit resume` the run that started it".to_owned()
             }
             Self::DiskTooSmall { host, directory, .. } => format!("make room in {directory} on {host}"),
-            Self::CertificateEnds { host, .. } => {
-                format!("renew on {host} with `kubeadm certs renew all` and restart the static pods")
-            }
             Self::ClockOff { host, .. } => format!("synchronise the clock of {host}"),
-            Self::CgroupV1 { minor, .. } => format!(
-                "move the host to cgroup v2; or, knowing that {minor}'s kubelet then needs `failCgroupV1: false`, list SystemVerification under `kubeadm.ignorePreflightErrors`"
-            ),
+            Self::Hazard(threat) => threat.remedy.clone(),
             Self::PodRefuses { reason, .. } => match reason {
                 RefuseReason::LocalStorage => {
                     "move the data, or set `drain.deleteEmptyDirData: true`".to_owned()
@@ -671,7 +611,7 @@ impl Reason {
             Self::BudgetNever { .. } => {
                 "add a replica, or loosen the budget until the upgrade is over".to_owned()
             }
-            Self::Fault(_) => "report this as a bug of refit, with the facts".to_owned(),
+            Self::Catalogue(_) | Self::Fault(_) => "report this as a bug of refit, with the facts".to_owned(),
         }
     }
 }
@@ -828,10 +768,6 @@ impl fmt::Display for Reason {
             Self::ManifestMissing { host, file } => {
                 write!(f, "{host} has no /etc/kubernetes/manifests/{file}")
             }
-            Self::StrayManifest { host, file } => write!(
-                f,
-                "/etc/kubernetes/manifests/{file} on {host} looks like a copy of a static pod's manifest; the kubelet may run it instead"
-            ),
             Self::NotPackaged { host, package } => {
                 write!(f, "{package} on {host} was not installed from a package")
             }
@@ -888,17 +824,7 @@ impl fmt::Display for Reason {
                 write!(f, "the package manager on {host} is not fit: {trouble}")
             }
             Self::EtcdExternal => write!(f, "etcd is external"),
-            Self::EtcdCustomImage { image } => write!(
-                f,
-                "kubeadm-config sets etcd's image ({image}): kubeadm would skip the etcd upgrade in silence"
-            ),
-            Self::EtcdMember { name, trouble } => match trouble {
-                MemberTrouble::Unhealthy => write!(f, "etcd member {name} is not healthy"),
-                MemberTrouble::Learner => {
-                    write!(f, "etcd member {name} is a learner and does not vote")
-                }
-            },
-            Self::EtcdAlarm { alarm } => write!(f, "etcd has raised the alarm {alarm}"),
+            Self::EtcdMember { name } => write!(f, "etcd member {name} is not healthy"),
             Self::EtcdTooFew {
                 members,
                 control_planes,
@@ -922,9 +848,6 @@ impl fmt::Display for Reason {
                 bytes(*free),
                 bytes(*needed)
             ),
-            Self::CertificateEnds { host, name, at } => {
-                write!(f, "certificate {name} on {host} ends at {at}")
-            }
             Self::ClockOff { host, offset_s } => {
                 let side = if *offset_s < 0 { "behind" } else { "ahead" };
                 write!(
@@ -933,9 +856,8 @@ impl fmt::Display for Reason {
                     offset_s.unsigned_abs()
                 )
             }
-            Self::CgroupV1 { host, minor } => {
-                write!(f, "{host} is on cgroup v1, which kubeadm {minor} refuses")
-            }
+            Self::Hazard(threat) => threat.fmt(f),
+            Self::Catalogue(error) => write!(f, "the catalogue of hazards cannot be read: {error}"),
             Self::PodRefuses { pod, reason, .. } => write!(f, "pod {pod} {reason}"),
             Self::SeveralBudgets { pod, budgets, .. } => write!(
                 f,
@@ -953,7 +875,7 @@ impl fmt::Display for Reason {
 /// A reason as machines read it.
 #[derive(Serialize)]
 struct Finding<'a> {
-    code: &'static str,
+    code: &'a str,
     place: String,
     what: String,
     source: &'a str,

@@ -459,8 +459,8 @@ pub fn blocked(blocked: &Blocked, width: u16, look: &Look) -> String {
 }
 
 /// The reasons with the places that share each, in the order in which they are met first.
-fn told_once(reasons: &[Reason]) -> Vec<(Vec<String>, [String; 3], &'static str)> {
-    let mut told: Vec<(Vec<String>, [String; 3], &'static str)> = Vec::new();
+fn told_once(reasons: &[Reason]) -> Vec<(Vec<String>, [String; 3], &str)> {
+    let mut told: Vec<(Vec<String>, [String; 3], &str)> = Vec::new();
     let mut index = BTreeMap::new();
     for reason in reasons {
         let lines = [

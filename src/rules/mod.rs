@@ -1,8 +1,9 @@
-//! What the field knows: versions, skew, eviction. Pure functions over plain data.
+//! What the field knows: versions, skew, hazards, eviction. Pure functions over plain data.
 //!
 //! Nothing here knows where facts come from or what a plan looks like, so that a rule can be read, cited and tested alone.
 
 pub mod eviction;
+pub mod hazards;
 pub mod kubeadm_phases;
 pub mod kubeadm_policy;
 pub mod skew;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::cluster::facts::KubeadmConfig;
+use crate::cluster::facts::{KubeadmConfig, KubeletConfig};
 use crate::cluster::model::{Budget, HostName, Node, NodeName, Pod, Workload};
 use crate::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
 use crate::ports::{Clock, ClusterApi, Eviction, Failure, Hosts, PodList, World};
@@ -149,7 +149,7 @@ impl ClusterApi for Meter<'_> {
         self.world.api.kubeadm_config().await
     }
 
-    async fn kubelet_config(&self) -> Result<String, Failure> {
+    async fn kubelet_config(&self) -> Result<KubeletConfig, Failure> {
         let _call = self.call();
         self.world.api.kubelet_config().await
     }

@@ -414,11 +414,15 @@ fn etcd_must_be_whole() {
     );
     assert_eq!(
         told(|world| world.etcd().members[1].learner = true),
-        ["etcd-member: etcd member cp2 is a learner and does not vote"]
+        [
+            "etcd-learner: etcd member cp2 is a learner: a learner does not vote, so that the restart of one member may already cost the quorum; and kubeadm waits in vain for it to be a healthy member"
+        ]
     );
     assert_eq!(
         told(|world| world.etcd().alarms.push("NOSPACE".to_owned())),
-        ["etcd-alarm: etcd has raised the alarm NOSPACE"]
+        [
+            "etcd-alarm: etcd has raised the alarm NOSPACE: etcd refuses writes, or serves data that may be corrupt, while an alarm is raised"
+        ]
     );
     assert_eq!(
         told(|world| {
@@ -468,7 +472,9 @@ fn nodes_and_hosts_must_be_fit() {
                 );
             }
         }),
-        ["certificate-ends: certificate apiserver on cp1 ends at 2026-11-22T09:00:00Z"]
+        [
+            "certificate-ends: certificate apiserver that ends at 2026-11-22T09:00:00Z on cp1: it may end before the upgrade does, and whatever uses it then stops working"
+        ]
     );
     assert_eq!(
         told(|world| world.host("w2").clock_offset_s = Observed::Known(-90)),
@@ -477,7 +483,9 @@ fn nodes_and_hosts_must_be_fit() {
     let v1 = |world: &mut World| world.host("w2").cgroup = Observed::Known(CgroupMode::V1);
     assert_eq!(
         told(v1),
-        ["cgroup-v1: w2 is on cgroup v1, which kubeadm 1.35 refuses"]
+        [
+            "cgroup-v1: cgroup v1 on w2: kubeadm's check SystemVerification refuses cgroup v1 from 1.35 on"
+        ]
     );
     let mut accepted = world();
     v1(&mut accepted);
@@ -490,7 +498,7 @@ fn a_copy_of_a_manifest_blocks_and_another_static_pod_is_told() {
     assert!(
         told(|world| world.control_plane("cp1").stray_files =
             Observed::Known(vec!["etcd.yaml.backup".to_owned()]))[0]
-            .starts_with("stray-manifest: /etc/kubernetes/manifests/etcd.yaml.backup on cp1")
+            .starts_with("stray-manifest: /etc/kubernetes/manifests/etcd.yaml.backup on cp1: ")
     );
     let mut world = world();
     world.control_plane("cp1").stray_files = Observed::Known(vec!["kube-vip.yaml".to_owned()]);
@@ -566,4 +574,65 @@ fn every_reason_says_where_why_and_what_to_do() {
             !reason.place().is_empty() && !reason.source().is_empty() && !reason.next().is_empty()
         );
     }
+}
+
+#[test]
+fn a_hazard_is_accepted_by_id_and_hop_until_its_day() {
+    use refit::rules::hazards::Acceptance;
+    let risk = |id: &str, hop: &str, until: &str| Acceptance {
+        id: id.to_owned(),
+        hop: hop.parse().unwrap(),
+        reason: "CHG-1042".to_owned(),
+        until: until.parse().unwrap(),
+    };
+    let mut world = world();
+    world.control_plane("cp1").stray_files = Observed::Known(vec!["etcd.yaml.backup".to_owned()]);
+    world.upgrade.accepted_risks = vec![
+        risk("stray-manifest", "1.35", "2026-11-21"),
+        risk("cgroup-v1", "1.35", "2027-01-31"),
+        risk("nonsense", "1.35", "2027-01-31"),
+        risk("etcd-3.7-minimum", "1.37", "2027-01-31"),
+    ];
+    let notes = world.planned().notes.join("\n");
+    for told in [
+        "hazard stray-manifest is accepted until 2026-11-21 (CHG-1042): /etc/kubernetes/manifests/etcd.yaml.backup on cp1: ",
+        "the accepted risk cgroup-v1 on the way to 1.35 does not apply: the facts do not show it",
+        "the accepted risk nonsense on the way to 1.35 does not apply: no hazard has that id",
+        "the accepted risk etcd-3.7-minimum on the way to 1.37 does not apply: this is the way to 1.35",
+    ] {
+        assert!(notes.contains(told), "{told}\n{notes}");
+    }
+    world.upgrade.accepted_risks[0].until = "2026-11-20".parse().unwrap();
+    let told = world.told();
+    assert!(
+        told[0].starts_with("stray-manifest: ")
+            && told[0].ends_with("; the risk was accepted until 2026-11-20, which has passed"),
+        "{told:?}"
+    );
+    world.upgrade.accepted_risks.clear();
+    world.etcd().alarms.push("NOSPACE".to_owned());
+    world.upgrade.accepted_risks = vec![risk("etcd-alarm", "1.35", "2027-01-31")];
+    let told = world.told();
+    assert!(
+        told[0].ends_with("; this risk cannot be accepted, for the upgrade would fail"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_hazard_that_could_not_be_looked_for_blocks_or_is_told() {
+    let mut world = world();
+    world.host("w1").kubelet_flags = Observed::Unknown("permission denied".to_owned());
+    let told = world.told();
+    assert!(
+        told[0].starts_with("kubelet-flags-1.31: could not be checked on w1 (permission denied): "),
+        "{told:?}"
+    );
+    let mut world = self::world();
+    world.facts.cluster.kubelet_settings = Observed::Unknown("forbidden".to_owned());
+    let notes = world.planned().notes.join("\n");
+    assert!(
+        notes.contains("on cluster these hazards could not be looked for (forbidden): gates-removed-1.34-kubelet, "),
+        "{notes}"
+    );
 }

@@ -297,6 +297,7 @@ fn upgrade(target: Version) -> Upgrade {
         inventory: PathBuf::from("inventories/test.yaml"),
         target,
         via: BTreeMap::new(),
+        accepted_risks: Vec::new(),
         max_facts_age: Duration::from_secs(86_400),
         packages: Packages {
             repository: "https://pkgs.k8s.io/core:/stable:/v{minor}/{format}/".to_owned(),
@@ -392,8 +393,12 @@ fn facts(names: &[(String, Role)], from: &Version, target: &Version) -> Facts {
                 external_etcd: false,
                 custom_etcd_image: None,
                 feature_gates: BTreeMap::new(),
+                custom_dns_image: None,
+                proxy_disabled: false,
+                extra_args: Some(BTreeMap::new()),
             }),
             kubelet_config: Observed::Known("c0ff".to_owned()),
+            kubelet_settings: Observed::Known(KubeletSettings::default()),
         },
         etcd: Observed::Known(EtcdFacts {
             members,
@@ -425,7 +430,7 @@ fn node(name: &str, role: Role, from: &Version) -> Node {
         cordoned_by: None,
         ready: true,
         kubelet_version: from.to_string(),
-        container_runtime: "containerd://1.7.2".to_owned(),
+        container_runtime: "containerd://2.1.4".to_owned(),
         machine_id: format!("machine-{name}"),
         system_uuid: format!("system-{name}"),
         internal_ips: Vec::new(),
@@ -574,6 +579,8 @@ fn host(name: &str, role: Role, from: &Version, target: &Version) -> HostFacts {
         clock_offset_s: Observed::Known(0),
         kubelet_flags: Observed::Known(Vec::new()),
         kubelet_config: Observed::Known("c0f1".to_owned()),
+        kubelet_command: Observed::Known(Vec::new()),
+        instance_config: Observed::Known(true),
         operation: Observed::Known(None),
         control_plane: (role == Role::ControlPlane).then(|| ControlPlaneFacts {
             api_server: Observed::Known(from.clone()),

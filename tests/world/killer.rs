@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use refit::cluster::facts::KubeadmConfig;
+use refit::cluster::facts::{KubeadmConfig, KubeletConfig};
 use refit::cluster::model::{Budget, HostName, Node, NodeName, Pod, Workload};
 use refit::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
 use refit::plan::data::Plan;
@@ -181,7 +181,7 @@ impl ClusterApi for Killer<'_> {
     async fn kubeadm_config(&self) -> Result<KubeadmConfig, Failure> {
         self.call(self.sim.kubeadm_config()).await
     }
-    async fn kubelet_config(&self) -> Result<String, Failure> {
+    async fn kubelet_config(&self) -> Result<KubeletConfig, Failure> {
         self.call(self.sim.kubelet_config()).await
     }
     async fn cordon(&self, node: &NodeName, run: &str) -> Result<(), Failure> {

@@ -22,7 +22,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use jiff::Timestamp;
-use refit::cluster::facts::KubeadmConfig;
+use refit::cluster::facts::{KubeadmConfig, KubeletConfig};
 use refit::cluster::model::{
     Budget, Controller, HostName, LabelSelector, Node, NodeName, Pod, PodPhase, Role, Workload,
 };
@@ -706,7 +706,7 @@ impl ClusterApi for Sim {
         Err(Failure::NotFound("not here".into()))
     }
 
-    async fn kubelet_config(&self) -> Result<String, Failure> {
+    async fn kubelet_config(&self) -> Result<KubeletConfig, Failure> {
         Err(Failure::NotFound("not here".into()))
     }
 

@@ -11,11 +11,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::Deserialize;
 
-use crate::cluster::facts::KubeadmConfig;
+use crate::cluster::facts::{KubeadmConfig, KubeletSettings};
 use crate::cluster::model::{
     Budget, Controller, LabelSelector, Node, NodeName, Operator, Pod, PodPhase, Requirement,
     Workload,
 };
+use crate::host::parse;
 
 /// The annotation that says which run of refit cordoned a node.
 pub const CORDONED_BY: &str = "refit.dev/cordoned-by";
@@ -285,6 +286,48 @@ struct ClusterConfiguration {
     etcd: Etcd,
     #[serde(default)]
     feature_gates: BTreeMap<String, bool>,
+    #[serde(default)]
+    api_server: Component,
+    #[serde(default)]
+    controller_manager: Component,
+    #[serde(default)]
+    scheduler: Component,
+    #[serde(default)]
+    dns: Image,
+    #[serde(default)]
+    proxy: Proxy,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Component {
+    #[serde(default)]
+    extra_args: serde_json::Value,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Image {
+    image_repository: Option<String>,
+    image_tag: Option<String>,
+}
+
+impl Image {
+    /// What is set of it.
+    fn custom(self) -> Option<String> {
+        let parts: Vec<String> = [self.image_repository, self.image_tag]
+            .into_iter()
+            .flatten()
+            .filter(|part| !part.is_empty())
+            .collect();
+        (!parts.is_empty()).then(|| parts.join(":"))
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Proxy {
+    #[serde(default)]
+    disabled: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -298,6 +341,8 @@ struct Etcd {
 struct LocalEtcd {
     image_repository: Option<String>,
     image_tag: Option<String>,
+    #[serde(default)]
+    extra_args: serde_json::Value,
 }
 
 fn default_image_repository() -> String {
@@ -320,12 +365,26 @@ pub fn kubeadm_config(text: &str) -> Result<KubeadmConfig, String> {
         .parse()
         .map_err(|error| format!("kubernetesVersion: {error}"))?;
     let local = config.etcd.local.unwrap_or_default();
-    let custom = [local.image_repository, local.image_tag]
-        .into_iter()
-        .flatten()
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join(":");
+    let extra_args = [
+        ("etcd", &local.extra_args),
+        ("kube-apiserver", &config.api_server.extra_args),
+        (
+            "kube-controller-manager",
+            &config.controller_manager.extra_args,
+        ),
+        ("kube-scheduler", &config.scheduler.extra_args),
+    ]
+    .into_iter()
+    .map(|(component, args)| {
+        let flags = flags(args).map_err(|error| format!("extraArgs of {component}: {error}"))?;
+        Ok((component.to_owned(), flags))
+    })
+    .filter(|read| !read.as_ref().is_ok_and(|(_, flags)| flags.is_empty()))
+    .collect::<Result<BTreeMap<_, _>, String>>()?;
+    let etcd_image = Image {
+        image_repository: local.image_repository,
+        image_tag: local.image_tag,
+    };
     Ok(KubeadmConfig {
         api_version: config.api_version,
         kubernetes_version,
@@ -335,7 +394,67 @@ pub fn kubeadm_config(text: &str) -> Result<KubeadmConfig, String> {
             .filter(|endpoint| !endpoint.is_empty()),
         cluster_name: config.cluster_name,
         external_etcd: config.etcd.external.is_some(),
-        custom_etcd_image: Some(custom).filter(|image| !image.is_empty()),
+        custom_etcd_image: etcd_image.custom(),
+        feature_gates: config.feature_gates,
+        custom_dns_image: config.dns.custom(),
+        proxy_disabled: config.proxy.disabled,
+        extra_args: Some(extra_args),
+    })
+}
+
+/// `extraArgs` as flags, without secrets: a list of names and values, or before v1beta4 a map.
+///
+/// Source: kubernetes/kubernetes `cmd/kubeadm/app/apis/kubeadm/v1beta4/types.go` (`Arg`) and v1beta3.
+fn flags(args: &serde_json::Value) -> Result<Vec<String>, String> {
+    use serde_json::Value;
+    let value = |value: &Value| match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => Err("a value is no text".to_owned()),
+    };
+    let flag = |name: &str, text: String| parse::redacted(&format!("--{name}={text}"));
+    match args {
+        Value::Null => Ok(Vec::new()),
+        Value::Object(map) => map
+            .iter()
+            .map(|(name, text)| Ok(flag(name, value(text)?)))
+            .collect(),
+        Value::Array(list) => list
+            .iter()
+            .map(|arg| {
+                let name = arg.get("name").and_then(Value::as_str);
+                let name = name.ok_or("an argument has no name")?;
+                let text = arg.get("value").map_or(Ok(String::new()), value)?;
+                Ok(flag(name, text))
+            })
+            .collect(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => Err("it is no list".to_owned()),
+    }
+}
+
+/// The kubelet's configuration, as far as hazards need it.
+///
+/// Source: kubernetes/kubelet `config/v1beta1/types.go`, `KubeletConfiguration`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct KubeletConfiguration {
+    /// Not used; that it must be there tells a configuration from other text.
+    #[serde(rename = "apiVersion")]
+    _api_version: String,
+    fail_cgroup_v1: Option<bool>,
+    #[serde(default)]
+    feature_gates: BTreeMap<String, bool>,
+}
+
+/// Reads the text of `kubelet-config`'s `kubelet`.
+///
+/// # Errors
+/// If the text is not what kubeadm writes.
+pub fn kubelet_settings(text: &str) -> Result<KubeletSettings, String> {
+    let config: KubeletConfiguration =
+        serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+    Ok(KubeletSettings {
+        fail_cgroup_v1: config.fail_cgroup_v1,
         feature_gates: config.feature_gates,
     })
 }
@@ -488,5 +607,36 @@ mod tests {
         .unwrap();
         assert_eq!(custom.custom_etcd_image.as_deref(), Some("3.5.9-0"));
         assert!(kubeadm_config("kubernetesVersion: [").is_err());
+    }
+
+    #[test]
+    fn extra_arguments_are_flags_without_secrets_in_either_form() {
+        let list = "apiVersion: kubeadm.k8s.io/v1beta4\nkubernetesVersion: v1.34.4\napiServer:\n  extraArgs:\n  - name: feature-gates\n    value: A=true\n  - name: some-token\n    value: abc\nproxy: {disabled: true}\ndns: {imageTag: v1.9.3}\n";
+        let read = kubeadm_config(list).unwrap();
+        let flags = &read.extra_args.unwrap()["kube-apiserver"];
+        assert_eq!(
+            flags,
+            &["--feature-gates=A=true", "--some-token=<redacted>"]
+        );
+        assert!(read.proxy_disabled);
+        assert_eq!(read.custom_dns_image.as_deref(), Some("v1.9.3"));
+        let map = "apiVersion: kubeadm.k8s.io/v1beta3\nkubernetesVersion: v1.34.4\netcd:\n  local:\n    extraArgs: {quota-backend-bytes: \"8\", x: 1}\n";
+        let read = kubeadm_config(map).unwrap();
+        assert_eq!(
+            read.extra_args.unwrap()["etcd"],
+            ["--quota-backend-bytes=8", "--x=1"]
+        );
+        let none = kubeadm_config(&list.replace("name: feature-gates", "nom: x"));
+        assert!(none.unwrap_err().contains("an argument has no name"));
+    }
+
+    #[test]
+    fn the_kubelets_configuration_keeps_what_hazards_need() {
+        // As kubeadm 1.34 writes it.
+        let text = "apiVersion: kubelet.config.k8s.io/v1beta1\nauthentication:\n  x509:\n    clientCAFile: /etc/kubernetes/pki/ca.crt\ncgroupDriver: cgroupfs\nfailCgroupV1: false\nfailSwapOn: false\nfeatureGates:\n  NodeSwap: false\nkind: KubeletConfiguration\nlogging:\n  flushFrequency: 0\nmemorySwap: {}\n";
+        let read = kubelet_settings(text).unwrap();
+        assert_eq!(read.fail_cgroup_v1, Some(false));
+        assert!(!read.feature_gates["NodeSwap"]);
+        assert!(kubelet_settings("not a configuration").is_err());
     }
 }

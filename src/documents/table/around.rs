@@ -182,22 +182,20 @@ pub(super) static HOOK: Object = object(
     ],
 );
 
-pub(super) static RISK: Object = object(
+pub(in crate::documents) static RISK: Object = object(
     "A hazard that somebody answers for.",
     &[
         required("id", Shape::Text(Format::Name), "The hazard."),
-        optional(
+        required(
             "hop",
             Shape::Text(Format::Minor),
-            NULL,
             "Only on the way to this minor.",
         ),
         required("reason", LINE, "Why it is no danger here."),
-        optional(
+        required(
             "until",
             Shape::Text(Format::Date),
-            NULL,
-            "The last day on which this counts.",
+            "The last day on which this counts, in UTC.",
         ),
     ],
 );

@@ -1,6 +1,7 @@
 //! The table of the upgrade document.
 
-use super::around::{GATE, HOOK, NOTICE, RISK, WINDOW};
+pub(in crate::documents) use super::around::RISK;
+use super::around::{GATE, HOOK, NOTICE, WINDOW};
 use super::{API_VERSION, METADATA, Object, Shape, object, optional, required};
 use crate::documents::format::Format;
 
@@ -100,8 +101,7 @@ pub(in crate::documents) static UPGRADE: Object = object(
             Shape::List(&Shape::Object(&RISK)),
             "[]",
             "Hazards that somebody answers for.",
-        )
-        .not_yet(),
+        ),
         optional(
             "hazards",
             Shape::List(&Shape::Text(Format::Path)),

@@ -115,6 +115,10 @@ pub struct Kubelet {
     pub config_sha256: Result<String, AnswerError>,
     /// What runs.
     pub running: Result<RunningKubelet, AnswerError>,
+    /// The flags of what runs, one by one.
+    pub command: Result<Vec<String>, AnswerError>,
+    /// kubeadm's `instance-config.yaml` is there.
+    pub instance_config: Result<bool, AnswerError>,
 }
 
 /// Reads the answer to `Query::Kubelet`.
@@ -136,11 +140,22 @@ pub fn kubelet(output: &Output) -> Result<Kubelet, AnswerError> {
         running: sections
             .text("kubelet")
             .and_then(|text| RunningKubelet::read(text, "kubelet")),
+        command: sections
+            .text("command")
+            .map(|text| text.lines().skip(1).map(redacted).collect()),
+        instance_config: sections
+            .text("instance-config")
+            .and_then(|text| match text {
+                "present" => Ok(true),
+                "absent" => Ok(false),
+                other => Err(sections.wrong(format!("`{other}` is neither present nor absent"))),
+            }),
     })
 }
 
 /// A flag, without its value where that may be a secret itself. A file's name is not.
-pub(super) fn redacted(flag: &str) -> String {
+#[must_use]
+pub fn redacted(flag: &str) -> String {
     let Some((name, value)) = flag.split_once('=') else {
         return flag.to_owned();
     };
@@ -230,7 +245,25 @@ mod tests {
         assert_eq!(read.flags.unwrap()[1], "--a=b");
         assert!(read.config_sha256.is_err());
         assert_eq!(read.running, Ok(RunningKubelet::Replaced));
+        let more = kubelet(&answer(&[
+            (
+                "command",
+                0,
+                "/usr/bin/kubelet\n--config=/var/lib/kubelet/config.yaml\n--api-token=abc",
+            ),
+            ("instance-config", 0, "present"),
+        ]))
+        .unwrap();
+        assert_eq!(
+            more.command.unwrap(),
+            [
+                "--config=/var/lib/kubelet/config.yaml",
+                "--api-token=<redacted>"
+            ]
+        );
+        assert_eq!(more.instance_config, Ok(true));
         let empty = kubelet(&answer(&[("flags", 0, "\"\"")])).unwrap();
+        assert!(empty.command.is_err() && empty.instance_config.is_err());
         assert_eq!(empty.flags, Ok(vec![]));
     }
 

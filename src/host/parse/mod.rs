@@ -13,7 +13,7 @@ pub use control_plane::{
     ApiReady, Manifests, api_ready, api_version, certificates, images, kubeadm_version, manifests,
 };
 pub use etcd::{Snapshot, SnapshotStatus, etcd, snapshot};
-pub use machine::{Basics, Kubelet, RunningKubelet, basics, kubelet};
+pub use machine::{Basics, Kubelet, RunningKubelet, basics, kubelet, redacted};
 pub use packages::{Installed, Repository, installed, offer, packages, prefetched, repository};
 
 use base64::Engine as _;

@@ -1,0 +1,322 @@
+//! The hazards of the hop: the facts as evidence for `rules::hazards`, and what it finds as reasons and notes.
+//!
+//! A blocking hazard is a reason, an advisory one a note, and what could not be checked counts like the hazard. An accepted
+//! risk turns a reason into a note, for its hop and until its day.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::preconditions;
+use super::reason::Reason;
+use super::view::{HostView, View};
+use crate::cluster::facts::{CgroupMode, ControlPlaneFacts, Facts, HostFacts, Observed};
+use crate::cluster::model::HostName;
+use crate::documents::settings::Upgrade;
+use crate::rules::hazards::accept::{self, Acceptance, Verdict};
+use crate::rules::hazards::evidence::{
+    Config, ControlPlane, Etcd, Evidence, Host, KubeletConfig, Member, Seen, Told,
+};
+use crate::rules::hazards::{Catalogue, Hazard, Severity, Sighting, What, find};
+use crate::rules::version::{Minor, Version};
+
+/// How many hosts are named before they are counted.
+const HOSTS_NAMED: usize = 5;
+
+/// A hazard that was seen somewhere, or could not be ruled out there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Threat {
+    /// The hazard's id.
+    pub id: String,
+    /// The minor on the way to which it threatens.
+    pub hop: Minor,
+    /// What was seen, and on which hosts.
+    pub sighting: Sighting,
+    /// What breaks.
+    pub breaks: String,
+    /// What helps.
+    pub remedy: String,
+    /// Where upstream says so.
+    pub source: String,
+    /// Why the risk is not accepted although the declaration names it.
+    pub not_accepted: Option<String>,
+}
+
+impl Threat {
+    fn new(hazard: &Hazard, hop: Minor, sighting: Sighting, not_accepted: Option<String>) -> Self {
+        Self {
+            id: hazard.id.clone(),
+            hop,
+            sighting,
+            breaks: hazard.breaks.clone(),
+            remedy: hazard.remedy.clone(),
+            source: hazard.source.clone(),
+            not_accepted,
+        }
+    }
+
+    /// The hosts, or `cluster`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        if self.sighting.hosts.is_empty() {
+            "cluster".to_owned()
+        } else {
+            hosts(&self.sighting.hosts)
+        }
+    }
+}
+
+impl fmt::Display for Threat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let on = match self.sighting.hosts.as_slice() {
+            [] => String::new(),
+            some => format!(" on {}", hosts(some)),
+        };
+        match &self.sighting.what {
+            What::There(what) => write!(f, "{what}{on}: {}", self.breaks)?,
+            What::NotChecked(why) => {
+                write!(f, "could not be checked{on} ({why}): {}", self.breaks)?;
+            }
+        }
+        match &self.not_accepted {
+            Some(why) => write!(f, "; {why}"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn hosts(hosts: &[HostName]) -> String {
+    let mut named: Vec<String> = hosts
+        .iter()
+        .take(HOSTS_NAMED)
+        .map(ToString::to_string)
+        .collect();
+    if hosts.len() > HOSTS_NAMED {
+        named.push(format!("and {} more", hosts.len() - HOSTS_NAMED));
+    }
+    named.join(", ")
+}
+
+/// What the hazards of the hop mean for the plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Judged {
+    /// Why there is none.
+    pub reasons: Vec<Reason>,
+    /// What its reader should know.
+    pub notes: Vec<String>,
+}
+
+/// Looks for every hazard on the way to the target, on the cluster and on the hosts that are touched.
+#[must_use]
+pub fn judge(
+    view: &View<'_>,
+    touched: &BTreeSet<&HostName>,
+    upgrade: &Upgrade,
+    facts: &Facts,
+) -> Judged {
+    let catalogue = match Catalogue::built_in() {
+        Ok(catalogue) => catalogue,
+        Err(error) => {
+            return Judged {
+                reasons: vec![Reason::Catalogue(error.to_string())],
+                notes: Vec::new(),
+            };
+        }
+    };
+    let evidence = evidence(view, touched, upgrade, facts);
+    let found = find(
+        &catalogue,
+        oldest(view, touched, &upgrade.target),
+        &upgrade.target,
+        &evidence,
+    );
+    let hop = upgrade.target.minor();
+    let accepted = &upgrade.accepted_risks;
+    let mut judged = Judged::default();
+    // Hazards that could not be looked for, by why and where: one note for all of them.
+    let mut unchecked: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
+    for finding in &found {
+        let hazard = finding.hazard;
+        let verdict = accept::judge(hazard, hop, facts.observed_at, accepted);
+        let not_accepted = match verdict {
+            Verdict::Open | Verdict::Accepted(_) => None,
+            Verdict::Ended(risk) => Some(format!(
+                "the risk was accepted until {}, which has passed",
+                risk.until
+            )),
+            Verdict::NotAcceptable(_) => {
+                Some("this risk cannot be accepted, for the upgrade would fail".to_owned())
+            }
+        };
+        for sighting in &finding.sightings {
+            let threat = Threat::new(hazard, hop, sighting.clone(), not_accepted.clone());
+            match (hazard.severity, verdict) {
+                (_, Verdict::Accepted(risk)) => judged.notes.push(format!(
+                    "hazard {} is accepted until {} ({}): {threat}",
+                    hazard.id, risk.until, risk.reason
+                )),
+                (Severity::Blocking, _) => judged.reasons.push(Reason::Hazard(Box::new(threat))),
+                (Severity::Advisory, _) => match &threat.sighting.what {
+                    What::There(_) => judged.notes.push(format!(
+                        "hazard {}: {threat}; {} ({})",
+                        hazard.id, hazard.remedy, hazard.source
+                    )),
+                    What::NotChecked(why) => unchecked
+                        .entry((threat.place(), why.clone()))
+                        .or_default()
+                        .push(&hazard.id),
+                },
+            }
+        }
+    }
+    for ((place, why), ids) in unchecked {
+        judged.notes.push(format!(
+            "on {place} these hazards could not be looked for ({why}): {}",
+            ids.join(", ")
+        ));
+    }
+    let hazards: Vec<&Hazard> = found.iter().map(|finding| finding.hazard).collect();
+    for risk in accept::idle(&hazards, hop, accepted) {
+        judged.notes.push(idle(risk, &catalogue, hop));
+    }
+    judged
+}
+
+fn idle(risk: &Acceptance, catalogue: &Catalogue, hop: Minor) -> String {
+    let why = if catalogue.get(&risk.id).is_none() {
+        "no hazard has that id".to_owned()
+    } else if risk.hop != hop {
+        format!("this is the way to {hop}")
+    } else {
+        "the facts do not show it".to_owned()
+    };
+    format!(
+        "the accepted risk {} on the way to {} does not apply: {why}",
+        risk.id, risk.hop
+    )
+}
+
+/// The oldest minor of what the hop touches: where it begins.
+fn oldest(view: &View<'_>, touched: &BTreeSet<&HostName>, target: &Version) -> Minor {
+    let servers = view
+        .control_planes()
+        .flat_map(|(_, instance)| [instance.running, &instance.manifests.api_server]);
+    let kubelets = view
+        .hosts
+        .iter()
+        .filter(|host| touched.contains(host.name()))
+        .map(|host| &host.kubelet);
+    servers
+        .chain(kubelets)
+        .map(Version::minor)
+        .min()
+        .unwrap_or_else(|| target.minor())
+}
+
+fn seen<T>(observed: &Observed<T>) -> Seen<'_, &T> {
+    match observed {
+        Observed::Known(known) => Ok(known),
+        Observed::Unknown(error) => Err(error),
+    }
+}
+
+fn evidence<'a>(
+    view: &'a View<'a>,
+    touched: &BTreeSet<&HostName>,
+    upgrade: &'a Upgrade,
+    facts: &'a Facts,
+) -> Evidence<'a> {
+    let config = view.kubeadm_config;
+    Evidence {
+        at: facts.observed_at,
+        etcd: view.etcd.map(|etcd| Etcd {
+            members: etcd
+                .members
+                .iter()
+                .map(|member| Member {
+                    name: &member.name,
+                    release: member.version.as_deref(),
+                    learner: member.learner,
+                })
+                .collect(),
+            alarms: &etcd.alarms,
+        }),
+        hosts: view
+            .hosts
+            .iter()
+            .filter(|host| touched.contains(host.name()))
+            .filter_map(|host| {
+                let known = facts.hosts.get(host.name())?.known()?;
+                Some(of_host(host, known))
+            })
+            .collect(),
+        config: Config {
+            extra_args: config.extra_args.as_ref(),
+            feature_gates: gates(&config.feature_gates),
+            etcd_image: config.custom_etcd_image.as_deref(),
+            dns_image: config.custom_dns_image.as_deref(),
+            proxy_disabled: config.proxy_disabled,
+        },
+        kubelet: seen(&facts.cluster.kubelet_settings).map(|settings| KubeletConfig {
+            fail_cgroup_v1: settings.fail_cgroup_v1,
+            feature_gates: gates(&settings.feature_gates),
+        }),
+        kube_proxy: view.workloads.iter().any(|workload| {
+            workload.kind == "DaemonSet"
+                && workload.namespace == "kube-system"
+                && workload.name == "kube-proxy"
+        }),
+        told: Told {
+            ignored_checks: &upgrade.kubeadm.ignore_preflight_errors,
+            patches: upgrade.kubeadm.patches.is_some(),
+            upgrades_etcd: upgrade.kubeadm.etcd_upgrade,
+            rolls_kube_proxy: preconditions::rolls_kube_proxy(upgrade),
+        },
+    }
+}
+
+fn gates(gates: &BTreeMap<String, bool>) -> BTreeMap<&str, bool> {
+    gates
+        .iter()
+        .map(|(name, value)| (name.as_str(), *value))
+        .collect()
+}
+
+fn of_host<'a>(host: &'a HostView<'a>, facts: &'a HostFacts) -> Host<'a> {
+    Host {
+        name: host.name(),
+        hostname: &host.identity.hostname,
+        node: &host.node.name,
+        role: host.host.role,
+        runtime: &host.node.container_runtime,
+        cgroup_v1: match host.cgroup {
+            CgroupMode::V1 => true,
+            CgroupMode::V2 => false,
+        },
+        kubelet_flags: seen(&facts.kubelet_flags).map(Vec::as_slice),
+        kubelet_command: seen(&facts.kubelet_command).map(Vec::as_slice),
+        kubelet_config: seen(&facts.kubelet_config).map(String::as_str),
+        instance_config: seen(&facts.instance_config).copied(),
+        control_plane: host
+            .instance
+            .as_ref()
+            .zip(facts.control_plane.as_ref())
+            .map(|(instance, facts)| ControlPlane {
+                static_pods: static_pods(facts),
+                stray_files: instance.stray_files,
+                certificates: instance.certificates,
+            }),
+    }
+}
+
+fn static_pods(facts: &ControlPlaneFacts) -> BTreeMap<&str, &[String]> {
+    facts
+        .manifests
+        .known()
+        .into_iter()
+        .flatten()
+        .map(|(file, manifest)| {
+            let component = file.strip_suffix(".yaml").unwrap_or(file);
+            (component, manifest.flags.as_slice())
+        })
+        .collect()
+}

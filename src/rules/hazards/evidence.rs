@@ -1,0 +1,126 @@
+//! What detectors look at: plain data, borrowed from whoever observed it.
+//!
+//! What could not be observed is an error with its reason, so that a detector cannot mistake it for "not there".
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::cluster::model::{HostName, NodeName, Role};
+
+/// Something observed, or why it could not be.
+pub type Seen<'a, T> = Result<T, &'a str>;
+
+/// A cluster before one hop.
+#[derive(Debug, Clone)]
+pub struct Evidence<'a> {
+    /// When it was observed.
+    pub at: Timestamp,
+    /// Members of stacked etcd; none where etcd is external.
+    pub etcd: Option<Etcd<'a>>,
+    /// The hosts that the hop touches.
+    pub hosts: Vec<Host<'a>>,
+    /// What kubeadm wrote down.
+    pub config: Config<'a>,
+    /// What the cluster's kubelet configuration (`kube-system/kubelet-config`) says.
+    pub kubelet: Seen<'a, KubeletConfig<'a>>,
+    /// A DaemonSet `kube-system/kube-proxy` is there.
+    pub kube_proxy: bool,
+    /// What the declaration tells kubeadm.
+    pub told: Told<'a>,
+}
+
+/// Stacked etcd.
+#[derive(Debug, Clone)]
+pub struct Etcd<'a> {
+    /// Its members.
+    pub members: Vec<Member<'a>>,
+    /// Alarms raised, such as `NOSPACE`.
+    pub alarms: &'a [String],
+}
+
+/// A member of etcd.
+#[derive(Debug, Clone)]
+pub struct Member<'a> {
+    /// Its name; kubeadm uses the node's.
+    pub name: &'a str,
+    /// Its release, if it answered.
+    pub release: Option<&'a str>,
+    /// It does not vote.
+    pub learner: bool,
+}
+
+/// A host.
+#[derive(Debug, Clone)]
+pub struct Host<'a> {
+    /// Its name in the inventory.
+    pub name: &'a HostName,
+    /// The name that its kernel has.
+    pub hostname: &'a str,
+    /// Its node.
+    pub node: &'a NodeName,
+    /// What it is for.
+    pub role: Role,
+    /// Its container runtime as the node reports it, such as `containerd://1.7.2`.
+    pub runtime: &'a str,
+    /// It is on cgroup v1.
+    pub cgroup_v1: bool,
+    /// The kubelet's flags from kubeadm's flags file.
+    pub kubelet_flags: Seen<'a, &'a [String]>,
+    /// All flags of the kubelet that runs.
+    pub kubelet_command: Seen<'a, &'a [String]>,
+    /// SHA-256 of the kubelet's configuration.
+    pub kubelet_config: Seen<'a, &'a str>,
+    /// kubeadm's `instance-config.yaml` is there.
+    pub instance_config: Seen<'a, bool>,
+    /// Only on control planes.
+    pub control_plane: Option<ControlPlane<'a>>,
+}
+
+/// What only a control plane has.
+#[derive(Debug, Clone)]
+pub struct ControlPlane<'a> {
+    /// Flags of each static pod, by component (`kube-apiserver`).
+    pub static_pods: BTreeMap<&'a str, &'a [String]>,
+    /// Files beside kubeadm's manifests.
+    pub stray_files: &'a [String],
+    /// When certificates end, by kubeadm's name of them.
+    pub certificates: &'a BTreeMap<String, Timestamp>,
+}
+
+/// `ClusterConfiguration`.
+#[derive(Debug, Clone, Default)]
+pub struct Config<'a> {
+    /// `extraArgs` as flags, by component; none when the facts do not have them.
+    pub extra_args: Option<&'a BTreeMap<String, Vec<String>>>,
+    /// `featureGates`: kubeadm's own.
+    pub feature_gates: BTreeMap<&'a str, bool>,
+    /// `etcd.local.imageRepository` and `imageTag`, where set.
+    pub etcd_image: Option<&'a str>,
+    /// `dns.imageRepository` and `imageTag`, where set.
+    pub dns_image: Option<&'a str>,
+    /// `proxy.disabled`.
+    pub proxy_disabled: bool,
+}
+
+/// `KubeletConfiguration`.
+#[derive(Debug, Clone, Default)]
+pub struct KubeletConfig<'a> {
+    /// `failCgroupV1`, where set.
+    pub fail_cgroup_v1: Option<bool>,
+    /// `featureGates`.
+    pub feature_gates: BTreeMap<&'a str, bool>,
+}
+
+/// What the declaration tells kubeadm.
+#[derive(Debug, Clone, Default)]
+pub struct Told<'a> {
+    /// Preflight checks whose failure is ignored.
+    pub ignored_checks: &'a [String],
+    /// A directory of patches is used.
+    pub patches: bool,
+    /// etcd is upgraded.
+    pub upgrades_etcd: bool,
+    /// kube-proxy is rolled.
+    pub rolls_kube_proxy: bool,
+}
