@@ -62,7 +62,7 @@ refuse_where_it_cannot_run() {
 cgroup_probe() {
   local top=/sys/fs/cgroup
   [[ -d $top/pids ]] && top=$top/pids
-  echo "$top/refit-lab-probe"
+  echo "$top/refit-lab-probe.$$"
 }
 
 # debian_packages NAME...: installs those of them that are missing, asking for each by itself.
