@@ -53,18 +53,39 @@ pub fn check(draft: &mut Draft<'_>, on: &Touched<'_, '_>) -> StepId {
     )
 }
 
-/// Holds, repository, downloads, kubeadm: everything that may run ahead, because nothing that serves changes. Returns the
+/// Holds the packages that nobody holds yet. Returns the step, if there are any.
+pub fn hold(draft: &mut Draft<'_>, on: &Touched<'_, '_>, snapshot: &StepId) -> Option<StepId> {
+    let packages = on.packages.as_ref()?;
+    if packages.hold.is_empty() {
+        return None;
+    }
+    let host = on.host.name();
+    Some(draft.step(
+        host,
+        "hold-packages",
+        Action::HoldPackages {
+            host: host.clone(),
+            manager: packages.manager,
+            packages: packages.hold.clone(),
+        },
+        &[snapshot],
+        pace::HOLD,
+        "nothing but this plan may change Kubernetes' packages until it is done",
+    ))
+}
+
+/// Repository, downloads, kubeadm: everything that may run ahead, because nothing that serves changes. Returns the
 /// last of these steps. Downloads begin after `first`, if there is such a step.
 pub fn prepare(
     draft: &mut Draft<'_>,
     on: &Touched<'_, '_>,
-    snapshot: &StepId,
+    held: &StepId,
     first: Option<&StepId>,
     image_repository: &str,
 ) -> StepId {
     let last = match &on.packages {
-        Some(packages) => prepare_packages(draft, on, packages, snapshot, first),
-        None => snapshot.clone(),
+        Some(packages) => prepare_packages(draft, on, packages, held, first),
+        None => held.clone(),
     };
     if !on.work.instance {
         return last;
@@ -87,26 +108,12 @@ fn prepare_packages(
     draft: &mut Draft<'_>,
     on: &Touched<'_, '_>,
     packages: &Packages,
-    snapshot: &StepId,
+    held: &StepId,
     first: Option<&StepId>,
 ) -> StepId {
-    let mut last = snapshot.clone();
+    let mut last = held.clone();
     let host = on.host.name();
     let manager = packages.manager;
-    if !packages.hold.is_empty() {
-        last = draft.step(
-            host,
-            "hold-packages",
-            Action::HoldPackages {
-                host: host.clone(),
-                manager,
-                packages: packages.hold.clone(),
-            },
-            &[&last],
-            pace::HOLD,
-            "nothing but this plan may change Kubernetes' packages until it is done",
-        );
-    }
     if let Some(switch) = &packages.switch {
         last = draft.step(
             host,

@@ -191,7 +191,8 @@ fn steps(
     let preflight = preflight(&mut draft, view, touched, first);
     let snapshot = snapshot(&mut draft, first, &preflight, upgrade);
 
-    let prepared = prepare(&mut draft, view, touched, first.name(), &snapshot);
+    let held = hold(&mut draft, touched, &snapshot);
+    let prepared = prepare(&mut draft, view, touched, first.name(), &held);
     let (control_planes, workers): (Vec<_>, Vec<_>) =
         (0..touched.len()).partition(|&index| touched[index].host.instance.is_some());
     let control_planes = pick(touched, &control_planes);
@@ -249,25 +250,43 @@ fn steps(
     draft.into_steps()
 }
 
+/// Holds, on every host before anything else happens on any. Returns the step to go on from.
+fn hold(draft: &mut Draft<'_>, touched: &[Touched<'_, '_>], snapshot: &StepId) -> StepId {
+    let holds: Vec<StepId> = touched
+        .iter()
+        .filter_map(|on| host_steps::hold(draft, on, snapshot))
+        .collect();
+    if holds.is_empty() {
+        return snapshot.clone();
+    }
+    let holds: Vec<&StepId> = holds.iter().collect();
+    draft.barrier(
+        "holds",
+        "every Kubernetes package is held",
+        &holds,
+        "what upgrades by itself must not come in between, on any host",
+    )
+}
+
 /// The first control plane has the line to itself; the other hosts' downloads run beside its upgrade, which mostly waits.
 fn prepare<'v>(
     draft: &mut Draft<'_>,
     view: &View<'_>,
     touched: &[Touched<'v, '_>],
     first: &HostName,
-    snapshot: &StepId,
+    held: &StepId,
 ) -> BTreeMap<&'v HostName, StepId> {
     let images = &view.kubeadm_config.image_repository;
     let (leading, others): (Vec<_>, Vec<_>) =
         touched.iter().partition(|on| on.host.name() == first);
     let mut prepared = BTreeMap::new();
     for on in leading {
-        let last = host_steps::prepare(draft, on, snapshot, None, images);
+        let last = host_steps::prepare(draft, on, held, None, images);
         prepared.insert(on.host.name(), last);
     }
     let ahead = prepared.get(first).cloned();
     for on in others {
-        let last = host_steps::prepare(draft, on, snapshot, ahead.as_ref(), images);
+        let last = host_steps::prepare(draft, on, held, ahead.as_ref(), images);
         prepared.insert(on.host.name(), last);
     }
     prepared
