@@ -34,6 +34,8 @@ pub struct Plan {
     pub target: Version,
     /// SHA-256 of both documents' texts.
     pub declaration_sha256: String,
+    /// What the declaration lets the steps do.
+    pub limits: Limits,
     /// When the facts were observed.
     pub facts_at: Timestamp,
     /// SHA-256 of `basis`.
@@ -45,6 +47,18 @@ pub struct Plan {
     pub notes: Vec<String>,
     /// In topological order, ties by id.
     pub steps: Vec<Step>,
+}
+
+/// What the declaration lets a plan's steps do, resolved for this cluster, so that a plan can be judged without it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// `strategy.workers.maxUnavailable`, in nodes.
+    pub workers_out_of_service: usize,
+    /// `strategy.controlPlane.drain`.
+    pub control_planes_drained: bool,
+    /// Nodes that `ignoreNodes` leaves as they are, sorted.
+    pub left_out: Vec<NodeName>,
 }
 
 /// A step's id: what it does to whom, such as `w3/install-kubelet@1.35.4`.

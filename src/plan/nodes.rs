@@ -3,16 +3,17 @@
 //! A wave holds at most `maxUnavailable` workers; the next one begins when all of it is back in service. Groups of
 //! `strategy.workers.order` come one after another and never share a wave. A worker that someone else cordoned is out of
 //! service before, during and after, so it counts: waves are smaller by the number of such workers, but never smaller than
-//! one node.
+//! one node. Workers that an earlier run left out of service are out already, so they come before every group: no other one
+//! goes while they would still count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::data::{Action, StepId};
+use super::data::{Action, Limits, StepId};
 use super::draft::Draft;
 use super::host_steps::{self, Touched};
 use super::pace;
 use super::view::{HostView, View};
-use crate::cluster::model::{HostName, Role};
+use crate::cluster::model::{HostName, NodeName, Role};
 use crate::documents::settings::Upgrade;
 use crate::rules::kubeadm_phases::Command;
 
@@ -48,6 +49,18 @@ pub fn control_planes(
     last
 }
 
+/// What the declaration lets the steps do.
+#[must_use]
+pub fn limits(view: &View<'_>, upgrade: &Upgrade) -> Limits {
+    let listed: BTreeSet<&NodeName> = view.hosts.iter().map(|host| &host.node.name).collect();
+    let left_out = view.nodes.keys().filter(|name| !listed.contains(**name));
+    Limits {
+        workers_out_of_service: upgrade.workers.max_unavailable.of(view.workers().count()),
+        control_planes_drained: upgrade.control_plane.drain,
+        left_out: left_out.map(|name| (*name).clone()).collect(),
+    }
+}
+
 /// How many workers may be out of service at once.
 #[must_use]
 pub fn wave_size(view: &View<'_>, upgrade: &Upgrade) -> usize {
@@ -80,10 +93,11 @@ pub fn workers(
     size: usize,
     upgrade: &Upgrade,
 ) -> Option<StepId> {
-    let mut groups: BTreeMap<usize, Vec<&Touched<'_, '_>>> = BTreeMap::new();
+    let mut groups: BTreeMap<Option<usize>, Vec<&Touched<'_, '_>>> = BTreeMap::new();
     for on in touched {
         if on.work.kubelet || on.work.uncordon {
-            groups.entry(group(on.host, upgrade)).or_default().push(on);
+            let place = (!on.work.uncordon).then(|| group(on.host, upgrade));
+            groups.entry(place).or_default().push(on);
         }
     }
     let waves: Vec<&[&Touched<'_, '_>]> = groups

@@ -148,6 +148,7 @@ fn sealed(inputs: &Inputs<'_>, view: &View<'_>, notes: Vec<String>, steps: Vec<S
         cluster_uid: view.uid.to_owned(),
         target: inputs.upgrade.target.clone(),
         declaration_sha256: inputs.declaration_sha256.to_owned(),
+        limits: nodes::limits(view, inputs.upgrade),
         facts_at: inputs.facts.observed_at,
         facts_fingerprint: drift::fingerprint(&basis),
         basis,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use refit::cluster::facts::PackageManager;
 use refit::cluster::model::{HostName, NodeName, Role};
 use refit::host::op::{KubeadmOptions, PackageRevision};
-use refit::plan::data::{Action, Plan, Step, StepId};
+use refit::plan::data::{Action, Limits, Plan, Step, StepId};
 use refit::ports::{JournalFile, Store, World};
 use refit::rules::version::Version;
 use refit::run::event::Stamped;
@@ -26,6 +26,11 @@ pub fn plan(steps: Vec<Step>) -> Plan {
         cluster_uid: "cluster-1".into(),
         target: new(),
         declaration_sha256: String::new(),
+        limits: Limits {
+            workers_out_of_service: 1,
+            control_planes_drained: true,
+            left_out: vec![],
+        },
         facts_at: Timestamp::UNIX_EPOCH,
         facts_fingerprint: String::new(),
         basis: BTreeMap::new(),
