@@ -8,6 +8,7 @@ use super::carry_out::{Job, Output, carry_out, confirm};
 use super::connect::{Connection, block_on, cluster_uid, look};
 use super::inputs::Declaration;
 use super::runs::{ReadRun, RunFolder, Runs};
+use super::verify::refuse_unfit;
 use super::{CommandError, Exit, Global, plan as planning, ui};
 use crate::adapters::clock::RealClock;
 use crate::adapters::disk;
@@ -144,6 +145,7 @@ fn decide(
     if let Some(given) = given {
         refuse_other_cluster(&given, uid, args)?;
         refuse_drift(&given, facts, args)?;
+        refuse_unfit(&given, facts, plan_again(args))?;
         // what a plan does not rest on, such as budgets, may still forbid it
         return Ok(match fresh {
             Ok(_) => Some(given),

@@ -19,6 +19,7 @@ mod schema;
 mod status;
 mod ui;
 mod validate;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -93,6 +94,7 @@ enum Command {
     Validate(validate::ValidateArgs),
     Inspect(inspect::InspectArgs),
     Plan(plan::PlanArgs),
+    Verify(verify::VerifyArgs),
     Apply(apply::ApplyArgs),
     Resume(resume::ResumeArgs),
     Status(status::StatusArgs),
@@ -125,6 +127,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Validate(args) => validate::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Plan(args) => plan::run(args),
+        Command::Verify(args) => verify::run(args),
         Command::Apply(args) => apply::run(args, &cli.global),
         Command::Resume(args) => resume::run(args, &cli.global),
         Command::Status(args) => status::run(args, &cli.global),

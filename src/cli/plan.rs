@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::connect::{Connection, block_on, cluster_uid, key_text, look};
 use super::inputs::Declaration;
+use super::verify::refuse_unsound;
 use super::{CommandError, Exit, ui};
 use crate::adapters::clock::RealClock;
 use crate::adapters::disk::{self, Access};
@@ -94,21 +95,25 @@ pub fn run(args: &PlanArgs) -> Result<Exit, CommandError> {
     }
 }
 
-/// The plan for a declaration and facts, or why there is none.
+/// The plan for a declaration and facts, verified, or why there is none.
 ///
 /// # Errors
-/// If the signing key cannot be read.
+/// If the signing key cannot be read, or the plan breaks what every plan must keep.
 pub fn make(
     declaration: &Declaration,
     facts: &Facts,
 ) -> Result<Result<Plan, Blocked>, CommandError> {
-    Ok(planner::plan(&Inputs {
+    let made = planner::plan(&Inputs {
         inventory: &declaration.inventory,
         upgrade: &declaration.upgrade,
         declaration_sha256: &declaration.sha256(),
         facts,
         key_text: key_text(&declaration.upgrade)?,
-    }))
+    });
+    if let Ok(plan) = &made {
+        refuse_unsound(plan, facts)?;
+    }
+    Ok(made)
 }
 
 fn show(args: &PlanArgs, plan: &Plan) -> Result<Exit, CommandError> {
@@ -147,7 +152,11 @@ struct Peek {
     format: String,
 }
 
-fn read_facts(path: &Path) -> Result<Facts, CommandError> {
+/// Facts that `refit inspect` recorded.
+///
+/// # Errors
+/// If they cannot be read.
+pub fn read_facts(path: &Path) -> Result<Facts, CommandError> {
     let wrong = |what: &str, error: &(dyn std::error::Error + 'static)| {
         CommandError::new(format!("{} {what}", path.display()))
             .because(error)

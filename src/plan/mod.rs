@@ -17,6 +17,7 @@ mod path;
 pub mod planner;
 mod preconditions;
 pub mod reason;
+pub mod verify;
 mod view;
 mod work;
 

@@ -4,4 +4,5 @@ pub mod facts;
 pub mod plan;
 pub mod progress;
 pub mod status;
+pub mod verify;
 mod words;

@@ -5,6 +5,7 @@
 #[allow(dead_code)]
 mod build;
 mod desk;
+mod verify;
 mod words;
 
 use std::io::{Read as _, Write as _};
@@ -23,6 +24,7 @@ fn help_says_how_each_command_is_used() {
         "validate",
         "inspect",
         "plan",
+        "verify",
         "apply",
         "resume",
         "status",

@@ -9,6 +9,7 @@ use refit::cluster::model::*;
 use refit::documents::settings::*;
 use refit::plan::data::{Action, Plan};
 use refit::plan::reason::{Blocked, Reason};
+use refit::plan::verify::verify;
 use refit::plan::{Inputs, plan};
 use refit::rules::version::Version;
 
@@ -47,14 +48,18 @@ impl World {
         }
     }
 
+    /// The plan, which `verify` must find nothing wrong with.
     pub fn plan(&self) -> Result<Plan, Blocked> {
-        plan(&Inputs {
+        let plan = plan(&Inputs {
             inventory: &self.inventory,
             upgrade: &self.upgrade,
             declaration_sha256: "d0c5",
             facts: &self.facts,
             key_text: self.key_text.clone(),
-        })
+        })?;
+        let wrong = verify(&plan, &self.facts);
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        Ok(plan)
     }
 
     pub fn planned(&self) -> Plan {

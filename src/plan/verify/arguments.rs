@@ -1,0 +1,434 @@
+//! Every argument against the facts: which host is which node, what the repositories offer, which release is where by then.
+
+use std::collections::BTreeSet;
+
+use super::cluster::{Cluster, Machine, OnCluster};
+use super::order::Order;
+use super::timeline::{Timelines, control_plane_upgrades, leaves_kube_proxy};
+use super::violation::Violation;
+use crate::cluster::facts::{Observed, Offer, PackageManager};
+use crate::cluster::model::{HostName, NodeName, Role};
+use crate::host::op::{KeyText, PackageRevision};
+use crate::plan::data::{Action, FORMAT, Plan, Step};
+use crate::plan::file::sha256;
+use crate::plan::view::release_of_revision;
+use crate::rules::version::{Minor, Version};
+
+/// Whether two URLs name one repository: facts hold none of a URL's login.
+pub fn same_repository(one: &str, other: &str) -> bool {
+    let parts = |url: &str| -> Option<(String, String)> {
+        let (scheme, rest) = url.trim_end_matches('/').split_once("://")?;
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let host = authority.rsplit('@').next()?;
+        Some((scheme.to_owned(), format!("{host}{path}")))
+    };
+    parts(one).is_some_and(|one| Some(one) == parts(other))
+}
+
+/// Every argument that is not what it should be.
+pub fn judge(
+    plan: &Plan,
+    cluster: &Cluster<'_>,
+    order: &Order<'_>,
+    lines: &Timelines<'_>,
+) -> Vec<Violation> {
+    let mut judge = Judge {
+        plan,
+        cluster,
+        order,
+        lines,
+        step: None,
+        wrong: Vec::new(),
+    };
+    judge.head();
+    for (at, step) in order.iter() {
+        judge.step = Some(step);
+        if step.timeout_s == 0 {
+            judge.should("timeout_s", "0", "more");
+        }
+        judge.step(at, &step.action);
+    }
+    judge.wrong
+}
+
+struct Judge<'j, 'p, 'f> {
+    plan: &'j Plan,
+    cluster: &'j Cluster<'f>,
+    order: &'j Order<'p>,
+    lines: &'j Timelines<'f>,
+    step: Option<&'p Step>,
+    wrong: Vec<Violation>,
+}
+
+fn list<'n>(names: impl IntoIterator<Item = &'n NodeName>) -> String {
+    let names: BTreeSet<&str> = names.into_iter().map(NodeName::as_str).collect();
+    names.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+const fn role_text(role: Role) -> &'static str {
+    match role {
+        Role::ControlPlane => "a control plane",
+        Role::Worker => "a worker",
+    }
+}
+
+impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
+    fn should(&mut self, argument: &'static str, is: impl ToString, should: impl ToString) {
+        self.wrong.push(Violation::Argument {
+            step: self.step.map(|step| step.id.clone()),
+            argument,
+            is: is.to_string(),
+            should: should.to_string(),
+        });
+    }
+
+    fn same(&mut self, argument: &'static str, is: impl ToString, should: impl ToString) {
+        let (is, should) = (is.to_string(), should.to_string());
+        if is != should {
+            self.should(argument, is, should);
+        }
+    }
+
+    fn head(&mut self) {
+        let (plan, cluster) = (self.plan, self.cluster);
+        self.same("format", &plan.format, FORMAT);
+        self.same("cluster", &plan.cluster_uid, cluster.uid);
+        if plan.limits.workers_out_of_service == 0 {
+            self.should("limit of workers out of service", 0, "at least 1");
+        }
+        for name in &plan.limits.left_out {
+            let role = cluster.nodes.get(name).map(OnCluster::role);
+            if role.is_some_and(|role| role == Role::ControlPlane) {
+                self.should("left_out", name, "workers only");
+            }
+        }
+        let without: Vec<NodeName> = cluster
+            .nodes
+            .iter()
+            .filter(|(_, on)| on.host.is_none())
+            .map(|(&name, _)| name.clone())
+            .collect();
+        if plan.limits.left_out != without {
+            self.wrong.push(Violation::LeftOut {
+                plan: plan.limits.left_out.clone(),
+                facts: without,
+            });
+        }
+    }
+
+    /// The host's facts.
+    fn host(&mut self, host: &HostName) -> Option<&'j Machine<'f>> {
+        let machine = self.cluster.hosts.get(host);
+        if machine.is_none() {
+            self.should("host", host, "a host of the facts");
+        }
+        machine
+    }
+
+    fn control_plane(&mut self, host: &HostName) -> Option<&'j Machine<'f>> {
+        let machine = self.host(host)?;
+        self.role(machine.role, Role::ControlPlane);
+        Some(machine)
+    }
+
+    fn role(&mut self, is: Role, should: Role) {
+        self.same("host", role_text(is), role_text(should));
+    }
+
+    fn node(&mut self, node: &NodeName) {
+        if self
+            .cluster
+            .nodes
+            .get(node)
+            .is_none_or(|on| on.host.is_none())
+        {
+            self.should("node", node, "a node that the plan does not leave out");
+        }
+    }
+
+    /// Every node of the plan, each once.
+    fn all_nodes(&mut self, argument: &'static str, is: &[NodeName]) {
+        let cluster = self.cluster;
+        let should = list(cluster.hosts.values().map(|machine| machine.node));
+        self.same(argument, list(is), should);
+        if is.len() != cluster.hosts.len() {
+            self.should(argument, format!("{} nodes", is.len()), cluster.hosts.len());
+        }
+    }
+
+    fn step(&mut self, at: usize, action: &'p Action) {
+        let cluster = self.cluster;
+        match action {
+            Action::CheckHost {
+                host,
+                node,
+                machine_id,
+                disk_free: _,
+            } => {
+                if let Some(machine) = self.host(host) {
+                    self.same("node", node, machine.node);
+                    self.same("machine_id", machine_id, machine.machine_id);
+                }
+            }
+            Action::CheckCluster {
+                cluster_uid,
+                host,
+                nodes,
+            } => {
+                self.control_plane(host);
+                self.same("cluster_uid", cluster_uid, cluster.uid);
+                self.all_nodes("nodes", nodes);
+            }
+            Action::SnapshotEtcd {
+                host,
+                file,
+                directory,
+                keep,
+                trial_restore: _,
+            } => {
+                self.control_plane(host);
+                if !file.contains("{run}") {
+                    self.should("file", file, "a file of its own run");
+                }
+                if directory.is_empty() || *keep == 0 {
+                    self.should(
+                        "directory",
+                        "empty, or keeps none",
+                        "where the snapshot is kept",
+                    );
+                }
+            }
+            Action::HoldPackages {
+                host,
+                manager,
+                packages,
+            }
+            | Action::ReleaseHolds {
+                host,
+                manager,
+                packages,
+            } => self.names(host, *manager, packages),
+            Action::SwitchRepository { host, minor, .. } => self.repository(host, *minor, action),
+            Action::PrefetchPackages {
+                host,
+                manager,
+                packages,
+            } => self.packages(
+                host,
+                *manager,
+                packages,
+                &["kubeadm", "kubectl", "kubelet"],
+                None,
+            ),
+            Action::InstallKubeadm {
+                host,
+                manager,
+                packages,
+            } => self.packages(host, *manager, packages, &["kubeadm", "kubectl"], None),
+            Action::InstallKubelet {
+                host,
+                manager,
+                packages,
+            } => self.packages(
+                host,
+                *manager,
+                packages,
+                &["kubectl", "kubelet"],
+                Some("kubelet"),
+            ),
+            Action::PullImages {
+                host,
+                version: _,
+                image_repository,
+            } => {
+                self.host(host);
+                self.same(
+                    "image_repository",
+                    image_repository,
+                    &cluster.config.image_repository,
+                );
+            }
+            Action::KubeadmApply { host, .. } => {
+                self.control_plane(host);
+            }
+            Action::KubeadmNode { host, role, .. } => {
+                if let Some(machine) = self.host(host) {
+                    self.same("role", role_text(*role), role_text(machine.role));
+                }
+            }
+            Action::AwaitControlPlane {
+                host,
+                node,
+                version,
+            } => {
+                if let Some(machine) = self.control_plane(host) {
+                    self.same("node", node, machine.node);
+                    let line = self.lines.control_planes.get(machine.node);
+                    let other =
+                        line.and_then(|one| one.api_server.other_during(at, version, self.order));
+                    if let Some(other) = other {
+                        self.should(
+                            "version",
+                            version,
+                            format!("{}, which may run then", other.version),
+                        );
+                    }
+                }
+            }
+            Action::AwaitAddons { kube_proxy } => self.addons(at, kube_proxy.as_ref()),
+            Action::Cordon { node } | Action::Drain { node, .. } | Action::Uncordon { node } => {
+                self.node(node);
+            }
+            Action::AwaitNode { node, version } => {
+                self.node(node);
+                let line = self.lines.nodes.get(node);
+                let other = line.and_then(|on| on.kubelet.other_during(at, version, self.order));
+                if let Some(other) = other {
+                    self.should(
+                        "version",
+                        version,
+                        format!("{}, which may run then", other.version),
+                    );
+                }
+            }
+            Action::Verify {
+                version,
+                control_planes,
+                nodes,
+                cordoned,
+            } => {
+                self.same("version", version, &self.plan.target);
+                self.all_nodes("nodes", nodes);
+                let pairs = control_planes.iter();
+                let machines = cluster.hosts.iter().map(|(&host, machine)| (host, machine));
+                let should = machines
+                    .filter(|(_, machine)| machine.role == Role::ControlPlane)
+                    .map(|(host, machine)| (host, machine.node));
+                if !pairs.eq(should) {
+                    self.should(
+                        "control_planes",
+                        list(control_planes.values()),
+                        "those of the facts",
+                    );
+                }
+                let stay = cluster
+                    .nodes
+                    .values()
+                    .filter(|on| on.host.is_some() && on.stays_cordoned());
+                self.same(
+                    "cordoned",
+                    list(cordoned),
+                    list(stay.map(|on| &on.node.name)),
+                );
+            }
+            Action::Barrier { holds: _ } => {}
+        }
+    }
+
+    /// kube-proxy comes to the release that kubeadm last rolled it to.
+    fn addons(&mut self, at: usize, kube_proxy: Option<&Version>) {
+        let rolled = control_plane_upgrades(self.order)
+            .into_iter()
+            .filter(|(upgrade, ..)| *upgrade < at && !leaves_kube_proxy(self.order.step(*upgrade)))
+            .map(|(_, _, version)| version)
+            .next_back();
+        let now = self.cluster.kube_proxy.as_ref();
+        let by_then = rolled.filter(|_| now.is_some()).or(now);
+        match (kube_proxy, by_then) {
+            (Some(is), Some(should)) => self.same("kube_proxy", is, should),
+            (Some(is), None) => self.should("kube_proxy", is, "none: there is no kube-proxy"),
+            (None, Some(should)) if rolled.is_some() => self.should("kube_proxy", "none", should),
+            (None, _) => {}
+        }
+    }
+
+    fn manager(&mut self, machine: &Machine<'_>, manager: PackageManager) {
+        let is = machine.packages.manager;
+        if manager != is {
+            self.should("manager", format!("{manager:?}"), format!("{is:?}"));
+        }
+    }
+
+    fn names(&mut self, host: &HostName, manager: PackageManager, packages: &[String]) {
+        let Some(machine) = self.host(host) else {
+            return;
+        };
+        self.manager(machine, manager);
+        for package in packages {
+            if !machine.packages.installed.contains_key(package) {
+                self.should("packages", package, "a package that is installed");
+            }
+        }
+    }
+
+    fn offer(&self, machine: &Machine<'f>, minor: Minor) -> Option<&'f Offer> {
+        machine.offers.get(&minor).and_then(Observed::known)
+    }
+
+    fn packages(
+        &mut self,
+        host: &HostName,
+        manager: PackageManager,
+        packages: &[PackageRevision],
+        among: &[&str],
+        with: Option<&str>,
+    ) {
+        let Some(machine) = self.host(host) else {
+            return;
+        };
+        self.manager(machine, manager);
+        let mut seen = BTreeSet::new();
+        for package in packages {
+            let name = package.name.as_str();
+            let known = among.contains(&name) && machine.packages.installed.contains_key(name);
+            if !known || !seen.insert(name) {
+                self.should("packages", name, "a package that is installed, once");
+            }
+            let release = release_of_revision(&package.revision);
+            let offered = release
+                .and_then(|release| self.offer(machine, release.minor())?.revisions.get(name))
+                .is_some_and(|revisions| revisions.contains(&package.revision));
+            if !offered {
+                self.should(
+                    "packages",
+                    &package.revision,
+                    format!("a {name} that is offered to {host}"),
+                );
+            }
+        }
+        if let Some(with) = with.filter(|with| !seen.contains(with)) {
+            self.should("packages", "without it", format!("with {with}"));
+        }
+    }
+
+    fn repository(&mut self, host: &HostName, minor: Minor, action: &Action) {
+        let Action::SwitchRepository {
+            manager,
+            content,
+            key,
+            key_sha256,
+            ..
+        } = action
+        else {
+            return;
+        };
+        let Some(machine) = self.host(host) else {
+            return;
+        };
+        self.manager(machine, *manager);
+        let Some(offer) = self.offer(machine, minor) else {
+            self.should("minor", minor, "a minor whose repository was looked at");
+            return;
+        };
+        let mut words = content.split(|c: char| c.is_whitespace() || c == '=');
+        if !words.any(|word| same_repository(word, &offer.url)) {
+            self.should("content", "another repository", &offer.url);
+        }
+        self.same("key_sha256", key_sha256, &offer.key_sha256);
+        match key {
+            // Wherever it comes from, the host takes no key of another digest.
+            KeyText::Url(_) => {}
+            KeyText::Text(text) => self.same("key", sha256(text.as_bytes()), &offer.key_sha256),
+        }
+    }
+}

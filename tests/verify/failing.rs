@@ -1,0 +1,464 @@
+//! For each invariant a plan that breaks it, made by hand from a valid one, and what is said of it.
+
+use refit::cluster::facts::{Facts, Observed};
+use refit::cluster::model::{HostName, NodeName, Role};
+use refit::documents::settings::Share;
+use refit::plan::data::{Action, Plan, Step, StepId};
+use refit::plan::verify::{Invariant, verify};
+
+use crate::build::{World, v};
+
+/// Two control planes, three workers in waves of one.
+fn world() -> World {
+    World::new(2, 3, "1.34.4", "1.35.4")
+}
+
+/// `w1/drain` stands for `w1/drain@1.35.4`, `barrier/nodes` for `barrier/nodes@1.35`.
+fn id(short: &str) -> StepId {
+    let release = if short.starts_with("barrier/") {
+        "1.35"
+    } else {
+        "1.35.4"
+    };
+    StepId::new(format!("{short}@{release}"))
+}
+
+trait Edit {
+    fn at(&mut self, short: &str) -> &mut Step;
+    fn does(&mut self, short: &str) -> &mut Action;
+    fn unwait(&mut self, then: &str, first: &str);
+    fn wait(&mut self, then: &str, first: &str);
+    /// What waited for it waits for what it waited for.
+    fn cut(&mut self, short: &str);
+}
+
+impl Edit for Plan {
+    fn at(&mut self, short: &str) -> &mut Step {
+        let id = id(short);
+        let found = self.steps.iter_mut().find(|step| step.id == id);
+        found.unwrap_or_else(|| panic!("{short}"))
+    }
+
+    fn does(&mut self, short: &str) -> &mut Action {
+        &mut self.at(short).action
+    }
+
+    fn unwait(&mut self, then: &str, first: &str) {
+        let first = id(first);
+        let after = &mut self.at(then).after;
+        assert!(after.contains(&first), "{then} {first}");
+        after.retain(|id| *id != first);
+    }
+
+    fn wait(&mut self, then: &str, first: &str) {
+        let first = id(first);
+        self.at(then).after.push(first);
+    }
+
+    fn cut(&mut self, short: &str) {
+        let gone = self.at(short).clone();
+        self.steps.retain(|step| step.id != gone.id);
+        for step in &mut self.steps {
+            if step.after.contains(&gone.id) {
+                step.after.retain(|id| *id != gone.id);
+                step.after.extend(gone.after.iter().cloned());
+            }
+        }
+    }
+}
+
+fn told(plan: &Plan, facts: &Facts) -> Vec<String> {
+    verify(plan, facts)
+        .iter()
+        .map(|violation| format!("{}: {violation}", violation.code()))
+        .collect()
+}
+
+/// After the edit this is among what is told.
+#[track_caller]
+fn breaks(edit: impl FnOnce(&mut Plan), said: &str) {
+    breaks_in(&world(), edit, said);
+}
+
+#[track_caller]
+fn breaks_in(world: &World, edit: impl FnOnce(&mut Plan), said: &str) {
+    let mut plan = world.planned();
+    edit(&mut plan);
+    let told = told(&plan, &world.facts);
+    assert!(told.iter().any(|line| line == said), "{said}\n{told:#?}");
+}
+
+#[test]
+fn steps_make_an_order() {
+    breaks(
+        |plan| plan.at("w1/drain").id = id("w1/cordon"),
+        "same-id: step w1/cordon@1.35.4 is there twice",
+    );
+    breaks(
+        |plan| plan.wait("w1/drain", "w9/drain"),
+        "unknown-step: w1/drain@1.35.4 comes after w9/drain@1.35.4, which is not in the plan",
+    );
+    breaks(
+        |plan| plan.wait("w1/cordon", "w1/drain"),
+        "cycle: steps wait for each other: w1/cordon@1.35.4, w1/drain@1.35.4",
+    );
+}
+
+#[test]
+fn the_facts_are_the_plans() {
+    let plan = world().planned();
+    let mut other = world();
+    other.node("w1").kubelet_version = "1.34.5".to_owned();
+    assert_eq!(
+        told(&plan, &other.facts),
+        [
+            "other-facts: the plan was made from other facts; 1 difference(s): node/w1/kubelet: was 1.34.4, is 1.34.5"
+        ]
+    );
+    let mut other = world();
+    other.facts.cluster.nodes = Observed::Unknown("forbidden".to_owned());
+    assert_eq!(
+        told(&plan, &other.facts),
+        ["unknown: the facts do not say the cluster's nodes: forbidden"]
+    );
+    breaks(
+        |plan| plan.limits.left_out = vec![NodeName::new("w9")],
+        "left-out: the plan leaves out [w9], and of the nodes of the facts no host that was seen is []",
+    );
+    breaks(
+        |plan| plan.limits.left_out = vec![NodeName::new("cp2")],
+        "argument: the plan's left_out is cp2 and should be workers only",
+    );
+    breaks(
+        |plan| plan.cluster_uid = "other".to_owned(),
+        "argument: the plan's cluster is other and should be b0a4",
+    );
+}
+
+#[test]
+fn arguments_are_what_the_facts_say() {
+    breaks(
+        |plan| match plan.does("w1/check-host") {
+            Action::CheckHost { machine_id, .. } => *machine_id = "machine-w2".to_owned(),
+            other => panic!("{other:?}"),
+        },
+        "argument: w1/check-host@1.35.4: machine_id is machine-w2 and should be machine-w1",
+    );
+    breaks(
+        |plan| match plan.does("w1/install-kubelet") {
+            Action::InstallKubelet { host, .. } => *host = HostName::new("w9"),
+            other => panic!("{other:?}"),
+        },
+        "argument: w1/install-kubelet@1.35.4: host is w9 and should be a host of the facts",
+    );
+    breaks(
+        |plan| match plan.does("w1/install-kubelet") {
+            Action::InstallKubelet { packages, .. } => {
+                packages[1].revision = "1.35.9-1.1".to_owned()
+            }
+            other => panic!("{other:?}"),
+        },
+        "argument: w1/install-kubelet@1.35.4: packages is 1.35.9-1.1 and should be a kubelet that is offered to w1",
+    );
+    breaks(
+        |plan| match plan.does("w1/kubeadm-node") {
+            Action::KubeadmNode { role, .. } => *role = Role::ControlPlane,
+            other => panic!("{other:?}"),
+        },
+        "argument: w1/kubeadm-node@1.35.4: role is a control plane and should be a worker",
+    );
+    breaks(
+        |plan| match plan.does("w1/switch-repository") {
+            Action::SwitchRepository { content, .. } => {
+                *content = content.replace("pkgs.k8s.io", "pkgs.example.org")
+            }
+            other => panic!("{other:?}"),
+        },
+        "argument: w1/switch-repository@1.35.4: content is another repository and should be \
+         https://pkgs.k8s.io/core:/stable:/v1.35/deb/",
+    );
+    breaks(
+        |plan| match plan.does("w1/await-node") {
+            Action::AwaitNode { version, .. } => *version = v("1.35.3"),
+            other => panic!("{other:?}"),
+        },
+        "argument: w1/await-node@1.35.4: version is 1.35.3 and should be 1.35.4, which may run then",
+    );
+    breaks(
+        |plan| match plan.does("cluster/await-addons") {
+            Action::AwaitAddons { kube_proxy } => *kube_proxy = None,
+            other => panic!("{other:?}"),
+        },
+        "argument: cluster/await-addons@1.35.4: kube_proxy is none and should be 1.35.4",
+    );
+}
+
+#[test]
+fn nothing_changes_before_the_checks_and_the_snapshot() {
+    breaks(
+        |plan| plan.unwait("w1/switch-repository", "cluster/snapshot-etcd"),
+        "unordered: w1/switch-repository@1.35.4 may begin before cluster/snapshot-etcd@1.35.4 has ended",
+    );
+    breaks(
+        |plan| plan.unwait("barrier/preflight", "w2/check-host"),
+        "unordered: cluster/snapshot-etcd@1.35.4 may begin before w2/check-host@1.35.4 has ended",
+    );
+    breaks(
+        |plan| plan.cut("w2/check-host"),
+        "missing: w2 has no check-host where cluster/snapshot-etcd@1.35.4 needs it",
+    );
+    breaks(
+        |plan| plan.cut("cluster/check-cluster"),
+        "missing: cluster has no check-cluster where cluster/snapshot-etcd@1.35.4 needs it",
+    );
+    breaks(
+        |plan| plan.cut("cluster/snapshot-etcd"),
+        "missing: cluster has no snapshot-etcd where cp1/switch-repository@1.35.4 needs it",
+    );
+}
+
+#[test]
+fn packages_are_held_served_and_downloaded() {
+    breaks(
+        |plan| plan.cut("w1/switch-repository"),
+        "missing: w1 has no switch-repository where w1/prefetch-packages@1.35.4 needs it",
+    );
+    breaks(
+        |plan| plan.cut("w1/prefetch-packages"),
+        "missing: w1 has no prefetch-packages where w1/install-kubeadm@1.35.4 needs it",
+    );
+    breaks(
+        |plan| {
+            plan.unwait("w1/install-kubeadm", "w1/prefetch-packages");
+            plan.wait("w1/install-kubeadm", "cluster/snapshot-etcd");
+            plan.wait("barrier/nodes", "w1/prefetch-packages");
+        },
+        "unordered: w1/prefetch-packages@1.35.4 may begin before w1/install-kubeadm@1.35.4 has ended",
+    );
+    let mut loose = world();
+    loose.packages("w1").held.clear();
+    breaks_in(
+        &loose,
+        |plan| plan.cut("w1/hold-packages"),
+        "missing: w1 has no hold-packages where w1/switch-repository@1.35.4 needs it",
+    );
+    breaks_in(
+        &loose,
+        |plan| plan.cut("w1/release-holds"),
+        "missing: w1 has no release-holds",
+    );
+    breaks_in(
+        &loose,
+        |plan| {
+            plan.unwait("w1/release-holds", "barrier/nodes");
+            plan.wait("w1/release-holds", "w1/install-kubeadm");
+        },
+        "unordered: w1/kubeadm-node@1.35.4 may begin before w1/release-holds@1.35.4 has ended",
+    );
+}
+
+#[test]
+fn kubeadm_runs_at_its_own_release_and_after_apply() {
+    breaks(
+        |plan| match plan.does("w1/kubeadm-node") {
+            Action::KubeadmNode { version, .. } => *version = v("1.35.3"),
+            other => panic!("{other:?}"),
+        },
+        "argument: w1/kubeadm-node@1.35.4: version is 1.35.3 and should be 1.35.4, the release of the installed kubeadm",
+    );
+    breaks(
+        |plan| {
+            plan.unwait("w1/kubeadm-node", "w1/install-kubeadm");
+            plan.wait("barrier/nodes", "w1/install-kubeadm");
+        },
+        "unordered: w1/kubeadm-node@1.35.4 may begin before w1/install-kubeadm@1.35.4 has ended",
+    );
+    breaks(
+        |plan| plan.cut("cp1/kubeadm-apply"),
+        "missing: cluster has no kubeadm-apply where cp2/kubeadm-node@1.35.4 needs it",
+    );
+    breaks(
+        |plan| {
+            plan.unwait("w1/kubeadm-node", "cluster/await-addons");
+            plan.wait("w1/cordon", "cluster/await-addons");
+        },
+        "unordered: w1/kubeadm-node@1.35.4 may begin before cp1/kubeadm-apply@1.35.4 has ended",
+    );
+}
+
+#[test]
+fn control_planes_go_one_at_a_time() {
+    breaks(
+        |plan| plan.unwait("cp2/kubeadm-node", "cp1/await-control-plane"),
+        "unordered: cp2/kubeadm-node@1.35.4 may begin before cp1/await-control-plane@1.35.4 has ended",
+    );
+    breaks(
+        |plan| plan.cut("cp1/await-control-plane"),
+        "missing: cp1 has no await-control-plane where cp1/kubeadm-apply@1.35.4 needs it",
+    );
+    breaks(
+        |plan| {
+            plan.unwait("w1/kubeadm-node", "cluster/await-addons");
+            plan.wait("w1/kubeadm-node", "cp2/await-control-plane");
+        },
+        "unordered: w1/cordon@1.35.4 may begin before cluster/await-addons@1.35.4 has ended",
+    );
+}
+
+#[test]
+fn skew_is_judged_in_every_order() {
+    // A kubelet that may meet an API server that is still old, by any of the two.
+    breaks(
+        |plan| {
+            plan.unwait("w1/kubeadm-node", "cluster/await-addons");
+            plan.wait("w1/kubeadm-node", "cp1/await-control-plane");
+        },
+        "skew: kubelet 1.35.4 on w1 is one minor newer than kube-apiserver 1.34.4 on cp2 in some order of \
+         cp2/kubeadm-node@1.35.4, w1/install-kubelet@1.35.4",
+    );
+    breaks(
+        |plan| plan.cut("w1/drain"),
+        "skew: kubelet 1.35.4 is one minor newer than kubelet 1.34.4 on w1 in some order of w1/install-kubelet@1.35.4",
+    );
+    let violation = {
+        let world = world();
+        let mut plan = world.planned();
+        plan.cut("w1/drain");
+        verify(&plan, &world.facts).remove(0)
+    };
+    assert!(matches!(violation.invariant(), Invariant::Skew(rule) if rule.number() == 7));
+    assert_eq!(
+        violation.invariant().source(),
+        Some("https://kubernetes.io/releases/version-skew-policy/#kubelet-1")
+    );
+    assert_eq!(violation.steps(), [&id("w1/install-kubelet")]);
+}
+
+#[test]
+fn a_node_goes_through_its_steps_in_order_and_once() {
+    breaks(
+        |plan| plan.cut("w1/uncordon"),
+        "missing: w1 has no uncordon where w1/install-kubelet@1.35.4 needs it",
+    );
+    breaks(
+        |plan| plan.cut("w1/cordon"),
+        "missing: w1 has no cordon where w1/install-kubelet@1.35.4 needs it",
+    );
+    breaks(
+        |plan| plan.cut("w1/kubeadm-node"),
+        "missing: w1 has no kubeadm upgrade where w1/install-kubelet@1.35.4 needs it",
+    );
+    breaks(
+        |plan| {
+            plan.unwait("w1/install-kubelet", "w1/drain");
+            plan.wait("w1/install-kubelet", "w1/cordon");
+            plan.wait("w1/uncordon", "w1/drain");
+        },
+        "unordered: w1/install-kubelet@1.35.4 may begin before w1/drain@1.35.4 has ended",
+    );
+    breaks(
+        |plan| match plan.does("w1/drain") {
+            Action::Drain { node, .. } => *node = NodeName::new("w2"),
+            other => panic!("{other:?}"),
+        },
+        "needless: w2/drain@1.35.4 must not be there: w2 has had w1/drain@1.35.4 already",
+    );
+    let mut stays = world();
+    stays.node("w1").unschedulable = true;
+    breaks_in(
+        &stays,
+        |plan| match plan.does("w2/cordon") {
+            Action::Cordon { node } => *node = NodeName::new("w1"),
+            other => panic!("{other:?}"),
+        },
+        "needless: w2/cordon@1.35.4 must not be there: someone else cordoned w1",
+    );
+    let patch = World::new(1, 1, "1.35.2", "1.35.4");
+    breaks_in(
+        &patch,
+        |plan| plan.cut("cp1/drain"),
+        "missing: cp1 has no drain where cp1/install-kubelet@1.35.4 needs it",
+    );
+}
+
+#[test]
+fn no_more_nodes_are_out_than_allowed() {
+    // The second wave no longer waits for the first.
+    breaks(
+        |plan| {
+            plan.unwait("w2/kubeadm-node", "barrier/wave-1");
+            plan.wait("w2/kubeadm-node", "cluster/await-addons");
+            plan.wait("barrier/nodes", "barrier/wave-1");
+        },
+        "too-many-out: 2 nodes can be out of service at once, and 1 may be: w1, w3",
+    );
+    let mut two = world();
+    two.upgrade.workers.max_unavailable = Share::Count(2);
+    breaks_in(
+        &two,
+        |plan| plan.limits.workers_out_of_service = 1,
+        "too-many-out: 2 nodes can be out of service at once, and 1 may be: w1, w2",
+    );
+    breaks(
+        |plan| {
+            plan.unwait("cp2/cordon", "cp1/uncordon");
+            plan.wait("cp2/cordon", "cluster/await-addons");
+            plan.wait("barrier/nodes", "cp1/uncordon");
+        },
+        "unordered: cp2/cordon@1.35.4 may begin before cp1/uncordon@1.35.4 has ended",
+    );
+}
+
+#[test]
+fn everything_ends_at_the_target_and_is_looked_at_last() {
+    breaks(
+        |plan| {
+            for step in [
+                "kubeadm-node",
+                "cordon",
+                "drain",
+                "install-kubelet",
+                "await-node",
+                "uncordon",
+            ] {
+                plan.cut(&format!("w3/{step}"));
+            }
+        },
+        "not-at-target: kubelet on w3 ends at 1.34.4, not at 1.35.4",
+    );
+    breaks(
+        |plan| plan.steps.clear(),
+        "not-at-target: kubeadm-config ends at 1.34.4, not at 1.35.4",
+    );
+    breaks(
+        |plan| plan.cut("cluster/verify"),
+        "missing: cluster has no verify where barrier/nodes@1.35 needs it",
+    );
+    breaks(
+        |plan| {
+            plan.unwait("barrier/nodes", "cp2/uncordon");
+        },
+        "unordered: cluster/verify@1.35.4 may begin before cp2/uncordon@1.35.4 has ended",
+    );
+}
+
+/// An earlier run was stopped with workers out of service. They are out already, so they come first.
+#[test]
+fn what_an_earlier_run_left_out_of_service_counts() {
+    let mut world = world();
+    for name in ["w2", "w3"] {
+        world.node(name).unschedulable = true;
+        world.node(name).cordoned_by = Some("earlier".to_owned());
+    }
+    let mut plan = world.planned();
+    let first = plan.at("w1/kubeadm-node").after.clone();
+    assert!(first.contains(&id("barrier/wave-2")), "{first:?}");
+    // Side by side with them it would be one more than there were.
+    plan.unwait("w1/kubeadm-node", "barrier/wave-2");
+    plan.wait("w1/kubeadm-node", "cluster/await-addons");
+    plan.wait("barrier/nodes", "barrier/wave-2");
+    assert_eq!(
+        told(&plan, &world.facts),
+        ["too-many-out: 3 nodes can be out of service at once, and 2 may be: w1, w2, w3"]
+    );
+}

@@ -1,0 +1,493 @@
+//! The truth about a small plan, found by brute force: the plan is carried out in every order that it allows, one step at a
+//! time, and each state and each beginning is looked at. Nothing here knows `verify`; what it shares with it are the types
+//! of plans and facts, and the names that the clusters of these tests have (host, node and machine are called alike).
+
+use std::collections::{BTreeMap, HashSet};
+
+use refit::host::op::PackageRevision;
+use refit::plan::data::{Action, Plan};
+
+use crate::build::World;
+
+mod start;
+
+/// Hosts that a cluster may have here.
+const HOSTS: usize = 6;
+/// A release as a number: 1.35.4 is 3504.
+type Release = u16;
+
+fn number(text: &str) -> Release {
+    let mut parts = text
+        .split('.')
+        .skip(1)
+        .map(|part| part.parse::<u16>().unwrap_or(0));
+    parts.next().unwrap_or(0) * 100 + parts.next().unwrap_or(0)
+}
+
+fn of_revision(revision: &str) -> Release {
+    number(revision.split('-').next().unwrap())
+}
+
+fn lag(older: Release, newer: Release) -> i32 {
+    i32::from(newer / 100) - i32::from(older / 100)
+}
+
+/// What a host and its node are like at one instant.
+#[derive(Debug, Clone, Copy)]
+struct Host {
+    control_plane: bool,
+    api: Release,
+    controllers: Release,
+    kubelet: Release,
+    kubectl: Option<Release>,
+    kubeadm: Release,
+    /// Releases of installed packages: kubeadm, kubelet.
+    package: [Release; 2],
+    /// Bits of kubeadm, kubectl, kubelet.
+    installed: u8,
+    held: u8,
+    held_before: u8,
+    repository: Release,
+    fetched: u32,
+    stays: bool,
+    left: bool,
+    cordoned: bool,
+    drained: bool,
+    awaited: bool,
+    out: bool,
+    rounds: u8,
+    /// The last release that kubeadm upgraded this host to.
+    configured: Release,
+    released: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct State {
+    hosts: [Option<Host>; HOSTS],
+    config: Release,
+    proxies: (Release, Release),
+    applied: bool,
+    /// A control plane that was upgraded and not awaited yet.
+    pending: Option<usize>,
+}
+
+struct Oracle<'w> {
+    plan: &'w Plan,
+    index: BTreeMap<String, usize>,
+    offered: Vec<BTreeMap<String, Vec<String>>>,
+    revisions: BTreeMap<PackageRevision, u32>,
+    /// For each step, what it waits for.
+    before: Vec<u128>,
+    target: Release,
+    most_out: usize,
+    kinds: Kinds,
+    start: State,
+}
+
+/// Steps of a kind, as sets.
+#[derive(Default)]
+struct Kinds {
+    snapshots: u128,
+    looks: u128,
+    awaits: u128,
+    checks: [u128; HOSTS],
+    touched: [bool; HOSTS],
+    rolls: u128,
+}
+
+fn bit(package: &str) -> u8 {
+    match package {
+        "kubeadm" => 1,
+        "kubectl" => 2,
+        "kubelet" => 4,
+        _ => 0,
+    }
+}
+
+fn changes(action: &Action) -> bool {
+    !matches!(
+        action,
+        Action::CheckHost { .. }
+            | Action::CheckCluster { .. }
+            | Action::SnapshotEtcd { .. }
+            | Action::AwaitControlPlane { .. }
+            | Action::AwaitAddons { .. }
+            | Action::AwaitNode { .. }
+            | Action::Verify { .. }
+            | Action::Barrier { .. }
+    )
+}
+
+fn looks_only(action: &Action) -> bool {
+    !changes(action) && !matches!(action, Action::SnapshotEtcd { .. })
+}
+
+/// What is wrong in some order of the plan; none when nothing is.
+pub fn judge(world: &World, plan: &Plan) -> Option<String> {
+    let oracle = match Oracle::of(world, plan) {
+        Ok(oracle) => oracle,
+        Err(wrong) => return Some(wrong),
+    };
+    oracle.explore().err()
+}
+
+impl Oracle<'_> {
+    fn explore(&self) -> Result<(), String> {
+        let count = self.plan.steps.len();
+        let everything = if count == 0 {
+            0
+        } else {
+            u128::MAX >> (128 - count)
+        };
+        self.state(&self.start)?;
+        let mut seen = HashSet::from([0_u128]);
+        let mut open = vec![(0_u128, self.start)];
+        while let Some((done, now)) = open.pop() {
+            if done == everything {
+                self.end(&now)?;
+                continue;
+            }
+            let ready: Vec<usize> = (0..count)
+                .filter(|&at| done >> at & 1 == 0 && self.before[at] & !done == 0)
+                .collect();
+            self.beside(&ready)?;
+            for at in ready {
+                let mut next = now;
+                self.step(at, done, &mut next)
+                    .map_err(|wrong| format!("{}: {wrong}", self.plan.steps[at].id))?;
+                let done = done | 1 << at;
+                if seen.insert(done) {
+                    self.state(&next)
+                        .map_err(|wrong| format!("after {}: {wrong}", self.plan.steps[at].id))?;
+                    open.push((done, next));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One operation at a time on a host.
+    fn beside(&self, ready: &[usize]) -> Result<(), String> {
+        let mut busy = [false; HOSTS];
+        for &at in ready {
+            let action = &self.plan.steps[at].action;
+            if looks_only(action) {
+                continue;
+            }
+            let Some(host) = action.host() else { continue };
+            let host = self.index[host.as_str()];
+            if busy[host] {
+                return Err(format!("two operations beside each other on {host}"));
+            }
+            busy[host] = true;
+        }
+        Ok(())
+    }
+
+    /// What must hold when a step begins, and what it leaves behind.
+    fn step(&self, at: usize, done: u128, now: &mut State) -> Result<(), String> {
+        let must = |ok: bool, what: &str| if ok { Ok(()) } else { Err(what.to_owned()) };
+        let action = &self.plan.steps[at].action;
+        if changes(action) {
+            must(self.kinds.snapshots & done != 0, "no snapshot yet")?;
+        }
+        let place = action
+            .host()
+            .map(ToString::to_string)
+            .or(action.node().map(ToString::to_string))
+            .map(|name| self.index[&name]);
+        match (action, place) {
+            (Action::SnapshotEtcd { .. }, _) => {
+                must(self.kinds.looks & done != 0, "not looked at the cluster")?;
+                for (touched, checks) in self.kinds.touched.iter().zip(self.kinds.checks) {
+                    must(!touched || checks & done != 0, "not looked at a host")?;
+                }
+            }
+            (Action::AwaitAddons { kube_proxy }, _) => {
+                let is = kube_proxy
+                    .as_ref()
+                    .map(|version| number(&version.to_string()));
+                // Rolled to this with the last control plane.
+                must(
+                    is == Some(now.proxies.1),
+                    "kube-proxy does not come to this",
+                )?;
+                now.proxies.0 = now.proxies.1;
+            }
+            (Action::Verify { .. }, _) => {
+                let others = self.plan.steps.len() - 1;
+                must(done.count_ones() as usize == others, "not the last")?;
+            }
+            (action, Some(host)) => {
+                if let Action::KubeadmApply { version, .. } | Action::KubeadmNode { version, .. } =
+                    action
+                {
+                    self.kubeadm(now, host, number(&version.to_string()), at, done)?;
+                } else {
+                    self.on_host(now, host, action, done)?;
+                }
+            }
+            (_, None) => {}
+        }
+        Ok(())
+    }
+
+    fn kubeadm(
+        &self,
+        now: &mut State,
+        host: usize,
+        version: Release,
+        at: usize,
+        done: u128,
+    ) -> Result<(), String> {
+        let must = |ok: bool, what: &str| if ok { Ok(()) } else { Err(what.to_owned()) };
+        let applies = matches!(self.plan.steps[at].action, Action::KubeadmApply { .. });
+        let on = now.hosts[host].ok_or("no such host")?;
+        must(!on.released, "holds are off")?;
+        must(on.kubeadm == version, "kubeadm is of another release")?;
+        must(on.configured != version, "kubeadm was here before")?;
+        if applies {
+            must(!now.applied, "applied twice")?;
+        } else {
+            must(now.config == version, "not applied yet")?;
+        }
+        must(
+            !on.cordoned || on.stays || on.left,
+            "cordoned before it was configured",
+        )?;
+        must(
+            (0..=3).contains(&lag(on.kubelet, version)),
+            "rule 8: kubelet",
+        )?;
+        if on.control_plane {
+            must(now.pending.is_none(), "a control plane is not awaited")?;
+            for other in now.hosts.iter().flatten() {
+                must(
+                    (0..=3).contains(&lag(other.kubelet, version)),
+                    "rule 8: kubelet",
+                )?;
+                if other.control_plane {
+                    must(
+                        (0..=1).contains(&lag(other.api, version)),
+                        "rule 8: control plane",
+                    )?;
+                }
+            }
+            must(
+                (0..=1).contains(&lag(on.api, version)),
+                "rule 7: API server",
+            )?;
+            now.pending = Some(host);
+            // The API server first.
+            if let Some(on) = &mut now.hosts[host] {
+                on.api = version;
+            }
+            self.state(now)?;
+            if applies {
+                now.config = version;
+                now.applied = true;
+            }
+            if let Some(on) = &mut now.hosts[host] {
+                on.controllers = version;
+            }
+            if self.kinds.rolls & !(done | 1 << at) == 0 {
+                now.proxies.1 = version;
+            }
+        }
+        if let Some(on) = &mut now.hosts[host] {
+            on.configured = version;
+        }
+        Ok(())
+    }
+
+    fn on_host(
+        &self,
+        now: &mut State,
+        host: usize,
+        action: &Action,
+        done: u128,
+    ) -> Result<(), String> {
+        let must = |ok: bool, what: &str| if ok { Ok(()) } else { Err(what.to_owned()) };
+        let pending = &mut now.pending;
+        let on = now.hosts[host].as_mut().ok_or("no such host")?;
+        if !looks_only(action) && action.host().is_some() {
+            must(!on.released, "holds are off")?;
+        }
+        let all = |packages: &[String]| packages.iter().map(|name| bit(name)).sum::<u8>();
+        let takes_out = matches!(
+            action,
+            Action::Cordon { .. } | Action::Drain { .. } | Action::InstallKubelet { .. }
+        );
+        if takes_out {
+            must(
+                self.kinds.awaits & !done == 0,
+                "control planes are not awaited",
+            )?;
+            must(on.configured == self.target, "not configured")?;
+            must(on.rounds == 0, "done before")?;
+            on.out = true;
+        }
+        match action {
+            Action::HoldPackages { packages, .. } => {
+                must(on.held & all(packages) == 0, "held already")?;
+                on.held |= all(packages);
+            }
+            Action::ReleaseHolds { packages, .. } => {
+                must(on.held_before & all(packages) == 0, "held before")?;
+                on.held &= !all(packages);
+                on.released = true;
+            }
+            Action::SwitchRepository { minor, .. } => {
+                must(on.held & on.installed == on.installed, "not held")?;
+                on.repository = number(&format!("{minor}.0")) / 100;
+            }
+            Action::PrefetchPackages { packages, .. }
+            | Action::InstallKubeadm { packages, .. }
+            | Action::InstallKubelet { packages, .. } => {
+                must(on.held & on.installed == on.installed, "not held")?;
+                for package in packages {
+                    let release = of_revision(&package.revision);
+                    must(on.repository == release / 100, "another repository")?;
+                    let fetched = 1 << self.revisions[package];
+                    if let Action::PrefetchPackages { .. } = action {
+                        on.fetched |= fetched;
+                        continue;
+                    }
+                    must(on.fetched & fetched != 0, "not downloaded")?;
+                    match package.name.as_str() {
+                        "kubeadm" => {
+                            must((0..=1).contains(&lag(on.kubeadm, release)), "rule 9")?;
+                            on.kubeadm = release;
+                            on.package[0] = release;
+                        }
+                        "kubectl" => on.kubectl = Some(release),
+                        _ => {
+                            let empty = on.drained
+                                || (on.control_plane
+                                    && !self.plan.limits.control_planes_drained
+                                    && lag(on.kubelet, release) == 0);
+                            must(empty, "not drained")?;
+                            must(on.cordoned, "not cordoned")?;
+                            must(on.rounds == 0, "a kubelet twice")?;
+                            on.kubelet = release;
+                            on.package[1] = release;
+                            on.rounds = 1;
+                            on.awaited = false;
+                        }
+                    }
+                }
+            }
+            Action::PullImages { version, .. } => {
+                must(
+                    on.kubeadm == number(&version.to_string()),
+                    "another kubeadm",
+                )?;
+            }
+            Action::AwaitControlPlane { version, .. } => {
+                must(on.api == number(&version.to_string()), "another API server")?;
+                if *pending == Some(host) {
+                    *pending = None;
+                }
+            }
+            Action::Cordon { .. } => {
+                must(!on.stays && (!on.cordoned || on.left), "cordoned already")?;
+                must(!on.drained, "drained already")?;
+                on.cordoned = true;
+                on.left = false;
+            }
+            Action::Drain { .. } => {
+                must(on.cordoned && !on.left, "not cordoned")?;
+                must(!on.drained, "drained already")?;
+                on.drained = true;
+            }
+            Action::AwaitNode { version, .. } => {
+                must(
+                    on.kubelet == number(&version.to_string()),
+                    "another kubelet",
+                )?;
+                must(!on.awaited, "awaited already")?;
+                must(
+                    on.rounds == 1 || !on.drained,
+                    "awaited before it was upgraded",
+                )?;
+                on.awaited = true;
+                if on.stays {
+                    on.out = false;
+                }
+            }
+            Action::Uncordon { .. } => {
+                must(!on.stays && on.cordoned, "not ours to uncordon")?;
+                must(on.awaited, "not awaited")?;
+                must(on.rounds == 1 || on.left, "not upgraded")?;
+                on.cordoned = false;
+                on.left = false;
+                on.out = false;
+            }
+            Action::CheckHost { .. }
+            | Action::CheckCluster { .. }
+            | Action::SnapshotEtcd { .. }
+            | Action::KubeadmApply { .. }
+            | Action::KubeadmNode { .. }
+            | Action::AwaitAddons { .. }
+            | Action::Verify { .. }
+            | Action::Barrier { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// What must hold at every instant.
+    fn state(&self, now: &State) -> Result<(), String> {
+        let must = |ok: bool, what: &str| if ok { Ok(()) } else { Err(what.to_owned()) };
+        let mut out = [0_usize; 2];
+        for on in now.hosts.iter().flatten() {
+            let counts = on.out && !(on.control_plane && on.left);
+            out[usize::from(on.control_plane)] += usize::from(counts);
+            for server in now.hosts.iter().flatten().filter(|host| host.control_plane) {
+                if on.control_plane {
+                    must(lag(on.api, server.api).abs() <= 1, "rule 1")?;
+                }
+                must((0..=3).contains(&lag(on.kubelet, server.api)), "rule 2")?;
+                for proxy in [now.proxies.0, now.proxies.1] {
+                    must((0..=3).contains(&lag(proxy, server.api)), "rule 3")?;
+                    must(lag(proxy, on.kubelet).abs() <= 3, "rule 3")?;
+                }
+                if let Some(kubectl) = on.kubectl {
+                    must(lag(kubectl, server.api).abs() <= 1, "rule 5")?;
+                }
+            }
+            if on.control_plane {
+                must((0..=1).contains(&lag(on.controllers, on.api)), "rule 4")?;
+            }
+        }
+        must(out[0] <= self.most_out, "too many workers out")?;
+        must(out[1] <= 1, "two control planes out")
+    }
+
+    /// What must hold at the end.
+    fn end(&self, now: &State) -> Result<(), String> {
+        let must = |ok: bool, what: &str| {
+            if ok {
+                Ok(())
+            } else {
+                Err(format!("in the end, {what}"))
+            }
+        };
+        must(now.config == self.target, "kubeadm-config is behind")?;
+        must(now.pending.is_none(), "a control plane is not awaited")?;
+        for on in now.hosts.iter().flatten() {
+            let mut all = vec![on.kubelet, on.kubeadm, on.package[0], on.package[1]];
+            all.extend(on.kubectl);
+            if on.control_plane {
+                all.extend([on.api, on.controllers]);
+            }
+            must(
+                all.iter().all(|release| *release == self.target),
+                "something is not at the target",
+            )?;
+            must(on.cordoned == on.stays && !on.out, "a node is out")?;
+            must(on.held == on.held_before, "holds are left")?;
+            must(on.rounds == 0 || on.awaited, "a node is not awaited")?;
+        }
+        Ok(())
+    }
+}
