@@ -119,6 +119,7 @@ impl<'p> Places<'p> {
             Action::Barrier { .. } => match (wave(&step.id), verb(&step.id)) {
                 (Some(wave), _) => Part::Wave(wave),
                 (None, "preflight") => Part::Preflight,
+                (None, "holds") => Part::Preparation,
                 (None, "control-planes") => Part::ControlPlanes,
                 (None, _) => Part::End,
             },
