@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use refit::cluster::model::api_use::{ApiUse, DeprecatedApi};
 use refit::cluster::model::{HostName, NodeName, Role};
 use refit::rules::hazards::accept::{self, Acceptance, Verdict};
 use refit::rules::hazards::evidence::*;
@@ -26,6 +27,8 @@ struct World {
     manifests: BTreeMap<&'static str, Vec<String>>,
     stray: Vec<String>,
     certificates: BTreeMap<String, Timestamp>,
+    api_use: Result<ApiUse, &'static str>,
+    hand_edits: Result<BTreeMap<String, Vec<String>>, &'static str>,
     extra_args: Option<BTreeMap<String, Vec<String>>>,
     kubeadm_gates: BTreeMap<&'static str, bool>,
     etcd_image: Option<&'static str>,
@@ -74,6 +77,11 @@ impl World {
                 ("apiserver".to_owned(), time("2027-06-01T00:00:00Z")),
                 ("ca".to_owned(), time("2035-06-01T00:00:00Z")),
             ]),
+            api_use: Ok(ApiUse {
+                since: time("2026-11-01T00:00:00Z"),
+                requested: BTreeSet::new(),
+            }),
+            hand_edits: Ok(BTreeMap::new()),
             extra_args: Some(BTreeMap::new()),
             kubeadm_gates: BTreeMap::new(),
             etcd_image: None,
@@ -150,6 +158,8 @@ impl World {
                     .collect(),
                 stray_files: &self.stray,
                 certificates: &self.certificates,
+                api_use: self.api_use.as_ref().map_err(|why| *why),
+                hand_edits: self.hand_edits.as_ref().map_err(|why| *why),
             }),
         }
     }
@@ -222,8 +232,36 @@ fn kubelet_gate(world: &mut World, name: &'static str, value: bool) {
     });
 }
 
+/// An API server was asked for flow schemas of v1beta3, which are removed in `removed_in`.
+fn requested(world: &mut World, removed_in: &str) {
+    world
+        .api_use
+        .as_mut()
+        .unwrap()
+        .requested
+        .insert(DeprecatedApi {
+            group: "flowcontrol.apiserver.k8s.io".to_owned(),
+            version: "v1beta3".to_owned(),
+            resource: "flowschemas".to_owned(),
+            subresource: String::new(),
+            removed_in: removed_in.parse().unwrap(),
+        });
+}
+
+fn edited(world: &mut World, file: &str, lines: &[&str]) {
+    let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+    world
+        .hand_edits
+        .as_mut()
+        .unwrap()
+        .insert(file.to_owned(), lines);
+}
+
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
+    row("removed-apis", "1.35.4", |w| requested(w, "1.35"), "requests for flowschemas of flowcontrol.apiserver.k8s.io/v1beta3 (removed in 1.35) [cp1]", |w| requested(w, "1.36")),
+    row("api-server-young", "1.35.4", |w| w.api_use.as_mut().unwrap().since = time("2026-11-20T10:00:01Z"), "an API server that was started at 2026-11-20T10:00:01Z [cp1]", |w| w.api_use.as_mut().unwrap().since = time("2026-11-20T10:00:00Z")),
+    row("hand-edits", "1.35.4", |w| edited(w, "kube-apiserver.yaml", &["- --profiling=false", "+ --profiling=true"]), "kube-apiserver.yaml is not as kubeadm writes it: `- --profiling=false`, `+ --profiling=true` [cp1]", |w| { edited(w, "etcd.yaml", &["- --quota-backend-bytes=8"]); w.upgrades_etcd = false; }),
     row("etcd-3.6-minimum", "1.34.4", |w| w.members[0].1 = Some("3.5.24"), "etcd member cp1 is 3.5.24 []", |w| w.members[0].1 = Some("3.5.26")),
     row("etcd-3.7-minimum", "1.37.1", |w| w.members[0].1 = Some("3.6.10"), "etcd member cp1 is 3.6.10 []", |w| { w.members[0].1 = Some("3.6.8"); w.upgrades_etcd = false; }),
     row("etcd-3.7-experimental-flags", "1.37.1", |w| w.extra("etcd", "--experimental-compaction-batch-limit=1"), "--experimental-compaction-batch-limit in kubeadm-config's extraArgs of etcd []", |w| w.extra("etcd", "--compaction-batch-limit=1")),
@@ -318,6 +356,8 @@ fn what_could_not_be_checked_counts_like_the_hazard() {
     world.instance = Err("no route to host");
     world.cgroup_v1 = true;
     world.kubelet = Err("forbidden");
+    world.api_use = Err("connection refused");
+    world.hand_edits = Err("no kubeadm");
     let found = world.found("1.37.1", false);
     for (id, told) in [
         (
@@ -325,6 +365,8 @@ fn what_could_not_be_checked_counts_like_the_hazard() {
             "? etcd member cp1 did not tell its release []",
         ),
         ("kubelet-flags-1.34", "? permission denied [w2]"),
+        ("removed-apis", "? connection refused [cp1]"),
+        ("hand-edits", "? no kubeadm [cp1]"),
         ("instance-config-missing", "? no route to host [cp1 w1 w2]"),
         (
             "cri-runtimeconfig-missing",

@@ -1,7 +1,7 @@
 //! What a plan rests on, and what has changed since.
 //!
 //! [`basis`] reduces facts to the lines that planning reads: versions, roles, cordons, machines, packages, manifests, etcd
-//! members, kubeadm's configuration. It leaves out what moves by itself (pods, free disk, clocks, resource versions), which
+//! members, what budgets ask for, kubeadm's configuration and what else hazards are looked for in. It leaves out what moves by itself (pods, free disk, clocks, resource versions), which
 //! is looked at again when the plan is carried out. A plan stores its basis, so that drift can be told line by line. That a
 //! run changes these lines itself is the caller's to know: drift is asked before the first step only.
 
@@ -11,8 +11,8 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-use super::facts::{ControlPlaneFacts, Facts, HostFacts, Observed};
-use super::model::{HostName, Node};
+use super::facts::{CgroupMode, ControlPlaneFacts, Facts, HostFacts, Observed};
+use super::model::{Budget, HostName, Node};
 
 /// The label of control planes.
 ///
@@ -116,13 +116,35 @@ fn cluster(lines: &mut Lines, facts: &Facts) {
             if let Some(image) = &config.custom_etcd_image {
                 put("custom-etcd-image", image.clone());
             }
+            if let Some(image) = &config.custom_dns_image {
+                put("custom-dns-image", image.clone());
+            }
+            put("proxy-disabled", config.proxy_disabled.to_string());
             for (gate, on) in &config.feature_gates {
                 put(&format!("feature-gates/{gate}"), on.to_string());
+            }
+            match &config.extra_args {
+                Some(args) => {
+                    for (component, flags) in args {
+                        put(&format!("extra-args/{component}"), brief(&flags.join(" ")));
+                    }
+                }
+                None => put("extra-args", UNKNOWN.to_owned()),
             }
         }
         Observed::Unknown(_) => lines.put("kubeadm-config", UNKNOWN),
     }
     lines.observed("kubelet-config", &cluster.kubelet_config, Clone::clone);
+    match &cluster.budgets {
+        Observed::Known(budgets) => budgets.iter().for_each(|budget| lines.budget(budget)),
+        Observed::Unknown(_) => lines.put("budget", UNKNOWN),
+    }
+    lines.observed("kube-proxy", &cluster.workloads, |workloads| {
+        let there = workloads
+            .iter()
+            .any(|workload| workload.is("DaemonSet", "kube-system", "kube-proxy"));
+        if there { "there" } else { "none" }.to_owned()
+    });
     match &facts.etcd {
         Observed::Known(etcd) => {
             for member in &etcd.members {
@@ -133,9 +155,27 @@ fn cluster(lines: &mut Lines, facts: &Facts) {
                     format!("{} {version}{learner}", member.id),
                 );
             }
+            for alarm in &etcd.alarms {
+                lines.put(format!("etcd-alarm/{alarm}"), "raised");
+            }
         }
         Observed::Unknown(_) => lines.put("etcd", UNKNOWN),
     }
+}
+
+/// A long text by its beginning and its SHA-256, for a plan keeps a line for each of some thousands of hosts.
+fn brief(text: &str) -> String {
+    const WHOLE: usize = 160;
+    if text.len() <= WHOLE {
+        return text.to_owned();
+    }
+    let digest: String = Sha256::digest(text)
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let beginning: String = text.chars().take(WHOLE / 2).collect();
+    format!("{beginning}… (SHA-256 {digest}…)")
 }
 
 #[derive(Default)]
@@ -163,6 +203,7 @@ impl Lines {
         self.put(at("uid"), &node.uid);
         self.put(at("machine-id"), &node.machine_id);
         self.put(at("kubelet"), &node.kubelet_version);
+        self.put(at("container-runtime"), &node.container_runtime);
         let role = if node.labels.contains_key(CONTROL_PLANE_LABEL) {
             "control plane"
         } else {
@@ -175,6 +216,25 @@ impl Lines {
             (true, None) => "cordoned",
         };
         self.put(at("cordon"), cordon);
+    }
+
+    /// What the budget asks for; what it allows at the moment moves by itself.
+    fn budget(&mut self, budget: &Budget) {
+        let bound = match (&budget.min_available, &budget.max_unavailable) {
+            (Some(least), _) => format!("at least {least} available"),
+            (None, Some(most)) => format!("at most {most} unavailable"),
+            (None, None) => "no bound".to_owned(),
+        };
+        let selector = serde_json::to_string(&budget.selector).unwrap_or_default();
+        let unhealthy = if budget.always_allow_unhealthy {
+            ", unhealthy pods always"
+        } else {
+            ""
+        };
+        self.put(
+            format!("budget/{}/{}", budget.namespace, budget.name),
+            brief(&format!("{bound} of {selector}{unhealthy}")),
+        );
     }
 
     fn host(&mut self, host: &HostName, facts: &HostFacts) {
@@ -201,6 +261,20 @@ impl Lines {
             }
             Observed::Unknown(_) => self.put(at("package"), UNKNOWN),
         }
+        self.observed(at("cgroup"), &facts.cgroup, |mode| match mode {
+            CgroupMode::V1 => "v1".to_owned(),
+            CgroupMode::V2 => "v2".to_owned(),
+        });
+        self.observed(at("kubelet-flags"), &facts.kubelet_flags, |flags| {
+            brief(&flags.join(" "))
+        });
+        self.observed(at("kubelet-command"), &facts.kubelet_command, |flags| {
+            brief(&flags.join(" "))
+        });
+        self.observed(at("kubelet-config"), &facts.kubelet_config, Clone::clone);
+        self.observed(at("instance-config"), &facts.instance_config, |there| {
+            if *there { "there" } else { "none" }.to_owned()
+        });
         for (minor, offer) in &facts.offers {
             self.observed(at(&format!("offer/{minor}")), offer, |offer| {
                 format!("{} with key {}", offer.url, offer.key_sha256)
@@ -226,6 +300,26 @@ impl Lines {
         self.observed(at("stray-files"), &facts.stray_files, |files| {
             files.join(" ")
         });
+        match &facts.certificates {
+            Observed::Known(ends) => {
+                for (name, end) in ends {
+                    self.put(at(&format!("certificate/{name}")), end.to_string());
+                }
+            }
+            Observed::Unknown(_) => self.put(at("certificate"), UNKNOWN),
+        }
+        self.observed(at("api-use"), &facts.api_use, |seen| {
+            let apis: Vec<String> = seen.requested.iter().map(ToString::to_string).collect();
+            brief(&apis.join(", "))
+        });
+        match &facts.hand_edits {
+            Observed::Known(edits) => {
+                for (file, lines) in &edits.files {
+                    self.put(at(&format!("hand-edits/{file}")), brief(&lines.join(", ")));
+                }
+            }
+            Observed::Unknown(_) => self.put(at("hand-edits"), UNKNOWN),
+        }
     }
 }
 

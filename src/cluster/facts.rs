@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::model::api_use::ApiUse;
 use super::model::{Budget, HostName, Node, Pod, Workload};
 use crate::rules::version::{Minor, Version};
 
@@ -304,6 +305,23 @@ pub struct ControlPlaneFacts {
     pub stray_files: Observed<Vec<String>>,
     /// When certificates end, by kubeadm's name of them.
     pub certificates: Observed<BTreeMap<String, Timestamp>>,
+    /// What deprecated APIs this API server was asked for.
+    #[serde(default = "not_asked")]
+    pub api_use: Observed<ApiUse>,
+    /// How its manifests differ from those that kubeadm writes for the same release.
+    #[serde(default = "not_asked")]
+    pub hand_edits: Observed<HandEdits>,
+}
+
+/// How static pods' manifests differ from those that the installed kubeadm writes from kubeadm-config for the same release:
+/// what was changed by hand, and is lost when kubeadm writes them anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandEdits {
+    /// The directory of patches that kubeadm was told.
+    pub patches: Option<String>,
+    /// By file name, the lines that only the manifest has (`- `) or only kubeadm's (`+ `), without secrets. Files that are as
+    /// kubeadm writes them are left out.
+    pub files: BTreeMap<String, Vec<String>>,
 }
 
 /// A static pod's manifest.

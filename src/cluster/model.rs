@@ -3,6 +3,8 @@
 //! Mirrors what the Kubernetes API says, reduced to what planning and draining need. Knows neither the API client nor
 //! any policy.
 
+pub mod api_use;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -253,6 +255,12 @@ pub struct Workload {
 }
 
 impl Workload {
+    /// Whether it is this one.
+    #[must_use]
+    pub fn is(&self, kind: &str, namespace: &str, name: &str) -> bool {
+        self.kind == kind && self.namespace == namespace && self.name == name
+    }
+
     /// Every wanted replica is of the newest template and ready.
     #[must_use]
     pub fn rolled_out(&self) -> bool {

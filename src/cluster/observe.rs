@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::StreamExt as _;
 
 use super::facts::{
-    ClusterFacts, ControlPlaneFacts, EtcdFacts, FORMAT, Facts, HostFacts, Observed, Offer,
-    PackageFacts,
+    ClusterFacts, ControlPlaneFacts, EtcdFacts, FORMAT, Facts, HandEdits, HostFacts, Observed,
+    Offer, PackageFacts,
 };
 use super::model::{HostName, Role};
 use crate::documents::settings::{Host, Inventory, KeySource, Upgrade};
@@ -150,7 +150,10 @@ async fn observe_host(
     let control_plane = async {
         match host.role {
             Role::Worker => None,
-            Role::ControlPlane => Some(observe_control_plane(world, &host.name).await),
+            Role::ControlPlane => {
+                let patches = sources.and_then(|sources| sources.upgrade.kubeadm.patches.clone());
+                Some(observe_control_plane(world, host, patches).await)
+            }
         }
     };
     let packages_and_offers = async {
@@ -216,11 +219,32 @@ const fn offset_s(host: i64, sent: i64, received: i64) -> i64 {
     }
 }
 
-async fn observe_control_plane(world: World<'_>, host: &HostName) -> ControlPlaneFacts {
-    let (api_server, manifests, certificates) = futures::join!(
-        ask(world, host, Query::ApiServerVersion, parse::api_version),
+async fn observe_control_plane(
+    world: World<'_>,
+    on: &Host,
+    patches: Option<String>,
+) -> ControlPlaneFacts {
+    let host = &on.name;
+    let generated = Query::Generated {
+        node: on.node.to_string(),
+        patches: patches.clone(),
+    };
+    // One after the other where nothing is gained by haste: a host bears only so many sessions at once.
+    let of_the_api_server = async {
+        let release = ask(world, host, Query::ApiServerVersion, parse::api_version).await;
+        let api_use = ask(world, host, Query::ApiUse, parse::api_use).await;
+        (release, api_use)
+    };
+    let of_kubeadm = async {
+        let certificates = ask(world, host, Query::Certificates, parse::certificates).await;
+        let edited =
+            |output: &Output| parse::hand_edits(output).map(|files| HandEdits { patches, files });
+        (certificates, ask(world, host, generated, edited).await)
+    };
+    let ((api_server, api_use), manifests, (certificates, hand_edits)) = futures::join!(
+        of_the_api_server,
         ask(world, host, Query::Manifests, parse::manifests),
-        ask(world, host, Query::Certificates, parse::certificates),
+        of_kubeadm,
     );
     let (endpoint, manifests, stray_files) = match manifests {
         Observed::Known(read) => (
@@ -242,6 +266,8 @@ async fn observe_control_plane(world: World<'_>, host: &HostName) -> ControlPlan
         manifests,
         stray_files,
         certificates,
+        api_use,
+        hand_edits,
     }
 }
 

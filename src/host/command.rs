@@ -76,6 +76,11 @@ fn key_parameters(key: &KeyText) -> [String; 2] {
     }
 }
 
+/// A text as YAML reads it, whatever is in it: JSON's strings are YAML's.
+fn yaml_text(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
 fn install(
     name: &str,
     manager: PackageManager,
@@ -164,6 +169,19 @@ impl Query {
                 &[API, include_str!("scripts/api-ready.sh")],
                 vec![],
             ),
+            Self::ApiUse => script(
+                "refit-api-use",
+                &[API, include_str!("scripts/api-use.sh")],
+                vec![],
+            ),
+            Self::Generated { node, patches } => script(
+                "refit-generated",
+                &[API, include_str!("scripts/generated.sh")],
+                vec![
+                    yaml_text(node),
+                    patches.as_deref().map(yaml_text).unwrap_or_default(),
+                ],
+            ),
             Self::Etcd => script(
                 "refit-etcd",
                 &[API, ETCD_TOOLS, include_str!("scripts/etcd.sh")],
@@ -213,6 +231,8 @@ impl Query {
             | Self::Repository { .. } => Duration::from_secs(30),
             Self::Packages
             | Self::Certificates
+            | Self::ApiUse
+            | Self::Generated { .. }
             | Self::Etcd
             | Self::Installed { .. }
             | Self::Prefetched { .. }
@@ -387,6 +407,11 @@ mod tests {
             Query::Manifests,
             Query::ApiServerVersion,
             Query::ApiServerReady,
+            Query::ApiUse,
+            Query::Generated {
+                node: text.clone(),
+                patches: Some(text.clone()),
+            },
             Query::Etcd,
             Query::Installed { manager },
             Query::Repository {

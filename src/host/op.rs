@@ -86,6 +86,16 @@ pub enum Query {
     ApiServerVersion,
     /// `/readyz` of the API server on this control plane, asked at its own address.
     ApiServerReady,
+    /// What deprecated APIs the API server on this control plane was asked for, out of its own metrics.
+    ApiUse,
+    /// The static pods' manifests, and beside each the one that kubeadm writes from kubeadm-config for the same release, into
+    /// a temporary directory.
+    Generated {
+        /// The host's node.
+        node: String,
+        /// kubeadm's directory of patches.
+        patches: Option<String>,
+    },
     /// Members, health, status and alarms of etcd, asked through this control plane's member.
     Etcd,
     /// Revisions installed and held (a light form of `Packages`).

@@ -19,6 +19,9 @@ use crate::rules::hazards::evidence::{
 use crate::rules::hazards::{Catalogue, Hazard, Severity, Sighting, What, find};
 use crate::rules::version::{Minor, Version};
 
+/// Why facts that were observed with other patches do not count.
+const OTHER_PATCHES: &str = "the facts were observed with another `kubeadm.patches`: run `refit inspect` again with this upgrade";
+
 /// How many hosts are named before they are counted.
 const HOSTS_NAMED: usize = 5;
 
@@ -246,7 +249,7 @@ fn evidence<'a>(
             .filter(|host| touched.contains(host.name()))
             .filter_map(|host| {
                 let known = facts.hosts.get(host.name())?.known()?;
-                Some(of_host(host, known))
+                Some(of_host(host, known, upgrade))
             })
             .collect(),
         config: Config {
@@ -281,7 +284,7 @@ fn gates(gates: &BTreeMap<String, bool>) -> BTreeMap<&str, bool> {
         .collect()
 }
 
-fn of_host<'a>(host: &'a HostView<'a>, facts: &'a HostFacts) -> Host<'a> {
+fn of_host<'a>(host: &'a HostView<'a>, facts: &'a HostFacts, upgrade: &'a Upgrade) -> Host<'a> {
     Host {
         name: host.name(),
         hostname: &host.identity.hostname,
@@ -304,7 +307,22 @@ fn of_host<'a>(host: &'a HostView<'a>, facts: &'a HostFacts) -> Host<'a> {
                 static_pods: static_pods(facts),
                 stray_files: instance.stray_files,
                 certificates: instance.certificates,
+                api_use: seen(&facts.api_use),
+                hand_edits: hand_edits(facts, upgrade),
             }),
+    }
+}
+
+/// What kubeadm would write depends on its patches.
+fn hand_edits<'a>(
+    facts: &'a ControlPlaneFacts,
+    upgrade: &Upgrade,
+) -> Seen<'a, &'a BTreeMap<String, Vec<String>>> {
+    let edits = seen(&facts.hand_edits)?;
+    if edits.patches == upgrade.kubeadm.patches {
+        Ok(&edits.files)
+    } else {
+        Err(OTHER_PATCHES)
     }
 }
 

@@ -115,6 +115,7 @@ impl Machine {
 
 mod apt;
 mod etcd;
+mod looking;
 mod operation;
 
 fn packages(names: &[&str]) -> Vec<PackageRevision> {

@@ -1,10 +1,11 @@
 //! Clusters as plain data, for tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use refit::cluster::facts::*;
+use refit::cluster::model::api_use::ApiUse;
 use refit::cluster::model::*;
 use refit::documents::settings::*;
 use refit::plan::data::{Action, Plan};
@@ -596,6 +597,14 @@ fn host(name: &str, role: Role, from: &Version, target: &Version) -> HostFacts {
                 "apiserver".to_owned(),
                 "2027-09-01T00:00:00Z".parse().unwrap(),
             )])),
+            api_use: Observed::Known(ApiUse {
+                since: "2026-11-01T00:00:00Z".parse().unwrap(),
+                requested: BTreeSet::new(),
+            }),
+            hand_edits: Observed::Known(HandEdits {
+                patches: None,
+                files: BTreeMap::new(),
+            }),
         }),
     }
 }

@@ -4,15 +4,19 @@
 //! a wrong "fine" would let a plan go on. Scripts answer in sections, one line each (name, exit status, output in base64),
 //! so that nothing inside an output can be taken for something else.
 
+mod api_use;
 mod control_plane;
 mod etcd;
+mod hand_edits;
 mod machine;
 mod packages;
 
+pub use api_use::api_use;
 pub use control_plane::{
     ApiReady, Manifests, api_ready, api_version, certificates, images, kubeadm_version, manifests,
 };
 pub use etcd::{Snapshot, SnapshotStatus, etcd, snapshot};
+pub use hand_edits::hand_edits;
 pub use machine::{Basics, Kubelet, RunningKubelet, basics, kubelet, redacted};
 pub use packages::{Installed, Repository, installed, offer, packages, prefetched, repository};
 

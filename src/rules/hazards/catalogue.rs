@@ -10,6 +10,7 @@ use crate::rules::version::{Minor, Version};
 
 /// The files that come with refit, each with its name for errors.
 const BUILT_IN: &[(&str, &str)] = &[
+    ("cluster.yaml", include_str!("data/cluster.yaml")),
     ("etcd.yaml", include_str!("data/etcd.yaml")),
     ("flags.yaml", include_str!("data/flags.yaml")),
     ("gates.yaml", include_str!("data/gates.yaml")),
@@ -219,6 +220,15 @@ pub enum Detector {
         /// Names.
         gates: BTreeSet<String>,
     },
+    /// An API server was asked for an API that the hop removes.
+    RemovedApis,
+    /// An API server was started so short a time ago that its count of requests says little.
+    ApiServerYoung {
+        /// Hours before the observation.
+        hours: u32,
+    },
+    /// A manifest is not as kubeadm writes it for the same release.
+    HandEdits,
     /// A file beside kubeadm's manifests is named after one of them.
     StrayManifest,
     /// A certificate ends within this time.
@@ -393,6 +403,9 @@ impl Detector {
             | Self::KubeProxyRemoved
             | Self::CgroupV1Checked
             | Self::CgroupV1Kubelet
+            | Self::RemovedApis
+            | Self::ApiServerYoung { .. }
+            | Self::HandEdits
             | Self::StrayManifest
             | Self::CertificateEnds { .. }
             | Self::AuthorityEnds { .. }

@@ -2,26 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
-
 use super::catalogue::{Catalogue, Detector, Hazard};
-use super::evidence::{ControlPlane, Evidence, Host, Member, Seen};
+use super::evidence::{Evidence, Host, Member, Seen};
 use super::flags::{self, Given};
 use crate::cluster::model::{HostName, Role};
 use crate::rules::version::{Minor, Version};
-
-/// kubeadm's certificate authorities, by its names of them.
-///
-/// Source: kubernetes/kubernetes `cmd/kubeadm/app/phases/certs/certlist.go`.
-const AUTHORITIES: [&str; 3] = ["ca", "etcd-ca", "front-proxy-ca"];
-
-/// kubeadm's static pods.
-const STATIC_PODS: [&str; 4] = [
-    "etcd",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-];
 
 /// The kubelet's flags that belong to one node.
 const OF_ONE_NODE: [&str; 6] = [
@@ -73,7 +58,7 @@ pub fn find<'c>(
         .filter(|hazard| hazard.threatens(from, to))
         .filter_map(|hazard| {
             let mut seen = Sightings::default();
-            seen.look(&hazard.detector, evidence);
+            seen.look(&hazard.detector, to, evidence);
             let sightings = seen.into_list();
             (!sightings.is_empty()).then_some(Finding { hazard, sightings })
         })
@@ -82,17 +67,17 @@ pub fn find<'c>(
 
 /// Hosts by what was seen there.
 #[derive(Default)]
-struct Sightings(BTreeMap<What, Vec<HostName>>);
+pub(super) struct Sightings(BTreeMap<What, Vec<HostName>>);
 
 impl Sightings {
-    fn there(&mut self, host: Option<&HostName>, what: impl Into<String>) {
+    pub(super) fn there(&mut self, host: Option<&HostName>, what: impl Into<String>) {
         self.0
             .entry(What::There(what.into()))
             .or_default()
             .extend(host.cloned());
     }
 
-    fn not_checked(&mut self, host: Option<&HostName>, why: &str) {
+    pub(super) fn not_checked(&mut self, host: Option<&HostName>, why: &str) {
         self.0
             .entry(What::NotChecked(why.to_owned()))
             .or_default()
@@ -110,7 +95,7 @@ impl Sightings {
             .collect()
     }
 
-    fn look(&mut self, detector: &Detector, evidence: &Evidence<'_>) {
+    fn look(&mut self, detector: &Detector, to: &Version, evidence: &Evidence<'_>) {
         match detector {
             Detector::EtcdMemberBelow { release } => {
                 members(evidence)
@@ -204,26 +189,12 @@ impl Sightings {
                     }
                 }
             }
-            Detector::StrayManifest => {
-                for (host, control_plane) in control_planes(evidence) {
-                    let copies = control_plane
-                        .stray_files
-                        .iter()
-                        .filter(|file| is_copy(file));
-                    for file in copies {
-                        let text = format!("/etc/kubernetes/manifests/{file}");
-                        self.there(Some(host.name), text);
-                    }
-                }
-            }
-            Detector::CertificateEnds { hours } => {
-                self.certificates(evidence, i64::from(*hours) * 3600, |_| true);
-            }
-            Detector::AuthorityEnds { days } => {
-                self.certificates(evidence, i64::from(*days) * 86_400, |name| {
-                    AUTHORITIES.contains(&name)
-                });
-            }
+            Detector::RemovedApis => self.removed_apis(evidence, to.minor()),
+            Detector::ApiServerYoung { hours } => self.young_api_servers(evidence, *hours),
+            Detector::HandEdits => self.hand_edits(evidence),
+            Detector::StrayManifest => self.stray_manifests(evidence),
+            Detector::CertificateEnds { hours } => self.certificate_ends(evidence, *hours),
+            Detector::AuthorityEnds { days } => self.authority_ends(evidence, *days),
             Detector::NoInstanceConfig => {
                 for host in &evidence.hosts {
                     match host.instance_config {
@@ -372,26 +343,6 @@ impl Sightings {
         }
     }
 
-    fn certificates(
-        &mut self,
-        evidence: &Evidence<'_>,
-        within_s: i64,
-        concerned: impl Fn(&str) -> bool,
-    ) {
-        let limit = evidence.at.as_second().saturating_add(within_s);
-        let soon = |at: &Timestamp| at.as_second() < limit;
-        for (host, control_plane) in control_planes(evidence) {
-            for (name, at) in control_plane.certificates {
-                if concerned(name) && soon(at) {
-                    self.there(
-                        Some(host.name),
-                        format!("certificate {name} that ends at {at}"),
-                    );
-                }
-            }
-        }
-    }
-
     /// The hosts of one role that differ from most of them.
     fn differ<'a>(
         &mut self,
@@ -431,20 +382,4 @@ impl Sightings {
 
 fn members<'e, 'a>(evidence: &'e Evidence<'a>) -> impl Iterator<Item = &'e Member<'a>> {
     evidence.etcd.iter().flat_map(|etcd| &etcd.members)
-}
-
-fn control_planes<'e, 'a>(
-    evidence: &'e Evidence<'a>,
-) -> impl Iterator<Item = (&'e Host<'a>, &'e ControlPlane<'a>)> {
-    evidence.hosts.iter().filter_map(|host| {
-        host.control_plane
-            .as_ref()
-            .map(|control_plane| (host, control_plane))
-    })
-}
-
-/// Named after a static pod of kubeadm, as `etcd.yaml.backup` is; other files (`kube-vip.yaml`) are pods of their own. The
-/// kubelet skips names that begin with a dot.
-fn is_copy(file: &str) -> bool {
-    STATIC_PODS.iter().any(|pod| file.starts_with(pod))
 }

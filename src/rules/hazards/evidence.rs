@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use crate::cluster::model::api_use::ApiUse;
 use crate::cluster::model::{HostName, NodeName, Role};
 
 /// Something observed, or why it could not be.
@@ -86,6 +87,10 @@ pub struct ControlPlane<'a> {
     pub stray_files: &'a [String],
     /// When certificates end, by kubeadm's name of them.
     pub certificates: &'a BTreeMap<String, Timestamp>,
+    /// What deprecated APIs its API server was asked for.
+    pub api_use: Seen<'a, &'a ApiUse>,
+    /// How its manifests differ from those that kubeadm writes for the same release, by file name.
+    pub hand_edits: Seen<'a, &'a BTreeMap<String, Vec<String>>>,
 }
 
 /// `ClusterConfiguration`.

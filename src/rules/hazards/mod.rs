@@ -9,6 +9,7 @@
 
 pub mod accept;
 pub mod catalogue;
+mod control_plane;
 pub mod detect;
 pub mod evidence;
 mod flags;

@@ -152,6 +152,15 @@ pub fn shown(detector: &Detector) -> String {
         Detector::KubeadmGates { gates } => {
             format!("{} in kubeadm-config's `featureGates`", listed(gates))
         }
+        Detector::RemovedApis => {
+            "the gauge `apiserver_requested_deprecated_apis` of any API server, each asked by itself, for a `removed_release` up to the hop's minor".to_owned()
+        }
+        Detector::ApiServerYoung { hours } => {
+            format!("an API server that was started less than {hours} hours before it was asked")
+        }
+        Detector::HandEdits => {
+            "a manifest that says something else than the one that the installed kubeadm writes from kubeadm-config, with the declared patches, for the same release (`kubeadm init phase … --dry-run` into a temporary directory); the plan shows the lines for each control plane".to_owned()
+        }
         Detector::StrayManifest => {
             "a file in /etc/kubernetes/manifests that is named after a static pod of kubeadm (`etcd.yaml.backup`); others, such as kube-vip.yaml, are left alone".to_owned()
         }

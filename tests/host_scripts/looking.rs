@@ -1,0 +1,135 @@
+//! Questions to a control plane: what its API server counted, and what kubeadm would write.
+
+use refit::host::op::Query;
+use refit::host::parse;
+
+use super::*;
+
+const KUBECTL: &str = r#"
+note "$@"
+case "$*" in
+  *'get --raw /metrics') cat "$ROOT/metrics" && [ ! -e "$ROOT/cut" ] ;;
+  *'configmap kubeadm-config'*) cat "$ROOT/cluster.yaml" ;;
+esac
+"#;
+
+/// `kubeadm`, which writes what is beside it, and keeps the configuration that it was given.
+const KUBEADM: &str = r#"
+note "$@"
+env > "$ROOT/environment"
+case "$*" in
+  'init phase control-plane all --config '*' --dry-run') ;;
+  'init phase etcd local --config '*' --dry-run') ;;
+  *) echo 'it would change something' >&2; exit 1 ;;
+esac
+while [ "$1" != --config ]; do shift; done
+cp "$2" "$ROOT/config.yaml"
+mkdir -p "$KUBEADM_INIT_DRYRUN_DIR"
+cp "$ROOT"/generated/* "$KUBEADM_INIT_DRYRUN_DIR"
+"#;
+
+const CLUSTER: &str =
+    "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nkubernetesVersion: v1.35.4\n";
+
+fn pod(name: &str, flag: &str) -> String {
+    format!(
+        "metadata:\n  annotations:\n    kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint: \"[fd00::11]:6443\"\nspec:\n  containers:\n  - command:\n    - {name}\n    - {flag}\n    image: registry.k8s.io/{name}:v1.34.4\n    name: {name}\n"
+    )
+}
+
+fn control_plane() -> Machine {
+    let machine = Machine::new(&[("kubectl", KUBECTL), ("kubeadm", KUBEADM)]);
+    for name in [
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+        "etcd",
+    ] {
+        let (present, generated) = (
+            pod(name, "--profiling=false"),
+            pod(name, "--profiling=true"),
+        );
+        machine.write(&format!("/etc/kubernetes/manifests/{name}.yaml"), &present);
+        machine.write(&format!("/generated/{name}.yaml"), &generated);
+    }
+    machine.write("/cluster.yaml", CLUSTER);
+    machine
+}
+
+fn generated(patches: Option<&str>) -> Query {
+    Query::Generated {
+        node: "cp1".to_owned(),
+        patches: patches.map(str::to_owned),
+    }
+}
+
+#[test]
+fn kubeadm_is_asked_what_it_would_write_for_the_release_that_is_there() {
+    let machine = control_plane();
+    let output = machine.run(&generated(Some("/etc/patches \"x\"")).command());
+    let edits =
+        parse::hand_edits(&output).unwrap_or_else(|error| unreachable!("{error}: {output:?}"));
+    assert_eq!(edits.len(), 4);
+    assert_eq!(
+        edits["etcd.yaml"],
+        ["- --profiling=false", "+ --profiling=true"]
+    );
+    let config = fs::read_to_string(machine.path("/config.yaml")).unwrap();
+    for line in [
+        "kubernetesVersion: v1.34.4",
+        "apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration",
+        "localAPIEndpoint: {advertiseAddress: \"fd00::11\", bindPort: 6443}",
+        "nodeRegistration: {name: \"cp1\", criSocket:",
+        "patches: {directory: \"/etc/patches \\\"x\\\"\"}",
+    ] {
+        assert!(config.contains(line), "{line} in {config}");
+    }
+    assert!(!config.contains("1.35.4"), "{config}");
+    // nothing of the session reaches kubeadm, which would copy a proxy into the manifests
+    let environment = fs::read_to_string(machine.path("/environment")).unwrap();
+    assert!(!environment.contains("LC_ALL"), "{environment}");
+    let left = fs::read_dir("/tmp")
+        .unwrap()
+        .filter(|entry| {
+            let name = entry.as_ref().unwrap().file_name();
+            environment.contains(name.to_str().unwrap_or("?"))
+                && name.to_string_lossy().starts_with("refit-generated")
+        })
+        .count();
+    assert_eq!(left, 0, "the temporary directory is removed");
+}
+
+#[test]
+fn without_an_answer_there_is_no_finding() {
+    let machine = control_plane();
+    machine.write("/cluster.yaml", "something: else\n");
+    assert!(parse::hand_edits(&machine.run(&generated(None).command())).is_err());
+    machine.write("/cluster.yaml", CLUSTER);
+    machine.tool("kubeadm", "echo 'unknown flag: --dry-run' >&2; exit 1");
+    let error = parse::hand_edits(&machine.run(&generated(None).command())).unwrap_err();
+    assert!(
+        error.to_string().contains("unknown flag: --dry-run"),
+        "{error}"
+    );
+    fs::remove_file(machine.path("/etc/kubernetes/manifests/kube-apiserver.yaml")).unwrap();
+    assert!(parse::hand_edits(&machine.run(&generated(None).command())).is_err());
+}
+
+#[test]
+fn an_api_server_is_asked_for_its_own_count() {
+    let machine = control_plane();
+    machine.write(
+        "/metrics",
+        "# HELP x\napiserver_requested_deprecated_apis{group=\"g\",removed_release=\"1.36\",resource=\"r\",subresource=\"\",version=\"v1\"} 1\nother_metric 5\nprocess_start_time_seconds 1.7952e+09\n",
+    );
+    let seen = parse::api_use(&machine.run(&Query::ApiUse.command())).unwrap();
+    assert_eq!(seen.requested.len(), 1);
+    let asked = "kubectl --kubeconfig";
+    let calls = machine.calls();
+    assert!(
+        calls[0].starts_with(asked) && calls[0].contains("--server https://[fd00::11]:6443"),
+        "{calls:?}"
+    );
+    machine.write("/cut", "");
+    assert!(parse::api_use(&machine.run(&Query::ApiUse.command())).is_err());
+}
