@@ -115,7 +115,6 @@ fn every_field_is_known_and_what_is_not_built_is_refused() {
             "strategy.workers.order[0].soak",
             "strategy.workers.maxDeferred",
             "drain.blocked",
-            "windows",
             "gates",
             "hooks",
             "notify"
@@ -132,7 +131,7 @@ fn the_full_upgrade_without_what_is_not_built_is_read_as_written() {
         .replace(", soak: 10m", "")
         .replace("maxDeferred: 1", "maxDeferred: 0")
         .replace("blocked: defer", "blocked: halt");
-    let end = text.find("windows:").unwrap();
+    let end = text.find("gates:").unwrap();
     let upgrade = read_upgrade(path, &text.as_bytes()[..end], &home())
         .unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(upgrade.inventory, Path::new("plans/inventory.yaml"));
@@ -156,11 +155,23 @@ fn the_full_upgrade_without_what_is_not_built_is_read_as_written() {
     assert_eq!(upgrade.workers.order.len(), 2);
     assert_eq!(upgrade.drain.timeout, Duration::from_secs(900));
     assert_eq!(upgrade.snapshot.directory, Path::new(".refit/snapshots"));
-    // The same values are the defaults, but for the target, the order and `via`.
+    let [window] = upgrade.windows.as_slice() else {
+        panic!("{:?}", upgrade.windows)
+    };
+    assert_eq!(
+        (
+            window.start.as_str(),
+            window.duration_s,
+            window.timezone.as_str()
+        ),
+        ("0 2 * * SUN", 4 * 3600, "Europe/Berlin")
+    );
+    // The same values are the defaults, but for the target, the order, `via` and the windows.
     let short = "apiVersion: refit/v1alpha1\nkind: Upgrade\nmetadata: {name: lab-to-1.36}\ninventory: inventory.yaml\ntarget: 1.36.3\n";
     let mut defaults = read_upgrade(path, short.as_bytes(), &home()).unwrap();
     defaults.via = upgrade.via.clone();
     defaults.workers.order = upgrade.workers.order.clone();
+    defaults.windows = upgrade.windows.clone();
     assert_eq!(defaults, upgrade);
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 
-use super::carry_out::{Job, Output, carry_out, confirm};
+use super::carry_out::{Job, Output, carry_out, confirm, refuse_outside};
 use super::connect::{Connection, block_on, cluster_uid, look};
 use super::inputs::Declaration;
 use super::runs::{ReadRun, RunFolder, Runs};
@@ -56,6 +56,8 @@ pub fn run(args: &ApplyArgs, global: &Global) -> Result<Exit, CommandError> {
         None => None,
     };
     let clock = RealClock::new();
+    let again = format!("refit apply {}", args.upgrade.display());
+    refuse_outside(&declaration.upgrade.windows, clock.now(), &again)?;
     let runs = Runs::of(global)?;
     let mut lock = runs.lock("refit apply", clock.now())?;
     if !args.new_run {

@@ -2,15 +2,19 @@
 
 use clap::ValueEnum;
 use futures::future::{Either, select};
+use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
 use super::connect::Connection;
 use super::{CommandError, Exit, ui};
 use crate::adapters::disk::{self, AppendFile, LocalStore};
+use crate::documents::settings::Window;
 use crate::plan::data::{Action, Plan, StepId};
+use crate::plan::windows::{Calendar, Now};
 use crate::report::progress::{Format, Progress};
 use crate::report::status::{Around, status};
+use crate::report::words::next_window;
 use crate::run::event::{Halt, Stamped, progress};
 use crate::run::executor::{Outcome, Run, execute};
 use crate::run::journal::{Journal, Past};
@@ -158,6 +162,16 @@ pub async fn carry_out(
             .exits(Exit::Halted)
             .state(format!("{}; nothing is under way", how_far()))
             .next(resume)),
+        Some(Outcome::Halted {
+            why: Halt::WindowOver { opens },
+            ..
+        }) => Err(CommandError::new("the window is over")
+            .exits(Exit::OutsideWindow)
+            .state(format!(
+                "{}; no node is half done, and nothing is under way",
+                how_far()
+            ))
+            .next(format!("{resume}; {}", next_window(opens)))),
         Some(Outcome::Unrecorded(error)) => Err(CommandError::new(
             "the run stopped: its journal could not be written",
         )
@@ -220,6 +234,28 @@ impl Signals {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
+    }
+}
+
+/// Outside of its windows a cluster is not even looked at.
+///
+/// # Errors
+/// If there are windows and none is open.
+pub fn refuse_outside(windows: &[Window], now: Timestamp, again: &str) -> Result<(), CommandError> {
+    if windows.is_empty() {
+        return Ok(());
+    }
+    let calendar = Calendar::of(windows)
+        .map_err(|bad| CommandError::new(bad.to_string()).nothing_changed())?;
+    match calendar.at(now) {
+        Now::Open { .. } => Ok(()),
+        Now::Closed { opens } => Err(CommandError::new(format!(
+            "no window is open; {}",
+            next_window(opens)
+        ))
+        .exits(Exit::OutsideWindow)
+        .nothing_changed()
+        .next(format!("`{again}` then"))),
     }
 }
 

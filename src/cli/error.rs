@@ -104,6 +104,7 @@ impl CommandError {
             Exit::Done | Exit::Error | Exit::Changes | Exit::Usage => "error",
             Exit::Blocked => "blocked",
             Exit::Halted => "halted",
+            Exit::OutsideWindow => "stopped",
         };
         let red = AnsiColor::Red.on_default().bold();
         let bold = Style::new().bold();

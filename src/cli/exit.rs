@@ -15,6 +15,8 @@ pub enum Exit {
     Blocked,
     /// The run stopped before its end; `refit resume` goes on.
     Halted,
+    /// No window is open, or what is left of it is too short. What was begun is finished; the rest is for the next window.
+    OutsideWindow,
     /// The command line makes no sense.
     Usage,
 }
@@ -27,6 +29,7 @@ Exit codes:
   2   `plan --detailed-exitcode`: there are steps to do
   3   blocked: there is no plan, or the given one does not fit the cluster any more; nothing was changed
   4   halted: the run stopped before its end; `refit resume` goes on
+  5   no window is open, or the window is over: nothing is half done, and `refit resume` goes on in the next one
   64  usage";
 
 impl Exit {
@@ -39,6 +42,7 @@ impl Exit {
             Self::Changes => 2,
             Self::Blocked => 3,
             Self::Halted => 4,
+            Self::OutsideWindow => 5,
             Self::Usage => 64,
         }
     }

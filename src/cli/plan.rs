@@ -19,6 +19,7 @@ use crate::plan::reason::Blocked;
 use crate::plan::too_old;
 use crate::ports::Clock as _;
 use crate::report::plan::{Look, blocked, blocked_json, table};
+use crate::report::schedule::windows;
 
 /// Show what an upgrade would do: every step, its order and its reason
 ///
@@ -36,7 +37,8 @@ pub struct PlanArgs {
     /// Facts that `refit inspect` recorded, instead of looking now
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     facts: Option<PathBuf>,
-    /// Judge the age of facts as at this time, such as 2026-11-21T02:00:00Z; now when none is given
+    /// Judge the age of facts, and what falls into which window, as at this time, such as 2026-11-21T02:00:00Z; now when
+    /// none is given
     #[arg(long, value_name = "TIME")]
     at: Option<Timestamp>,
     /// A table for people or the plan's own JSON
@@ -82,7 +84,7 @@ pub fn run(args: &PlanArgs) -> Result<Exit, CommandError> {
         None => make(&declaration, &facts)?,
     };
     match made {
-        Ok(plan) => show(args, &plan),
+        Ok(plan) => show(args, &plan, at),
         Err(reasons) => {
             let text = match args.output {
                 Output::Table => blocked(&reasons, ui::width(), &Look::TERMINAL),
@@ -116,7 +118,7 @@ pub fn make(
     Ok(made)
 }
 
-fn show(args: &PlanArgs, plan: &Plan) -> Result<Exit, CommandError> {
+fn show(args: &PlanArgs, plan: &Plan, at: Timestamp) -> Result<Exit, CommandError> {
     let json = plan
         .to_json()
         .map_err(|error| CommandError::new("cannot write the plan").because(&error))?;
@@ -126,7 +128,10 @@ fn show(args: &PlanArgs, plan: &Plan) -> Result<Exit, CommandError> {
         })?;
     }
     match args.output {
-        Output::Table => ui::data(&table(plan, ui::width(), &Look::TERMINAL))?,
+        Output::Table => {
+            ui::data(&table(plan, ui::width(), &Look::TERMINAL))?;
+            ui::data(&windows(plan, at))?;
+        }
         Output::Json => ui::data(&json)?,
     }
     if !plan.is_empty() {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::carry_out::{Job, Output, carry_out, confirm};
+use super::carry_out::{Job, Output, carry_out, confirm, refuse_outside};
 use super::connect::{Connection, block_on};
 use super::inputs::{environment, read_document};
 use super::runs::{ReadRun, RunFolder, Runs};
@@ -50,6 +50,10 @@ pub fn run(args: &ResumeArgs, global: &Global) -> Result<Exit, CommandError> {
                 .nothing_changed()
                 .next(format!("`{} resume` goes on with the newest", runs.refit())),
         );
+    }
+    if let Some(windows) = &run.plan.windows {
+        let again = format!("{} resume {id}", runs.refit());
+        refuse_outside(&windows.declared, RealClock::new().now(), &again)?;
     }
     if run.past.torn > 0 {
         ui::line(&format!(

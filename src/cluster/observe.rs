@@ -526,6 +526,7 @@ mod tests {
             inventory: PathBuf::from("i"),
             target: Version::new(1, 35, 4),
             via: BTreeMap::new(),
+            windows: Vec::new(),
             accepted_risks: Vec::new(),
             max_facts_age: Duration::from_secs(60),
             packages: Packages {

@@ -1,87 +1,27 @@
-//! The shape of a cron expression: five fields of numbers, names, ranges, lists and steps, as in crontab(5).
+//! Cron expressions: five fields as in crontab(5), and a day on which they come true.
 
-struct Field {
-    low: u32,
-    high: u32,
-    names: &'static [&'static str],
-}
+use croner::Cron;
+use croner::parser::{CronParser, Seconds, Year};
 
-const FIELDS: [Field; 5] = [
-    Field {
-        low: 0,
-        high: 59,
-        names: &[],
-    },
-    Field {
-        low: 0,
-        high: 23,
-        names: &[],
-    },
-    Field {
-        low: 1,
-        high: 31,
-        names: &[],
-    },
-    Field {
-        low: 1,
-        high: 12,
-        names: &[
-            "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
-        ],
-    },
-    Field {
-        low: 0,
-        high: 7,
-        names: &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"],
-    },
-];
+/// From here on it is looked for a time; which one does not matter, as calendars repeat.
+const SINCE: jiff::civil::DateTime = jiff::civil::date(2026, 1, 1).at(0, 0, 0, 0);
 
-/// Whether the text is `minute hour day month weekday`.
+/// Whether the text is `minute hour day month weekday`, one space between them, and some time is so.
 pub(super) fn is_cron(text: &str) -> bool {
-    let parts: Vec<&str> = text.split(' ').collect();
-    parts.len() == FIELDS.len()
-        && FIELDS
-            .iter()
-            .zip(parts)
-            .all(|(field, part)| part.split(',').all(|item| field.allows(item)))
+    let alone =
+        text.split(' ').count() == 5 && !text.contains(|c: char| c.is_whitespace() && c != ' ');
+    let written = |c: char| c.is_ascii_alphanumeric() || " */,-".contains(c);
+    alone
+        && text.chars().all(written)
+        && parse(text).is_some_and(|cron| cron.find_next_occurrence(&SINCE, true).is_ok())
 }
 
-impl Field {
-    fn allows(&self, item: &str) -> bool {
-        let (range, step) = match item.split_once('/') {
-            Some((range, step)) => (range, Some(step)),
-            None => (item, None),
-        };
-        let step_is_right = step
-            .is_none_or(|step| number(step).is_some_and(|step| (1..=self.high).contains(&step)));
-        let range_is_right = match range.split_once('-') {
-            _ if range == "*" => true,
-            Some((first, last)) => self
-                .value(first)
-                .zip(self.value(last))
-                .is_some_and(|(first, last)| first <= last),
-            None => self.value(range).is_some() && step.is_none(),
-        };
-        step_is_right && range_is_right
-    }
-
-    fn value(&self, text: &str) -> Option<u32> {
-        let named = self
-            .names
-            .iter()
-            .position(|name| name.eq_ignore_ascii_case(text))
-            .map(|at| at as u32 + self.low);
-        named
-            .or_else(|| number(text))
-            .filter(|value| (self.low..=self.high).contains(value))
-    }
-}
-
-fn number(text: &str) -> Option<u32> {
-    text.bytes()
-        .all(|b| b.is_ascii_digit())
-        .then(|| text.parse().ok())
-        .flatten()
+fn parse(text: &str) -> Option<Cron> {
+    let parser = CronParser::builder()
+        .seconds(Seconds::Disallowed)
+        .year(Year::Disallowed)
+        .build();
+    parser.parse(text).ok()
 }
 
 #[cfg(test)]
@@ -101,6 +41,7 @@ mod tests {
         for wrong in [
             "",
             "0 2 * *",
+            "0 2 30 2 *",
             "0 2 * * * *",
             "60 2 * * *",
             "0 24 * * *",

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::cluster::model::{HostName, LabelSelector, NodeName, Role};
 use crate::rules::hazards::Acceptance;
 use crate::rules::version::{Minor, Version};
@@ -117,6 +119,8 @@ pub struct Upgrade {
     pub drain: DrainPolicy,
     /// The etcd snapshot before the first change.
     pub snapshot: SnapshotPolicy,
+    /// When the cluster may be changed; at any time when there are none.
+    pub windows: Vec<Window>,
     /// Hazards that somebody answers for.
     pub accepted_risks: Vec<Acceptance>,
 }
@@ -203,6 +207,19 @@ pub struct DrainPolicy {
     pub delete_empty_dir_data: bool,
     /// Pods without a controller.
     pub unmanaged_pods: UnmanagedPods,
+}
+
+/// When the cluster may be changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// Minute, hour, day, month and weekday as in crontab(5). Where clocks are put forward, a time that does not exist is
+    /// the end of the gap; where they are put back, the first of two.
+    pub start: String,
+    /// Seconds for which it stays open, whatever clocks show meanwhile.
+    pub duration_s: u64,
+    /// The time zone of `start`, by its IANA name.
+    pub timezone: String,
 }
 
 /// What happens to pods without a controller, which nothing brings back.

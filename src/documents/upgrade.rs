@@ -8,11 +8,12 @@ use crate::rules::version::{Minor, Version};
 use super::error::{DocumentError, Problem};
 use super::settings::{
     ControlPlaneStrategy, DrainPolicy, KeySource, Kubeadm, Packages, SnapshotPolicy, UnmanagedPods,
-    Upgrade, WorkerStrategy,
+    Upgrade, Window, WorkerStrategy,
 };
 use super::table::METADATA;
 use super::table::upgrade::{
-    CONTROL_PLANE, DRAIN, KUBEADM, ORDER, PACKAGES, RISK, SNAPSHOT, STRATEGY, UPGRADE, WORKERS,
+    CONTROL_PLANE, DRAIN, KUBEADM, ORDER, PACKAGES, RISK, SNAPSHOT, STRATEGY, UPGRADE, WINDOW,
+    WORKERS,
 };
 use super::tree::Node;
 use super::view::{Paths, View};
@@ -123,6 +124,7 @@ pub(super) fn build(root: &Node, paths: Paths<'_>) -> Option<Upgrade> {
         workers: workers(strategy.sub("workers", &WORKERS))?,
         drain: drain(view.sub("drain", &DRAIN))?,
         snapshot: snapshot(view.sub("snapshot", &SNAPSHOT), paths)?,
+        windows: windows(view)?,
         accepted_risks: risks(view)?,
     })
 }
@@ -193,6 +195,21 @@ fn drain(view: View<'_>) -> Option<DrainPolicy> {
             _ => return None,
         },
     })
+}
+
+fn windows(view: View<'_>) -> Option<Vec<Window>> {
+    let windows = view.items("windows").iter().map(|node| {
+        let window = View {
+            node: Some(node),
+            object: &WINDOW,
+        };
+        Some(Window {
+            start: window.text("start")?.to_owned(),
+            duration_s: window.duration("duration")?.as_secs(),
+            timezone: window.text("timezone")?.to_owned(),
+        })
+    });
+    windows.collect()
 }
 
 fn risks(view: View<'_>) -> Option<Vec<Acceptance>> {

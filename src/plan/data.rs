@@ -10,6 +10,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::windows::Windows;
 use crate::cluster::facts::PackageManager;
 use crate::cluster::model::{HostName, NodeName, Role};
 use crate::host::op::{KeyText, KubeadmOptions, PackageRevision};
@@ -36,6 +37,9 @@ pub struct Plan {
     pub declaration_sha256: String,
     /// What the declaration lets the steps do.
     pub limits: Limits,
+    /// When it may be carried out; none where that is at any time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<Windows>,
     /// When the facts were observed.
     pub facts_at: Timestamp,
     /// SHA-256 of `basis`.

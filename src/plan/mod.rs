@@ -19,6 +19,7 @@ mod preconditions;
 pub mod reason;
 pub mod verify;
 mod view;
+pub mod windows;
 mod work;
 
 pub use planner::{Inputs, plan};

@@ -3,6 +3,7 @@
 use super::host_steps::Touched;
 use super::nodes;
 use super::preconditions::{self, Forecast};
+use super::reason::as_declared;
 use super::view::View;
 use crate::cluster::model::NodeName;
 use crate::documents::settings::Upgrade;
@@ -38,6 +39,14 @@ pub fn of(view: &View<'_>, touched: &[Touched<'_, '_>], upgrade: &Upgrade) -> Ve
                 "a patch upgrade: nodes are drained as for a minor, although the version skew policy does not ask for it".to_owned(),
             );
         }
+    }
+    for window in &upgrade.windows {
+        notes.push(format!(
+            "changes only within `{}` for {} ({}); a node is begun only where it fits",
+            window.start,
+            as_declared(window.duration_s),
+            window.timezone
+        ));
     }
     drains(&mut notes, touched);
     cordons(&mut notes, view, upgrade);

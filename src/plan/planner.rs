@@ -22,6 +22,7 @@ use super::path;
 use super::preconditions::{self, Forecast};
 use super::reason::{Blocked, Reason};
 use super::view::{HostView, View};
+use super::windows::{self, Trouble};
 use super::work::{self, Work};
 use crate::cluster::drift;
 use crate::cluster::facts::Facts;
@@ -126,7 +127,13 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Blocked> {
     }
     let mut notes = notes::of(&view, &touched, upgrade);
     notes.extend(hazards.notes);
-    Ok(sealed(inputs, &view, notes, steps))
+    let plan = sealed(inputs, &view, notes, steps);
+    // From when the facts were seen, so that the answer does not depend on when it is asked for.
+    match windows::schedule(&plan, facts.observed_at) {
+        Ok(_) => Ok(plan),
+        Err(Trouble::NoRoom(room)) => Err(blocked(vec![Reason::NoWindow(room)])),
+        Err(Trouble::Window(bad)) => Err(blocked(vec![Reason::Fault(bad.to_string())])),
+    }
 }
 
 fn blocked(reasons: Vec<Reason>) -> Blocked {
@@ -149,6 +156,7 @@ fn sealed(inputs: &Inputs<'_>, view: &View<'_>, notes: Vec<String>, steps: Vec<S
         target: inputs.upgrade.target.clone(),
         declaration_sha256: inputs.declaration_sha256.to_owned(),
         limits: nodes::limits(view, inputs.upgrade),
+        windows: windows::of(&inputs.upgrade.windows, &steps),
         facts_at: inputs.facts.observed_at,
         facts_fingerprint: drift::fingerprint(&basis),
         basis,

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::data::StepId;
 use super::hazards::Threat;
+use super::windows::NoRoom;
 use crate::cluster::model::{HostName, NodeName, Role};
 use crate::rules::eviction::RefuseReason;
 use crate::rules::kubeadm_phases::{self, PhaseTrouble};
@@ -172,6 +173,8 @@ pub enum Reason {
         /// Why not.
         trouble: PhaseTrouble,
     },
+    /// No window is long enough for a step, or none comes.
+    NoWindow(NoRoom),
     /// A static pod's image has no release for a tag.
     ImageTag {
         /// The host.
@@ -347,6 +350,7 @@ impl Reason {
             Self::Skew { .. } => "skew",
             Self::Kubeadm(_) => "kubeadm-policy",
             Self::SkipPhase { .. } => "skip-phase",
+            Self::NoWindow(_) => "no-window",
             Self::ImageTag { .. } => "image-tag",
             Self::ManifestMissing { .. } => "manifest-missing",
             Self::NotPackaged { .. } => "not-packaged",
@@ -412,7 +416,9 @@ impl Reason {
                 "facts".to_owned()
             }
             Self::NoControlPlane => "inventory".to_owned(),
-            Self::KeyNotRead | Self::SkipPhase { .. } => "declaration".to_owned(),
+            Self::KeyNotRead | Self::SkipPhase { .. } | Self::NoWindow(_) => {
+                "declaration".to_owned()
+            }
             Self::TooFar { .. }
             | Self::Downgrade { .. }
             | Self::Kubeadm(_)
@@ -480,6 +486,9 @@ impl Reason {
             }
             Self::NodeNotReady { .. } => {
                 "kubernetes/kubernetes cmd/kubeadm/app/phases/upgrade/health.go, ControlPlaneNodesReady"
+            }
+            Self::NoWindow(_) => {
+                "refit: what was begun is finished, so nothing is begun that a window cannot hold"
             }
             Self::OperationUnderWay { .. } => "refit: one operation on a host at a time",
             Self::DiskTooSmall { .. } => {
@@ -554,6 +563,10 @@ impl Reason {
                     "remove it from `kubeadm.skipPhases`".to_owned()
                 }
             },
+            Self::NoWindow(room) => format!(
+                "make a window of at least {} (`windows`)",
+                as_declared(room.needs_s)
+            ),
             Self::ImageTag { .. } => {
                 "run the release's own image, whose tag is its version".to_owned()
             }
@@ -636,7 +649,7 @@ fn age_of(seconds: u64) -> String {
 }
 
 /// Seconds as a declaration would say them (`24h`).
-fn as_declared(seconds: u64) -> String {
+pub(super) fn as_declared(seconds: u64) -> String {
     match seconds {
         seconds if seconds > 0 && seconds % 3600 == 0 => format!("{}h", seconds / 3600),
         seconds if seconds > 0 && seconds % 60 == 0 => format!("{}m", seconds / 60),
@@ -760,6 +773,12 @@ impl fmt::Display for Reason {
             } => write!(
                 f,
                 "phase `{phase}` is to be left out (kubeadm.skipPhases): kubeadm {minor} {trouble}"
+            ),
+            Self::NoWindow(room) => write!(
+                f,
+                "no window is long enough for {}: it and what must follow it at once take about {} s, and the longest window that \
+                 comes has {} s",
+                room.step, room.needs_s, room.longest_s
             ),
             Self::ImageTag { host, file, image } => write!(
                 f,

@@ -3,6 +3,7 @@
 pub mod facts;
 pub mod plan;
 pub mod progress;
+pub mod schedule;
 pub mod status;
 pub mod verify;
-mod words;
+pub mod words;

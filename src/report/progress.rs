@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use anstyle::{AnsiColor, Style};
 
-use super::words::took;
+use super::words::{next_window, took};
 use crate::plan::data::{Plan, StepId};
 use crate::run::event::{Event, Halt, How, Stamped};
 
@@ -102,6 +102,10 @@ impl Progress {
             Event::Halted { why, .. } => match why {
                 Halt::Failed { .. } => format!("{red}halted{red:#}: a step failed"),
                 Halt::Interrupted => format!("{yellow}stopped{yellow:#} on request"),
+                Halt::WindowOver { opens } => format!(
+                    "{yellow}stopped{yellow:#}: what is left of the window is too short for the next step; {}",
+                    next_window(*opens)
+                ),
             },
             Event::Finished { wall_ms, own_ms } => format!(
                 "{green}finished{green:#} in {}, of which {} were refit's own",

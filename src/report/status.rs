@@ -24,6 +24,8 @@ pub enum Doing {
     Halted,
     /// It stopped because the operator asked.
     Interrupted,
+    /// It stopped because what was left of the window was too short for any step.
+    OutsideWindow,
     /// Its process is gone and left no word: killed, or the machine went down.
     CutOff,
     /// Every step is done.
@@ -40,6 +42,7 @@ impl Doing {
             Self::Running => "running",
             Self::Halted => "halted: a step failed",
             Self::Interrupted => "stopped on request",
+            Self::OutsideWindow => "stopped: the window is over",
             Self::CutOff => "cut off: its process is gone",
             Self::Finished => "finished",
             Self::PutAside => "put aside for a newer run",
@@ -218,6 +221,7 @@ pub fn status(plan: &Plan, state: &State, around: Around) -> RunStatus {
         _ if around.put_aside => Doing::PutAside,
         Some(Halt::Failed { .. }) => Doing::Halted,
         Some(Halt::Interrupted) => Doing::Interrupted,
+        Some(Halt::WindowOver { .. }) => Doing::OutsideWindow,
         None => Doing::CutOff,
     };
     let mut running = Vec::new();
@@ -327,6 +331,7 @@ fn next(doing: Doing, around: &Around) -> String {
         }
         Doing::Halted => format!("remove the cause, then `{refit} resume {run}`"),
         Doing::Interrupted | Doing::CutOff => format!("`{refit} resume {run}`"),
+        Doing::OutsideWindow => format!("`{refit} resume {run}` in the next window"),
         Doing::Finished => "nothing; `refit plan` tells whether there is more to do".to_owned(),
         Doing::PutAside => format!("`{refit} status` shows the newest run"),
     }

@@ -29,6 +29,15 @@ pub fn took(milliseconds: u64) -> String {
     }
 }
 
+/// `the next one opens 2026-11-22T01:00:00Z`.
+#[must_use]
+pub fn next_window(opens: Option<Timestamp>) -> String {
+    match opens {
+        Some(opens) => format!("the next one opens {opens}"),
+        None => "no other one comes".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

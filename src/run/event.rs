@@ -106,6 +106,11 @@ pub enum Halt {
     },
     /// The operator asked (Ctrl-C).
     Interrupted,
+    /// The plan's window is over, or what is left of it is not enough for any step that is left. No node is half done.
+    WindowOver {
+        /// When the next one opens.
+        opens: Option<Timestamp>,
+    },
 }
 
 /// An event with its time, as a journal holds it.

@@ -3,6 +3,7 @@
 //! It may only start the plan's next steps, wait, or halt; it never adds, reorders or alters a step. All steps of a run are
 //! one future: no detached tasks, and dropping the future at any point loses nothing that the journal and the world do not
 //! tell. When a step fails, or the operator asks, or the journal cannot be written, running steps end and no new one starts.
+//! Where the plan has windows, a step that needs one is not started outside of them, and the run halts when nothing else is left.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::pin::pin;
 
 use futures::future::{Either, FutureExt, select};
 use futures::stream::{FuturesUnordered, StreamExt};
+use jiff::Timestamp;
 
 use super::event::{Event, Halt, Stamped, State, StepState, TransitionError};
 use super::frontier::Frontier;
@@ -19,6 +21,7 @@ use super::meter::Meter;
 use super::step::{self, StepEnd};
 use crate::cluster::model::NodeName;
 use crate::plan::data::{Action, Plan, Step, StepId};
+use crate::plan::windows::Guard;
 use crate::ports::{Store, World};
 
 /// Steps under way at once. The plan's edges are what limits a run; this only bounds connections and memory when hundreds
@@ -96,6 +99,10 @@ pub(super) struct Context<'a> {
     drains: BTreeMap<&'a StepId, &'a NodeName>,
     recorder: RefCell<Recorder<'a>>,
     stopping: Cell<bool>,
+    /// What the plan's windows say, where it has some.
+    guard: Option<Guard<'a>>,
+    /// A step was not started for want of an open window, or of room in it.
+    kept_back: Cell<bool>,
 }
 
 struct Recorder<'a> {
@@ -150,6 +157,24 @@ impl Context<'_> {
         self.stopping.get()
     }
 
+    /// Whether the plan's windows let the step start now. The clock may have jumped; then too, what it says is what counts.
+    fn in_window(&self, step: &Step) -> bool {
+        let now = self.world.clock.now();
+        let allowed = self
+            .guard
+            .as_ref()
+            .is_none_or(|guard| guard.allows(&step.id, now));
+        if !allowed {
+            self.kept_back.set(true);
+        }
+        allowed
+    }
+
+    fn opens_next(&self) -> Option<Timestamp> {
+        let guard = self.guard.as_ref()?;
+        guard.opens_next(self.world.clock.now())
+    }
+
     fn broken(&self) -> bool {
         self.recorder.borrow().error.is_some()
     }
@@ -179,6 +204,10 @@ pub async fn execute(
     let mut frontier = match Frontier::new(run.plan, |step| state.is_done(step)) {
         Ok(frontier) => frontier,
         Err(problem) => return Outcome::BadPlan(problem),
+    };
+    let guard = match Guard::of(run.plan) {
+        Ok(guard) => guard,
+        Err(bad) => return Outcome::BadPlan(bad.to_string()),
     };
     if state.finished {
         return Outcome::Finished {
@@ -211,6 +240,8 @@ pub async fn execute(
             error: None,
         }),
         stopping: Cell::new(false),
+        guard,
+        kept_back: Cell::new(false),
     };
     let mut failures = Vec::new();
     if context.record(begin).is_ok() {
@@ -224,6 +255,10 @@ pub async fn execute(
         })
     } else if frontier.is_done() {
         None
+    } else if context.kept_back.get() && !context.stopping() {
+        Some(Halt::WindowOver {
+            opens: context.opens_next(),
+        })
     } else {
         Some(Halt::Interrupted)
     };
@@ -276,6 +311,9 @@ async fn carry_out(
             && running.len() < AT_ONCE
             && let Some((place, step)) = frontier.next()
         {
+            if !context.in_window(step) {
+                continue;
+            }
             running.push(step::run(context, step).map(move |end| (place, step, end)));
         }
         let ended = if asked_to_stop {

@@ -6,6 +6,7 @@
 mod build;
 mod desk;
 mod verify;
+mod windows;
 mod words;
 
 use std::io::{Read as _, Write as _};

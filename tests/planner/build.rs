@@ -303,6 +303,7 @@ fn upgrade(target: Version) -> Upgrade {
         inventory: PathBuf::from("inventories/test.yaml"),
         target,
         via: BTreeMap::new(),
+        windows: Vec::new(),
         accepted_risks: Vec::new(),
         max_facts_age: Duration::from_secs(86_400),
         packages: Packages {

@@ -26,6 +26,7 @@ pub fn plan(steps: Vec<Step>) -> Plan {
         cluster_uid: "cluster-1".into(),
         target: new(),
         declaration_sha256: String::new(),
+        windows: None,
         limits: Limits {
             workers_out_of_service: 1,
             control_planes_drained: true,

@@ -9,7 +9,7 @@ const TIMEOUT: Shape = Shape::Text(Format::Timeout);
 const LINE: Shape = Shape::Text(Format::Line);
 const COMMAND: Shape = Shape::List(&LINE);
 
-pub(super) static WINDOW: Object = object(
+pub(in crate::documents) static WINDOW: Object = object(
     "When the cluster may be changed.",
     &[
         required("start", Shape::Text(Format::Cron), "When it opens."),

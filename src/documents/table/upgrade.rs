@@ -1,7 +1,7 @@
 //! The table of the upgrade document.
 
-pub(in crate::documents) use super::around::RISK;
-use super::around::{GATE, HOOK, NOTICE, WINDOW};
+use super::around::{GATE, HOOK, NOTICE};
+pub(in crate::documents) use super::around::{RISK, WINDOW};
 use super::{API_VERSION, METADATA, Object, Shape, object, optional, required};
 use crate::documents::format::Format;
 
@@ -80,8 +80,7 @@ pub(in crate::documents) static UPGRADE: Object = object(
             Shape::List(&Shape::Object(&WINDOW)),
             "[]",
             "When the cluster may be changed.",
-        )
-        .not_yet(),
+        ),
         optional(
             "gates",
             Shape::List(&Shape::Object(&GATE)),
