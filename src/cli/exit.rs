@@ -9,7 +9,7 @@ pub enum Exit {
     Done,
     /// An error.
     Error,
-    /// `plan --detailed-exitcode`: there is something to do.
+    /// `plan --detailed-exitcode`: there is something to do; `diff --detailed-exitcode`: the plans differ.
     Changes,
     /// The plan is blocked, or is not for the cluster as it is now. Nothing was changed.
     Blocked,
@@ -26,7 +26,7 @@ pub const HELP: &str = "\
 Exit codes:
   0   done, or nothing to do
   1   an error
-  2   `plan --detailed-exitcode`: there are steps to do
+  2   `plan --detailed-exitcode`: there are steps to do; `diff --detailed-exitcode`: the plans differ
   3   blocked: there is no plan, or the given one does not fit the cluster any more; nothing was changed
   4   halted: the run stopped before its end; `refit resume` goes on
   5   no window is open, or the window is over: nothing is half done, and `refit resume` goes on in the next one

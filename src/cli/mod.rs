@@ -8,6 +8,7 @@ mod apply;
 mod carry_out;
 mod completions;
 mod connect;
+mod diff;
 mod error;
 mod exit;
 mod inputs;
@@ -94,6 +95,7 @@ enum Command {
     Validate(validate::ValidateArgs),
     Inspect(inspect::InspectArgs),
     Plan(plan::PlanArgs),
+    Diff(diff::DiffArgs),
     Verify(verify::VerifyArgs),
     Apply(apply::ApplyArgs),
     Resume(resume::ResumeArgs),
@@ -127,6 +129,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Validate(args) => validate::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Plan(args) => plan::run(args),
+        Command::Diff(args) => diff::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Apply(args) => apply::run(args, &cli.global),
         Command::Resume(args) => resume::run(args, &cli.global),

@@ -8,18 +8,21 @@ use serde::Deserialize;
 
 use super::connect::{Connection, block_on, cluster_uid, key_text, look};
 use super::inputs::Declaration;
-use super::verify::refuse_unsound;
+use super::verify::{read_plan, refuse_unsound};
 use super::{CommandError, Exit, ui};
 use crate::adapters::clock::RealClock;
 use crate::adapters::disk::{self, Access};
 use crate::cluster::facts::{self, Facts};
 use crate::plan::data::Plan;
+use crate::plan::diff::PlanDiff;
 use crate::plan::planner::{self, Inputs};
 use crate::plan::reason::Blocked;
 use crate::plan::too_old;
 use crate::ports::Clock as _;
+use crate::report::markdown;
 use crate::report::plan::{Look, blocked, blocked_json, table};
 use crate::report::schedule::windows;
+use crate::report::words::observed;
 
 /// Show what an upgrade would do: every step, its order and its reason
 ///
@@ -29,7 +32,8 @@ use crate::report::schedule::windows;
 #[command(after_help = "Examples:
   refit plan plans/to-1.35.yaml
   refit plan plans/to-1.35.yaml --out lab.plan.json && refit apply plans/to-1.35.yaml --plan lab.plan.json
-  refit plan plans/to-1.35.yaml --facts lab.facts.json -o json    # for a reviewer without credentials")]
+  refit plan plans/to-1.35.yaml --facts lab.facts.json -o json    # for a reviewer without credentials
+  refit plan plans/to-1.35.yaml --facts lab.facts.json -o markdown --against main.plan.json > comment.md")]
 pub struct PlanArgs {
     /// The upgrade
     #[arg(value_hint = ValueHint::FilePath)]
@@ -41,9 +45,12 @@ pub struct PlanArgs {
     /// none is given
     #[arg(long, value_name = "TIME")]
     at: Option<Timestamp>,
-    /// A table for people or the plan's own JSON
+    /// How stdout shows the plan, or why there is none
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Output,
+    /// An earlier plan; what changed since is told in Markdown
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    against: Option<PathBuf>,
     /// Write the plan to a file as well, for `refit apply --plan`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     out: Option<PathBuf>,
@@ -54,12 +61,17 @@ pub struct PlanArgs {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Output {
+    /// A table for a terminal
     Table,
+    /// The plan's own JSON, as `--out` writes it
     Json,
+    /// For a comment on a pull request: summary on top, the rest folded, never too long for one
+    Markdown,
 }
 
 pub fn run(args: &PlanArgs) -> Result<Exit, CommandError> {
     let declaration = Declaration::load(&args.upgrade)?;
+    let against = args.against.as_deref().map(read_plan).transpose()?;
     let facts = match &args.facts {
         Some(path) => read_facts(path)?,
         None => block_on(async {
@@ -84,17 +96,24 @@ pub fn run(args: &PlanArgs) -> Result<Exit, CommandError> {
         None => make(&declaration, &facts)?,
     };
     match made {
-        Ok(plan) => show(args, &plan, at),
+        Ok(plan) => show(args, &plan, against.as_ref(), at),
         Err(reasons) => {
             let text = match args.output {
                 Output::Table => blocked(&reasons, ui::width(), &Look::TERMINAL),
-                Output::Json => blocked_json(&reasons)
-                    .map_err(|error| CommandError::new("cannot write").because(&error))?,
+                Output::Json => blocked_json(&reasons).map_err(unwritten)?,
+                Output::Markdown => {
+                    let name = &declaration.upgrade.name;
+                    markdown::blocked(name, &reasons, facts.observed_at, at)
+                }
             };
             ui::data(&text)?;
             Ok(Exit::Blocked)
         }
     }
+}
+
+fn unwritten(error: serde_json::Error) -> CommandError {
+    CommandError::new("cannot write").because(&error)
 }
 
 /// The plan for a declaration and facts, verified, or why there is none.
@@ -118,7 +137,12 @@ pub fn make(
     Ok(made)
 }
 
-fn show(args: &PlanArgs, plan: &Plan, at: Timestamp) -> Result<Exit, CommandError> {
+fn show(
+    args: &PlanArgs,
+    plan: &Plan,
+    against: Option<&Plan>,
+    at: Timestamp,
+) -> Result<Exit, CommandError> {
     let json = plan
         .to_json()
         .map_err(|error| CommandError::new("cannot write the plan").because(&error))?;
@@ -131,8 +155,15 @@ fn show(args: &PlanArgs, plan: &Plan, at: Timestamp) -> Result<Exit, CommandErro
         Output::Table => {
             ui::data(&table(plan, ui::width(), &Look::TERMINAL))?;
             ui::data(&windows(plan, at))?;
+            if args.facts.is_some() {
+                ui::data(&format!("\nfacts {}\n", observed(plan.facts_at, at)))?;
+            }
         }
         Output::Json => ui::data(&json)?,
+        Output::Markdown => {
+            let diff = against.map(|old| PlanDiff::of(old, plan));
+            ui::data(&markdown::plan(plan, at, diff.as_ref()))?;
+        }
     }
     if !plan.is_empty() {
         let given = match &args.out {

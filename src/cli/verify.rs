@@ -69,7 +69,11 @@ pub fn run(args: &VerifyArgs) -> Result<Exit, CommandError> {
     })
 }
 
-fn read_plan(path: &Path) -> Result<Plan, CommandError> {
+/// A plan that `refit plan --out` wrote.
+///
+/// # Errors
+/// If it cannot be read, or is not such a plan.
+pub fn read_plan(path: &Path) -> Result<Plan, CommandError> {
     let wrong = |error: &(dyn std::error::Error + 'static)| {
         CommandError::new(format!("{} cannot be used", path.display()))
             .because(error)

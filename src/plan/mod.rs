@@ -3,6 +3,7 @@
 pub mod citations;
 mod control_plane;
 pub mod data;
+pub mod diff;
 mod draft;
 pub mod file;
 mod forecast;
@@ -17,6 +18,7 @@ mod path;
 pub mod planner;
 mod preconditions;
 pub mod reason;
+mod step_id;
 pub mod verify;
 mod view;
 pub mod windows;

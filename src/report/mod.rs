@@ -1,9 +1,18 @@
 //! Everything people and machines read. Reports never decide.
 
+pub mod blocked;
+pub mod chart;
+pub mod diff;
 pub mod facts;
+pub mod look;
+pub mod markdown;
+pub mod parts;
 pub mod plan;
 pub mod progress;
 pub mod schedule;
 pub mod status;
+mod step;
+mod table;
+pub mod timeline;
 pub mod verify;
 pub mod words;

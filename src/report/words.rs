@@ -19,6 +19,17 @@ pub fn ago(at: Timestamp, now: Timestamp) -> String {
     format!("{} ago", duration(now.duration_since(at).as_secs()))
 }
 
+/// When facts were observed and how old they are: `observed at …, 3 min 5 s before`.
+#[must_use]
+pub fn observed(observed: Timestamp, at: Timestamp) -> String {
+    let age = at.duration_since(observed).as_secs();
+    if age < 0 {
+        format!("observed at {observed}, which is after {at}")
+    } else {
+        format!("observed at {observed}, {} before {at}", duration(age))
+    }
+}
+
 /// Milliseconds as `0.3 s`, `12 s`, `3 min 5 s`.
 #[must_use]
 pub fn took(milliseconds: u64) -> String {

@@ -5,6 +5,7 @@
 #[allow(dead_code)]
 mod build;
 mod desk;
+mod review;
 mod verify;
 mod windows;
 mod words;
@@ -25,6 +26,7 @@ fn help_says_how_each_command_is_used() {
         "validate",
         "inspect",
         "plan",
+        "diff",
         "verify",
         "apply",
         "resume",

@@ -1,0 +1,211 @@
+//! The parts of a plan as people think of them, read off the plan itself: its hops, and in each the preflight, the
+//! snapshot, the preparations, the control planes, the waves of workers, the end.
+//!
+//! This is the one place of the reports that knows how the planner names its steps.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::cluster::model::Role;
+use crate::plan::data::{Action, Plan, Step, StepId};
+use crate::rules::version::Minor;
+
+/// A part of one hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Everything is looked at.
+    Preflight,
+    /// The way back is made.
+    Snapshot,
+    /// Hosts are made ready.
+    Preparation,
+    /// The static pods of control planes, and the addons.
+    ControlPlanes,
+    /// Their kubelets.
+    ControlPlaneKubelets,
+    /// A wave of workers, counted from 1.
+    Wave(usize),
+    /// Tidying up and the last look.
+    End,
+}
+
+impl Part {
+    /// For headings.
+    #[must_use]
+    pub fn title(self) -> String {
+        match self {
+            Self::Preflight => "Look at everything; nothing changes".to_owned(),
+            Self::Snapshot => "Save etcd".to_owned(),
+            Self::Preparation => "Prepare hosts, each beside whatever else goes on".to_owned(),
+            Self::ControlPlanes => "Control planes, one at a time, then the addons".to_owned(),
+            Self::ControlPlaneKubelets => {
+                "Kubelets of control planes, one at a time, beside the workers".to_owned()
+            }
+            Self::Wave(number) => format!("Workers, wave {number}"),
+            Self::End => "Tidy up and look again".to_owned(),
+        }
+    }
+
+    /// For charts.
+    #[must_use]
+    pub fn short(self) -> String {
+        match self {
+            Self::Preflight => "preflight".to_owned(),
+            Self::Snapshot => "etcd snapshot".to_owned(),
+            Self::Preparation => "preparation".to_owned(),
+            Self::ControlPlanes => "control planes".to_owned(),
+            Self::ControlPlaneKubelets => "their kubelets".to_owned(),
+            Self::Wave(number) => format!("wave {number}"),
+            Self::End => "end".to_owned(),
+        }
+    }
+}
+
+/// A part with its steps, in the plan's order.
+#[derive(Debug, Clone)]
+pub struct Section<'p> {
+    /// Which.
+    pub part: Part,
+    /// Never empty.
+    pub steps: Vec<&'p Step>,
+}
+
+impl Section<'_> {
+    /// The hosts and nodes that the steps name, in the order in which they are met first.
+    #[must_use]
+    pub fn places(&self) -> Vec<&str> {
+        let mut seen = BTreeSet::new();
+        self.steps
+            .iter()
+            .map(|step| step.id.place())
+            .filter(|place| !matches!(*place, "cluster" | "barrier") && seen.insert(*place))
+            .collect()
+    }
+}
+
+/// The way from one release to the next.
+#[derive(Debug, Clone)]
+pub struct Hop<'p> {
+    /// The release that the hop leads to, as its steps name it.
+    pub to: String,
+    /// In order; never empty.
+    pub sections: Vec<Section<'p>>,
+}
+
+impl Hop<'_> {
+    /// The waves of workers in it.
+    #[must_use]
+    pub fn waves(&self) -> usize {
+        self.sections
+            .iter()
+            .filter(|section| matches!(section.part, Part::Wave(_)))
+            .count()
+    }
+
+    /// How many steps it has.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.sections
+            .iter()
+            .map(|section| section.steps.len())
+            .sum()
+    }
+}
+
+/// A plan's hops, in order.
+#[must_use]
+pub fn hops(plan: &Plan) -> Vec<Hop<'_>> {
+    #[derive(Default)]
+    struct Gathered<'p> {
+        to: String,
+        parts: BTreeMap<Part, Vec<&'p Step>>,
+    }
+    let places = Places::of(plan);
+    let mut found: BTreeMap<Option<Minor>, Gathered<'_>> = BTreeMap::new();
+    for step in &plan.steps {
+        let hop = found.entry(step.id.minor()).or_default();
+        let release = step.id.release();
+        // barriers name the minor only
+        if hop.to.len() < release.len() {
+            release.clone_into(&mut hop.to);
+        }
+        hop.parts.entry(places.part(step)).or_default().push(step);
+    }
+    found
+        .into_values()
+        .map(|Gathered { to, parts }| Hop {
+            to,
+            sections: parts
+                .into_iter()
+                .map(|(part, steps)| Section { part, steps })
+                .collect(),
+        })
+        .collect()
+}
+
+/// Which hosts are control planes, and in which wave each worker is in each hop.
+struct Places<'p> {
+    control_planes: BTreeSet<&'p str>,
+    waves: BTreeMap<(Option<Minor>, &'p str), usize>,
+}
+
+impl<'p> Places<'p> {
+    fn of(plan: &'p Plan) -> Self {
+        let mut places = Self {
+            control_planes: BTreeSet::new(),
+            waves: BTreeMap::new(),
+        };
+        for step in &plan.steps {
+            if let Action::Verify { control_planes, .. } = &step.action {
+                places
+                    .control_planes
+                    .extend(control_planes.keys().map(|host| host.as_str()));
+            }
+            if let Some(wave) = step.id.wave() {
+                let hop = step.id.minor();
+                let hosts = step.after.iter().map(|id| ((hop, id.place()), wave));
+                places.waves.extend(hosts);
+            }
+        }
+        places
+    }
+
+    fn part(&self, step: &Step) -> Part {
+        match &step.action {
+            Action::CheckHost { .. } | Action::CheckCluster { .. } => Part::Preflight,
+            Action::SnapshotEtcd { .. } => Part::Snapshot,
+            Action::HoldPackages { .. }
+            | Action::SwitchRepository { .. }
+            | Action::PrefetchPackages { .. }
+            | Action::InstallKubeadm { .. }
+            | Action::PullImages { .. } => Part::Preparation,
+            Action::KubeadmApply { .. }
+            | Action::AwaitControlPlane { .. }
+            | Action::AwaitAddons { .. } => Part::ControlPlanes,
+            Action::KubeadmNode { role, .. } => match role {
+                Role::ControlPlane => Part::ControlPlanes,
+                Role::Worker => self.node(&step.id),
+            },
+            Action::Cordon { .. }
+            | Action::Drain { .. }
+            | Action::InstallKubelet { .. }
+            | Action::AwaitNode { .. }
+            | Action::Uncordon { .. } => self.node(&step.id),
+            Action::ReleaseHolds { .. } | Action::Verify { .. } => Part::End,
+            Action::Barrier { .. } => match (step.id.wave(), step.id.verb()) {
+                (Some(wave), _) => Part::Wave(wave),
+                (None, "preflight") => Part::Preflight,
+                (None, "holds") => Part::Preparation,
+                (None, "control-planes") => Part::ControlPlanes,
+                (None, _) => Part::End,
+            },
+        }
+    }
+
+    fn node(&self, id: &StepId) -> Part {
+        let host = id.place();
+        if self.control_planes.contains(host) {
+            return Part::ControlPlaneKubelets;
+        }
+        Part::Wave(self.waves.get(&(id.minor(), host)).copied().unwrap_or(0))
+    }
+}

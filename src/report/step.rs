@@ -1,0 +1,175 @@
+//! One step in words: what it does, after what, and how long it may take.
+
+use super::words;
+use crate::host::op::PackageRevision;
+use crate::plan::data::{Action, Step, StepId};
+
+pub(super) fn duration(seconds: u64) -> String {
+    words::duration(i64::try_from(seconds).unwrap_or(i64::MAX))
+}
+
+/// What a step does, in one line.
+#[must_use]
+pub fn what(action: &Action) -> String {
+    match action {
+        Action::CheckHost { node, .. } => {
+            format!("checks that it is node {node}, idle and with room")
+        }
+        Action::CheckCluster { nodes, .. } => {
+            format!("checks API, etcd and {} node(s)", nodes.len())
+        }
+        Action::SnapshotEtcd {
+            host,
+            directory,
+            trial_restore,
+            ..
+        } => {
+            let trial = if *trial_restore {
+                ", restores it for trial"
+            } else {
+                ""
+            };
+            format!("saves etcd on {host}{trial}, copies it to {directory}")
+        }
+        Action::HoldPackages { packages, .. } => format!("holds {}", packages.join(", ")),
+        Action::SwitchRepository { minor, .. } => {
+            format!("switches to the repository of {minor}")
+        }
+        Action::PrefetchPackages { packages, .. } => format!("downloads {}", revisions(packages)),
+        Action::InstallKubeadm { packages, .. } => format!("installs {}", revisions(packages)),
+        Action::PullImages {
+            version,
+            image_repository,
+            ..
+        } => format!("pulls images of {version} from {image_repository}"),
+        Action::KubeadmApply { version, .. } => format!("kubeadm upgrade apply {}", version.tag()),
+        Action::KubeadmNode { .. } => "kubeadm upgrade node".to_owned(),
+        Action::AwaitControlPlane { .. } => {
+            "waits for its API server, etcd and the balancer".to_owned()
+        }
+        Action::AwaitAddons { kube_proxy } => match kube_proxy {
+            Some(version) => format!("waits for CoreDNS and kube-proxy {version} everywhere"),
+            None => "waits for CoreDNS".to_owned(),
+        },
+        Action::Cordon { .. } => "marks it unschedulable".to_owned(),
+        Action::Drain {
+            grace_period_s,
+            evict_unmanaged_pods,
+            ..
+        } => {
+            let unmanaged = if *evict_unmanaged_pods {
+                ", those without a controller too"
+            } else {
+                ""
+            };
+            let grace = match grace_period_s {
+                Some(seconds) => format!(", {} for each to end", duration(*seconds)),
+                None => String::new(),
+            };
+            format!("evicts its pods within their budgets{unmanaged}{grace}")
+        }
+        Action::InstallKubelet { packages, .. } => {
+            format!("installs {}, restarts it", revisions(packages))
+        }
+        Action::AwaitNode { version, .. } => format!("waits until it is ready at {version}"),
+        Action::Uncordon { .. } => "makes it schedulable again".to_owned(),
+        Action::ReleaseHolds { packages, .. } => format!("releases {}", packages.join(", ")),
+        Action::Verify { nodes, .. } => {
+            format!("checks every component of {} node(s)", nodes.len())
+        }
+        Action::Barrier { holds } => holds.clone(),
+    }
+}
+
+pub(super) fn revisions(packages: &[PackageRevision]) -> String {
+    let same = packages
+        .windows(2)
+        .all(|pair| pair[0].revision == pair[1].revision);
+    match packages {
+        [first, ..] if same => {
+            let names: Vec<&str> = packages
+                .iter()
+                .map(|package| package.name.as_str())
+                .collect();
+            format!("{} {}", names.join(", "), first.revision)
+        }
+        _ => packages
+            .iter()
+            .map(|package| format!("{} {}", package.name, package.revision))
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
+}
+
+/// How many steps before are named; the rest is counted.
+const AFTER_NAMED: usize = 2;
+
+/// The steps before, without the release that all ids end with.
+pub(super) fn after(step: &Step) -> String {
+    let short = |id: &StepId| {
+        id.as_str()
+            .split_once('@')
+            .map_or(id.as_str(), |(short, _)| short)
+            .to_owned()
+    };
+    let mut named: Vec<String> = step.after.iter().take(AFTER_NAMED).map(short).collect();
+    if step.after.len() > AFTER_NAMED {
+        named.push(format!("{} more", step.after.len() - AFTER_NAMED));
+    }
+    named.join(", ")
+}
+
+/// How long a step may take and how often it is tried again; none for barriers, which do nothing.
+pub(super) fn limits(step: &Step) -> Option<String> {
+    if let Action::Barrier { .. } = step.action {
+        return None;
+    }
+    let again = match step.retries {
+        0 => "not tried again".to_owned(),
+        1 => "tried again once".to_owned(),
+        2 => "tried again twice".to_owned(),
+        many => format!("tried again {many} times"),
+    };
+    Some(format!("within {}, {again}", duration(step.timeout_s)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_told_for_what_does_something() {
+        let step = |action, timeout_s, retries| Step {
+            id: StepId::new("w1/drain@1.35.4"),
+            action,
+            after: Vec::new(),
+            timeout_s,
+            retries,
+            because: String::new(),
+            expected_s: 1,
+        };
+        let cordon = || Action::Cordon {
+            node: crate::cluster::model::NodeName::new("w1"),
+        };
+        let barrier = Action::Barrier {
+            holds: String::new(),
+        };
+        for (step, told) in [
+            (
+                step(cordon(), 900, 0),
+                Some("within 15 min, not tried again"),
+            ),
+            (
+                step(cordon(), 90, 1),
+                Some("within 1 min 30 s, tried again once"),
+            ),
+            (
+                step(cordon(), 7200, 3),
+                Some("within 2 h 0 min, tried again 3 times"),
+            ),
+            (step(barrier, 10, 0), None),
+        ] {
+            assert_eq!(limits(&step).as_deref(), told);
+        }
+    }
+}
