@@ -5,8 +5,8 @@
 use std::fmt::Write as _;
 
 use super::parts::{Hop, Part, Section, hops};
-use super::timeline::Timeline;
 use super::step::duration;
+use super::timeline::Timeline;
 use crate::plan::data::{Plan, Step};
 
 /// Bars of one hop's waves: more of them and each is thinner than its name.

@@ -14,8 +14,8 @@ use crate::plan::diff::PlanDiff;
 use crate::report::chart;
 use crate::report::parts::{Hop, Part, hops};
 use crate::report::schedule::windows;
-use crate::report::timeline::Timeline;
 use crate::report::step::duration;
+use crate::report::timeline::Timeline;
 use crate::report::words;
 
 /// Notes that are shown, and characters of each: a plan has a dozen.
