@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::cluster::facts::{KubeadmConfig, KubeletConfig};
+use crate::cluster::facts::{KubeadmConfig, KubeletConfig, Surroundings};
 use crate::cluster::model::{Budget, HostName, Node, NodeName, Pod, Workload};
 use crate::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
 use crate::rules::version::Version;
@@ -90,6 +90,8 @@ pub trait ClusterApi {
     async fn kubeadm_config(&self) -> Result<KubeadmConfig, Failure>;
     /// `kube-system/kubelet-config`.
     async fn kubelet_config(&self) -> Result<KubeletConfig, Failure>;
+    /// Webhooks, storage and DNS, each with its own error.
+    async fn surroundings(&self) -> Surroundings;
     /// Cordons a node and writes who did, in one change that fails if the node has changed meanwhile
     /// (`resourceVersion` or `uid` precondition).
     async fn cordon(&self, node: &NodeName, run: &str) -> Result<(), Failure>;

@@ -5,8 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use refit::cluster::model::admission::{Backend, Endpoints, Rule, Webhook, WebhookKind};
 use refit::cluster::model::api_use::{ApiUse, DeprecatedApi};
-use refit::cluster::model::{HostName, NodeName, Role};
+use refit::cluster::model::storage::Storage;
+use refit::cluster::model::{HostName, LabelSelector, NodeName, Role};
 use refit::rules::hazards::accept::{self, Acceptance, Verdict};
 use refit::rules::hazards::evidence::*;
 use refit::rules::hazards::{Catalogue, Hazard, Severity, What, find, page};
@@ -37,9 +39,55 @@ struct World {
     kubelet: Result<KubeletConfig<'static>, &'static str>,
     kube_proxy: bool,
     ignored: Vec<String>,
-    patches: bool,
+    patches: Result<Vec<(&'static str, &'static str, Vec<String>)>, &'static str>,
+    patched_gates: BTreeMap<&'static str, bool>,
+    webhooks: Result<Vec<(Webhook, Vec<Backing>)>, &'static str>,
+    storage: Result<Storage, &'static str>,
+    corefile: Result<BTreeSet<String>, &'static str>,
+    dns: Option<&'static str>,
     upgrades_etcd: bool,
     rolls_kube_proxy: bool,
+}
+
+/// A ready pod behind a webhook, on the node with this index.
+#[derive(Clone, Copy)]
+struct Backing {
+    on: usize,
+    stays: bool,
+    kept: bool,
+}
+
+const fn behind(on: usize) -> Backing {
+    Backing {
+        on,
+        stays: false,
+        kept: false,
+    }
+}
+
+fn pods() -> Endpoints {
+    Endpoints::Pods(BTreeMap::from([("app".to_owned(), "policy".to_owned())]))
+}
+
+/// It fails closed, and intercepts the creation of this resource.
+fn webhook(resource: &str, endpoints: Endpoints) -> Webhook {
+    Webhook {
+        kind: WebhookKind::Validating,
+        configuration: "policy".to_owned(),
+        name: format!("{}.example.org", resource.replace('/', "-")),
+        fails_closed: true,
+        backend: Backend::Service {
+            namespace: "policy".to_owned(),
+            name: "answers".to_owned(),
+            endpoints,
+        },
+        rules: vec![Rule {
+            operations: words("CREATE"),
+            groups: vec![String::new()],
+            resources: words(resource),
+        }],
+        namespaces: LabelSelector::default(),
+    }
 }
 
 fn time(text: &str) -> Timestamp {
@@ -90,7 +138,18 @@ impl World {
             kubelet: Ok(KubeletConfig::default()),
             kube_proxy: true,
             ignored: Vec::new(),
-            patches: false,
+            patches: Ok(Vec::new()),
+            patched_gates: BTreeMap::new(),
+            webhooks: Ok(vec![
+                // of another resource, without its backend; and one that two nodes stand behind
+                (webhook("certificates", Endpoints::Missing), Vec::new()),
+                (webhook("pods", pods()), vec![behind(1), behind(2)]),
+            ]),
+            storage: Ok(Storage::default()),
+            corefile: Ok(words("errors forward kubernetes ready")
+                .into_iter()
+                .collect()),
+            dns: Some("registry.k8s.io/coredns/coredns:v1.12.0"),
             upgrades_etcd: true,
             rolls_kube_proxy: true,
         }
@@ -122,14 +181,34 @@ impl World {
                 proxy_disabled: self.proxy_disabled,
             },
             kubelet: self.kubelet.clone(),
+            webhooks: self.webhooks.as_ref().map_err(|why| *why).map(|all| {
+                all.iter()
+                    .map(|(webhook, pods)| self.hook(webhook, pods))
+                    .collect()
+            }),
+            storage: self.storage.as_ref().map_err(|why| *why),
+            corefile_plugins: self.corefile.as_ref().map_err(|why| *why),
+            dns_image: self.dns,
             kube_proxy: self.kube_proxy,
             told: Told {
                 ignored_checks: &self.ignored,
-                patches: self.patches,
                 upgrades_etcd: self.upgrades_etcd,
                 rolls_kube_proxy: self.rolls_kube_proxy,
+                nodes_at_once: 1,
             },
         }
+    }
+
+    fn hook<'a>(&'a self, webhook: &'a Webhook, pods: &[Backing]) -> Hook<'a> {
+        let ready = pods
+            .iter()
+            .map(|pod| Behind {
+                node: &self.names[pod.on].1,
+                stays: pod.stays,
+                kept: pod.kept,
+            })
+            .collect();
+        Hook { webhook, ready }
     }
 
     fn host(&self, index: usize) -> Host<'_> {
@@ -150,6 +229,17 @@ impl World {
             kubelet_command: self.command[index].as_deref().map_err(|why| *why),
             kubelet_config: Ok(self.configs[index]),
             instance_config: self.instance,
+            patches: self.patches.as_ref().map_err(|why| *why).map(|patches| {
+                patches
+                    .iter()
+                    .map(|(file, target, flags)| Patch {
+                        file,
+                        target,
+                        flags,
+                        feature_gates: self.patched_gates.clone(),
+                    })
+                    .collect()
+            }),
             control_plane: (index == 0).then(|| ControlPlane {
                 static_pods: self
                     .manifests
@@ -248,6 +338,29 @@ fn requested(world: &mut World, removed_in: &str) {
         });
 }
 
+fn hooked(world: &mut World, webhook: Webhook, pods: &[Backing]) {
+    world
+        .webhooks
+        .as_mut()
+        .unwrap()
+        .push((webhook, pods.to_vec()));
+}
+
+/// A volume of this plugin, and these CSI drivers.
+fn stored(world: &mut World, plugin: &str, drivers: &str) {
+    let storage = world.storage.as_mut().unwrap();
+    storage.uses(plugin, "PersistentVolume data-0".to_owned());
+    storage.csi_drivers = words(drivers).into_iter().collect();
+}
+
+fn patched(world: &mut World, flags: &str) {
+    world.patches = Ok(vec![(
+        "kube-apiserver+json.yaml",
+        "kube-apiserver",
+        words(flags),
+    )]);
+}
+
 fn edited(world: &mut World, file: &str, lines: &[&str]) {
     let lines = lines.iter().map(|line| (*line).to_owned()).collect();
     world
@@ -262,6 +375,22 @@ const ROWS: &[Row] = &[
     row("removed-apis", "1.35.4", |w| requested(w, "1.35"), "requests for flowschemas of flowcontrol.apiserver.k8s.io/v1beta3 (removed in 1.35) [cp1]", |w| requested(w, "1.36")),
     row("api-server-young", "1.35.4", |w| w.api_use.as_mut().unwrap().since = time("2026-11-20T10:00:01Z"), "an API server that was started at 2026-11-20T10:00:01Z [cp1]", |w| w.api_use.as_mut().unwrap().since = time("2026-11-20T10:00:00Z")),
     row("hand-edits", "1.35.4", |w| edited(w, "kube-apiserver.yaml", &["- --profiling=false", "+ --profiling=true"]), "kube-apiserver.yaml is not as kubeadm writes it: `- --profiling=false`, `+ --profiling=true` [cp1]", |w| { edited(w, "etcd.yaml", &["- --quota-backend-bytes=8"]); w.upgrades_etcd = false; }),
+    row("webhook-drained-away", "1.35.4", |w| hooked(w, webhook("pods", pods()), &[behind(1), behind(1)]), "validating webhook pods.example.org of policy, which intercepts pods: all ready pods behind it are on w1, and no budget keeps one []", |w| { hooked(w, webhook("pods", pods()), &[Backing { kept: true, ..behind(1) }]); hooked(w, webhook("pods", pods()), &[Backing { stays: true, ..behind(1) }]); hooked(w, Webhook { fails_closed: false, ..webhook("pods", pods()) }, &[behind(1)]); hooked(w, webhook("services", pods()), &[behind(1)]); }),
+    row("webhook-without-backend", "1.35.4", |w| hooked(w, webhook("pods", pods()), &[]), "validating webhook pods.example.org of policy, which intercepts pods: Service policy/answers has no ready pod []", |w| { hooked(w, webhook("services", pods()), &[]); hooked(w, Webhook { backend: Backend::Url, ..webhook("pods", pods()) }, &[]); }),
+    row("webhook-on-drains", "1.35.4", |w| hooked(w, Webhook { fails_closed: false, ..webhook("pods/eviction", pods()) }, &[]), "validating webhook pods-eviction.example.org of policy, which intercepts pods/eviction []", |_| {}),
+    row("coredns-plugins", "1.35.4", |w| { w.corefile.as_mut().unwrap().insert("template".to_owned()); }, "the Corefile uses template []", |w| { w.corefile.as_mut().unwrap().insert("template".to_owned()); w.ignored = words("CoreDNSUnsupportedPlugins"); }),
+    row("coredns-newer-1.34", "1.34.4", |w| w.dns = Some("registry.k8s.io/coredns/coredns:v1.13.1"), "CoreDNS 1.13.1 []", |w| w.dns = Some("registry.k8s.io/coredns/coredns:v1.12.1@sha256:0b")),
+    row("coredns-newer-1.35", "1.35.4", |w| w.dns = Some("x/coredns:1.14.0"), "CoreDNS 1.14.0 []", |w| w.dns = None),
+    row("coredns-newer-1.36", "1.36.3", |w| w.dns = Some("x/coredns:1.15.0"), "CoreDNS 1.15.0 []", |w| { w.dns = Some("x/coredns:1.15.0"); w.ignored = words("CoreDNSMigration"); }),
+    row("in-tree-cinder", "1.26.2", |w| stored(w, "cinder", "x"), "cinder in PersistentVolume data-0, and no CSI driver cinder.csi.openstack.org []", |w| stored(w, "cinder", "cinder.csi.openstack.org")),
+    row("in-tree-glusterfs", "1.26.2", |w| stored(w, "glusterfs", ""), "glusterfs in PersistentVolume data-0 []", |w| stored(w, "rbd", "")),
+    row("in-tree-aws-ebs", "1.27.2", |w| stored(w, "awsElasticBlockStore", ""), "awsElasticBlockStore in PersistentVolume data-0, and no CSI driver ebs.csi.aws.com []", |w| stored(w, "awsElasticBlockStore", "ebs.csi.aws.com")),
+    row("in-tree-azure-disk", "1.27.2", |w| stored(w, "azureDisk", ""), "azureDisk in PersistentVolume data-0, and no CSI driver disk.csi.azure.com []", |w| stored(w, "azureDisk", "disk.csi.azure.com")),
+    row("in-tree-gce-pd", "1.28.2", |w| stored(w, "gcePersistentDisk", ""), "gcePersistentDisk in PersistentVolume data-0, and no CSI driver pd.csi.storage.gke.io []", |w| stored(w, "gcePersistentDisk", "pd.csi.storage.gke.io")),
+    row("in-tree-azure-file", "1.30.2", |w| stored(w, "azureFile", ""), "azureFile in PersistentVolume data-0, and no CSI driver file.csi.azure.com []", |w| stored(w, "azureFile", "file.csi.azure.com")),
+    row("in-tree-vsphere", "1.30.2", |w| stored(w, "vsphereVolume", ""), "vsphereVolume in PersistentVolume data-0, and no CSI driver csi.vsphere.vmware.com []", |w| stored(w, "vsphereVolume", "csi.vsphere.vmware.com")),
+    row("in-tree-ceph", "1.31.2", |w| stored(w, "rbd", ""), "rbd in PersistentVolume data-0 []", |w| stored(w, "glusterfs", "")),
+    row("in-tree-portworx", "1.33.2", |w| stored(w, "portworxVolume", ""), "portworxVolume in PersistentVolume data-0, and no CSI driver pxd.portworx.com []", |w| stored(w, "portworxVolume", "pxd.portworx.com")),
     row("etcd-3.6-minimum", "1.34.4", |w| w.members[0].1 = Some("3.5.24"), "etcd member cp1 is 3.5.24 []", |w| w.members[0].1 = Some("3.5.26")),
     row("etcd-3.7-minimum", "1.37.1", |w| w.members[0].1 = Some("3.6.10"), "etcd member cp1 is 3.6.10 []", |w| { w.members[0].1 = Some("3.6.8"); w.upgrades_etcd = false; }),
     row("etcd-3.7-experimental-flags", "1.37.1", |w| w.extra("etcd", "--experimental-compaction-batch-limit=1"), "--experimental-compaction-batch-limit in kubeadm-config's extraArgs of etcd []", |w| w.extra("etcd", "--compaction-batch-limit=1")),
@@ -358,6 +487,8 @@ fn what_could_not_be_checked_counts_like_the_hazard() {
     world.kubelet = Err("forbidden");
     world.api_use = Err("connection refused");
     world.hand_edits = Err("no kubeadm");
+    world.webhooks = Err("forbidden");
+    world.corefile = Err("forbidden");
     let found = world.found("1.37.1", false);
     for (id, told) in [
         (
@@ -367,6 +498,10 @@ fn what_could_not_be_checked_counts_like_the_hazard() {
         ("kubelet-flags-1.34", "? permission denied [w2]"),
         ("removed-apis", "? connection refused [cp1]"),
         ("hand-edits", "? no kubeadm [cp1]"),
+        ("webhook-drained-away", "? forbidden []"),
+        ("webhook-without-backend", "? forbidden []"),
+        ("webhook-on-drains", "? forbidden []"),
+        ("coredns-plugins", "? forbidden []"),
         ("instance-config-missing", "? no route to host [cp1 w1 w2]"),
         (
             "cri-runtimeconfig-missing",
@@ -377,6 +512,26 @@ fn what_could_not_be_checked_counts_like_the_hazard() {
         assert_eq!(found.get(id), Some(&vec![told.to_owned()]), "{id}");
     }
     assert!(found["gates-locked-1.36-kubelet"].contains(&"? forbidden []".to_owned()));
+}
+
+#[test]
+fn who_answers_a_webhook_must_be_known() {
+    let mut world = World::new();
+    hooked(&mut world, webhook("pods", Endpoints::Elsewhere), &[]);
+    let found = world.found("1.35.4", false);
+    let told = &found["webhook-without-backend"][0];
+    assert!(
+        told.starts_with("? validating webhook pods.example.org"),
+        "{told}"
+    );
+    let mut world = World::new();
+    world.storage = Err("forbidden");
+    world.dns = Some("x/coredns:ours");
+    let found = world.found("1.31.2", false);
+    assert_eq!(found["in-tree-ceph"], ["? forbidden []".to_owned()]);
+    let found = world.found("1.35.4", false);
+    let told = "? CoreDNS's image x/coredns:ours names no release []".to_owned();
+    assert_eq!(found["coredns-newer-1.35"], [told]);
 }
 
 #[test]
@@ -419,13 +574,35 @@ fn manifests_count_where_kubeadm_would_not_write_them_anew_without_the_flag() {
     };
     let id = "apiserver-cloud-flags";
     assert!(!by_hand().found("1.33.4", false).contains_key(id));
-    let mut patched = by_hand();
-    patched.patches = true;
-    let told = ["--cloud-provider in kube-apiserver.yaml [cp1]".to_owned()];
-    assert_eq!(patched.found("1.33.4", false)[id], told);
     let mut unknown = by_hand();
     unknown.extra_args = None;
+    let told = ["--cloud-provider in kube-apiserver.yaml [cp1]".to_owned()];
     assert_eq!(unknown.found("1.33.4", false)[id], told);
+    let mut again = by_hand();
+    patched(&mut again, "--cloud-provider=external");
+    let told = ["--cloud-provider in kubeadm's patch kube-apiserver+json.yaml [cp1]".to_owned()];
+    assert_eq!(again.found("1.33.4", false)[id], told);
+    let mut unread = by_hand();
+    unread.patches = Err("permission denied");
+    assert_eq!(
+        unread.found("1.33.4", false)[id],
+        ["? permission denied [cp1]".to_owned()]
+    );
+    let mut gates = World::new();
+    gates.patches = Ok(vec![(
+        "kubeletconfiguration+merge.yaml",
+        "kubeletconfiguration",
+        Vec::new(),
+    )]);
+    gates.patched_gates = BTreeMap::from([("NodeSwap", false)]);
+    let told = [
+        "feature gate NodeSwap not true in kubeadm's patch of kubelet-config [cp1 w1 w2]"
+            .to_owned(),
+    ];
+    assert_eq!(
+        gates.found("1.34.4", false)["gates-locked-1.34-kubelet"],
+        told
+    );
 }
 
 fn acceptance(id: &str, hop: &str, until: &str) -> Acceptance {

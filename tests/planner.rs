@@ -7,6 +7,8 @@ mod blocked;
 mod build;
 #[path = "planner/golden.rs"]
 mod golden;
+#[path = "planner/hazards.rs"]
+mod hazards;
 #[path = "planner/order.rs"]
 mod order;
 #[path = "planner/properties.rs"]

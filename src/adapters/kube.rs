@@ -5,6 +5,7 @@
 //! restart of an API server is part of every upgrade. A change is sent once, with the exception of a compare-and-swap whose
 //! swap was refused (409): that answer proves that nothing has changed.
 
+mod around;
 mod convert;
 mod error;
 
@@ -33,7 +34,7 @@ use tokio::time::{Instant, timeout};
 
 use self::convert::CORDONED_BY;
 use self::error::{CallError, Endpoint, chain, words};
-use crate::cluster::facts::{KubeadmConfig, KubeletConfig};
+use crate::cluster::facts::{KubeadmConfig, KubeletConfig, Surroundings};
 use crate::cluster::model::{Budget, Node, NodeName, Pod, Workload};
 use crate::ports::{ClusterApi, Eviction, Failure, PodList};
 use crate::rules::version::Version;
@@ -568,6 +569,10 @@ impl ClusterApi for Kube {
             sha256: hex(&Sha256::digest(text.as_bytes())),
             settings: convert::kubelet_settings(&text).into(),
         })
+    }
+
+    async fn surroundings(&self) -> Surroundings {
+        self.look_around().await
     }
 
     async fn cordon(&self, node: &NodeName, run: &str) -> Result<(), Failure> {

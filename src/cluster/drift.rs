@@ -13,6 +13,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::facts::{CgroupMode, ControlPlaneFacts, Facts, HostFacts, Observed};
+use super::model::admission::Webhook;
 use super::model::{Budget, HostName, Node};
 
 /// The label of control planes.
@@ -140,6 +141,26 @@ fn cluster(lines: &mut Lines, facts: &Facts) {
         Observed::Known(budgets) => budgets.iter().for_each(|budget| lines.budget(budget)),
         Observed::Unknown(_) => lines.put("budget", UNKNOWN),
     }
+    match &cluster.surroundings.webhooks {
+        Observed::Known(webhooks) => webhooks.iter().for_each(|webhook| lines.webhook(webhook)),
+        Observed::Unknown(_) => lines.put("webhook", UNKNOWN),
+    }
+    match &cluster.surroundings.storage {
+        Observed::Known(storage) => {
+            for plugin in storage.in_tree.keys() {
+                lines.put(format!("in-tree-volumes/{plugin}"), "used");
+            }
+            for driver in &storage.csi_drivers {
+                lines.put(format!("csi-driver/{driver}"), "installed");
+            }
+        }
+        Observed::Unknown(_) => lines.put("in-tree-volumes", UNKNOWN),
+    }
+    let plugins = &cluster.surroundings.corefile_plugins;
+    lines.observed("corefile-plugins", plugins, |plugins| {
+        let names: Vec<&str> = plugins.iter().map(String::as_str).collect();
+        names.join(" ")
+    });
     lines.observed("kube-proxy", &cluster.workloads, |workloads| {
         let there = workloads
             .iter()
@@ -170,13 +191,18 @@ fn brief(text: &str) -> String {
     if text.len() <= WHOLE {
         return text.to_owned();
     }
-    let digest: String = Sha256::digest(text)
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest = hex(&Sha256::digest(text), 8);
     let beginning: String = text.chars().take(WHOLE / 2).collect();
     format!("{beginning}… (SHA-256 {digest}…)")
+}
+
+/// The first bytes in hexadecimal.
+fn hex(bytes: &[u8], most: usize) -> String {
+    bytes
+        .iter()
+        .take(most)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[derive(Default)]
@@ -238,6 +264,26 @@ impl Lines {
         );
     }
 
+    /// All of it but the pods behind it, which move.
+    fn webhook(&mut self, webhook: &Webhook) {
+        let Webhook {
+            kind,
+            configuration,
+            name,
+            ..
+        } = webhook;
+        let text = serde_json::to_string(webhook).unwrap_or_default();
+        let policy = if webhook.fails_closed {
+            "Fail"
+        } else {
+            "Ignore"
+        };
+        self.put(
+            format!("webhook/{kind}/{configuration}/{name}"),
+            format!("{policy}, SHA-256 {}", hex(&Sha256::digest(text), 8)),
+        );
+    }
+
     fn host(&mut self, host: &HostName, facts: &HostFacts) {
         let at = |what: &str| format!("host/{host}/{what}");
         match &facts.identity {
@@ -276,6 +322,14 @@ impl Lines {
         self.observed(at("instance-config"), &facts.instance_config, |there| {
             if *there { "there" } else { "none" }.to_owned()
         });
+        match &facts.patches {
+            Observed::Known(patches) => {
+                for (file, patch) in &patches.files {
+                    self.put(at(&format!("patch/{file}")), &patch.sha256);
+                }
+            }
+            Observed::Unknown(_) => self.put(at("patch"), UNKNOWN),
+        }
         for (minor, offer) in &facts.offers {
             self.observed(at(&format!("offer/{minor}")), offer, |offer| {
                 format!("{} with key {}", offer.url, offer.key_sha256)

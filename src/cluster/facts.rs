@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::model::admission::Webhook;
 use super::model::api_use::ApiUse;
+use super::model::storage::Storage;
 use super::model::{Budget, HostName, Node, Pod, Workload};
 use crate::rules::version::{Minor, Version};
 
@@ -86,6 +88,31 @@ pub struct ClusterFacts {
     /// What that says.
     #[serde(default = "not_asked")]
     pub kubelet_settings: Observed<KubeletSettings>,
+    /// What stands around nodes and workloads.
+    #[serde(default)]
+    pub surroundings: Surroundings,
+}
+
+/// What stands around nodes and workloads and may break when they change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Surroundings {
+    /// Admission webhooks, by kind, configuration and name.
+    pub webhooks: Observed<Vec<Webhook>>,
+    /// Volumes of in-tree plugins, and CSI drivers.
+    pub storage: Observed<Storage>,
+    /// Plugins that the Corefile in `kube-system/coredns` names.
+    pub corefile_plugins: Observed<BTreeSet<String>>,
+}
+
+/// For facts that an earlier refit recorded.
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self {
+            webhooks: not_asked(),
+            storage: not_asked(),
+            corefile_plugins: not_asked(),
+        }
+    }
 }
 
 /// For facts that an earlier refit recorded.
@@ -197,10 +224,35 @@ pub struct HostFacts {
     /// kubeadm's `/var/lib/kubelet/instance-config.yaml` is there.
     #[serde(default = "not_asked")]
     pub instance_config: Observed<bool>,
+    /// kubeadm's patches there.
+    #[serde(default = "not_asked")]
+    pub patches: Observed<Patches>,
     /// The operation of refit that is under way there, if any.
     pub operation: Observed<Option<String>>,
     /// Only on control planes.
     pub control_plane: Option<ControlPlaneFacts>,
+}
+
+/// kubeadm's patches on a host, as the declaration names their directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Patches {
+    /// The directory; none where the declaration names none.
+    pub directory: Option<String>,
+    /// Those that kubeadm applies, by file name.
+    pub files: BTreeMap<String, PatchFile>,
+}
+
+/// One of kubeadm's patches, without secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PatchFile {
+    /// SHA-256 of its text.
+    pub sha256: String,
+    /// What it patches, such as `kube-apiserver` or `kubeletconfiguration`.
+    pub target: String,
+    /// Flags in it.
+    pub flags: Vec<String>,
+    /// Feature gates in it.
+    pub feature_gates: BTreeMap<String, bool>,
 }
 
 /// Which machine a host is.

@@ -3,7 +3,9 @@
 //! Mirrors what the Kubernetes API says, reduced to what planning and draining need. Knows neither the API client nor
 //! any policy.
 
+pub mod admission;
 pub mod api_use;
+pub mod storage;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -10,7 +10,7 @@ use futures::StreamExt as _;
 
 use super::facts::{
     ClusterFacts, ControlPlaneFacts, EtcdFacts, FORMAT, Facts, HandEdits, HostFacts, Observed,
-    Offer, PackageFacts,
+    Offer, PackageFacts, Patches,
 };
 use super::model::{HostName, Role};
 use crate::documents::settings::{Host, Inventory, KeySource, Upgrade};
@@ -59,7 +59,17 @@ pub async fn observe(
 
 async fn observe_cluster(world: World<'_>) -> ClusterFacts {
     let api = world.api;
-    let (uid, api_version, nodes, pods, budgets, workloads, kubeadm_config, kubelet_config) = futures::join!(
+    let (
+        uid,
+        api_version,
+        nodes,
+        pods,
+        budgets,
+        workloads,
+        kubeadm_config,
+        kubelet_config,
+        surroundings,
+    ) = futures::join!(
         api.cluster_uid(),
         api.version(),
         api.nodes(),
@@ -68,6 +78,7 @@ async fn observe_cluster(world: World<'_>) -> ClusterFacts {
         api.workloads(),
         api.kubeadm_config(),
         api.kubelet_config(),
+        api.surroundings(),
     );
     let (kubelet_config, kubelet_settings) = match kubelet_config {
         Ok(config) => (Observed::Known(config.sha256), config.settings),
@@ -86,6 +97,7 @@ async fn observe_cluster(world: World<'_>) -> ClusterFacts {
         kubeadm_config: kubeadm_config.into(),
         kubelet_config,
         kubelet_settings,
+        surroundings,
     }
 }
 
@@ -164,7 +176,11 @@ async fn observe_host(
         };
         (packages, offers)
     };
-    let ((packages, offers), kubeadm, kubelet, control_plane) = futures::join!(
+    let kubelet_and_patches = async {
+        let kubelet = ask(world, &host.name, Query::Kubelet, parse::kubelet).await;
+        (kubelet, observe_patches(world, host, sources).await)
+    };
+    let ((packages, offers), kubeadm, (kubelet, patches), control_plane) = futures::join!(
         packages_and_offers,
         ask(
             world,
@@ -172,7 +188,7 @@ async fn observe_host(
             Query::KubeadmVersion,
             parse::kubeadm_version
         ),
-        ask(world, &host.name, Query::Kubelet, parse::kubelet),
+        kubelet_and_patches,
         control_plane,
     );
     let (kubelet_flags, kubelet_config, kubelet_command, instance_config) = match kubelet {
@@ -202,9 +218,31 @@ async fn observe_host(
         kubelet_config,
         kubelet_command,
         instance_config,
+        patches,
         operation: basics.operation.into(),
         control_plane,
     })
+}
+
+async fn observe_patches(
+    world: World<'_>,
+    host: &Host,
+    sources: Option<&Sources<'_>>,
+) -> Observed<Patches> {
+    let Some(directory) = sources.and_then(|sources| sources.upgrade.kubeadm.patches.clone())
+    else {
+        return Observed::Known(Patches::default());
+    };
+    let query = Query::Patches {
+        directory: directory.clone(),
+    };
+    let read = |output: &Output| {
+        Ok(Patches {
+            directory: Some(directory),
+            files: parse::patches(output)?,
+        })
+    };
+    ask(world, &host.name, query, read).await
 }
 
 /// How far a clock is off, at least, that was read at some moment between `sent` and `received` of ours (milliseconds). The
@@ -348,7 +386,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::cluster::facts::{KubeadmConfig, KubeletConfig};
+    use crate::cluster::facts::{KubeadmConfig, KubeletConfig, Surroundings};
     use crate::cluster::model::{Budget, Node, NodeName, Pod, Workload};
     use crate::documents::settings::{
         Become, ControlPlaneStrategy, DrainPolicy, Kubeadm, Packages, Share, SnapshotPolicy, Ssh,
@@ -399,6 +437,9 @@ mod tests {
         }
         async fn kubelet_config(&self) -> Result<KubeletConfig, Failure> {
             away()
+        }
+        async fn surroundings(&self) -> Surroundings {
+            Surroundings::default()
         }
         async fn cordon(&self, _: &NodeName, _: &str) -> Result<(), Failure> {
             away()

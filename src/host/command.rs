@@ -182,6 +182,11 @@ impl Query {
                     patches.as_deref().map(yaml_text).unwrap_or_default(),
                 ],
             ),
+            Self::Patches { directory } => script(
+                "refit-patches",
+                &[include_str!("scripts/patches.sh")],
+                vec![directory.clone()],
+            ),
             Self::Etcd => script(
                 "refit-etcd",
                 &[API, ETCD_TOOLS, include_str!("scripts/etcd.sh")],
@@ -228,7 +233,8 @@ impl Query {
             | Self::Manifests
             | Self::ApiServerVersion
             | Self::ApiServerReady
-            | Self::Repository { .. } => Duration::from_secs(30),
+            | Self::Repository { .. }
+            | Self::Patches { .. } => Duration::from_secs(30),
             Self::Packages
             | Self::Certificates
             | Self::ApiUse
@@ -411,6 +417,9 @@ mod tests {
             Query::Generated {
                 node: text.clone(),
                 patches: Some(text.clone()),
+            },
+            Query::Patches {
+                directory: text.clone(),
             },
             Query::Etcd,
             Query::Installed { manager },

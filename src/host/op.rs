@@ -96,6 +96,11 @@ pub enum Query {
         /// kubeadm's directory of patches.
         patches: Option<String>,
     },
+    /// kubeadm's patches.
+    Patches {
+        /// Their directory.
+        directory: String,
+    },
     /// Members, health, status and alarms of etcd, asked through this control plane's member.
     Etcd,
     /// Revisions installed and held (a light form of `Packages`).

@@ -6,15 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::preconditions;
 use super::reason::Reason;
 use super::view::{HostView, View};
+use super::{nodes, preconditions};
 use crate::cluster::facts::{CgroupMode, ControlPlaneFacts, Facts, HostFacts, Observed};
-use crate::cluster::model::HostName;
+use crate::cluster::model::admission::{Backend, Endpoints, Webhook};
+use crate::cluster::model::{HostName, NodeName, Pod};
 use crate::documents::settings::Upgrade;
+use crate::rules::eviction::{self, Fate};
 use crate::rules::hazards::accept::{self, Acceptance, Verdict};
 use crate::rules::hazards::evidence::{
-    Config, ControlPlane, Etcd, Evidence, Host, KubeletConfig, Member, Seen, Told,
+    Behind, Config, ControlPlane, Etcd, Evidence, Hook, Host, KubeletConfig, Member, Patch, Seen,
+    Told,
 };
 use crate::rules::hazards::{Catalogue, Hazard, Severity, Sighting, What, find};
 use crate::rules::version::{Minor, Version};
@@ -179,12 +182,12 @@ pub fn judge(
     }
     let hazards: Vec<&Hazard> = found.iter().map(|finding| finding.hazard).collect();
     for risk in accept::idle(&hazards, hop, accepted) {
-        judged.notes.push(idle(risk, &catalogue, hop));
+        judged.notes.push(idle(risk, &catalogue, hop, facts));
     }
     judged
 }
 
-fn idle(risk: &Acceptance, catalogue: &Catalogue, hop: Minor) -> String {
+fn idle(risk: &Acceptance, catalogue: &Catalogue, hop: Minor, facts: &Facts) -> String {
     let why = if catalogue.get(&risk.id).is_none() {
         "no hazard has that id".to_owned()
     } else if risk.hop != hop {
@@ -192,8 +195,13 @@ fn idle(risk: &Acceptance, catalogue: &Catalogue, hop: Minor) -> String {
     } else {
         "the facts do not show it".to_owned()
     };
+    let ended = if risk.ended(facts.observed_at) {
+        format!(", and it was accepted until {} only", risk.until)
+    } else {
+        String::new()
+    };
     format!(
-        "the accepted risk {} on the way to {} does not apply: {why}",
+        "the accepted risk {} on the way to {} does not apply: {why}{ended}",
         risk.id, risk.hop
     )
 }
@@ -263,18 +271,87 @@ fn evidence<'a>(
             fail_cgroup_v1: settings.fail_cgroup_v1,
             feature_gates: gates(&settings.feature_gates),
         }),
-        kube_proxy: view.workloads.iter().any(|workload| {
-            workload.kind == "DaemonSet"
-                && workload.namespace == "kube-system"
-                && workload.name == "kube-proxy"
-        }),
+        webhooks: seen(&facts.cluster.surroundings.webhooks)
+            .map(|webhooks| hooks(webhooks, view, touched, upgrade)),
+        storage: seen(&facts.cluster.surroundings.storage),
+        corefile_plugins: seen(&facts.cluster.surroundings.corefile_plugins),
+        dns_image: view
+            .workloads
+            .iter()
+            .find(|workload| workload.is("Deployment", "kube-system", "coredns"))
+            .and_then(|workload| workload.images.get("coredns"))
+            .map(String::as_str),
+        kube_proxy: view
+            .workloads
+            .iter()
+            .any(|workload| workload.is("DaemonSet", "kube-system", "kube-proxy")),
         told: Told {
             ignored_checks: &upgrade.kubeadm.ignore_preflight_errors,
-            patches: upgrade.kubeadm.patches.is_some(),
             upgrades_etcd: upgrade.kubeadm.etcd_upgrade,
             rolls_kube_proxy: preconditions::rolls_kube_proxy(upgrade),
+            nodes_at_once: nodes::wave_size(view, upgrade),
         },
     }
+}
+
+/// Webhooks with the ready pods behind them, and what the hop's drains would do to those.
+fn hooks<'a>(
+    webhooks: &'a [Webhook],
+    view: &View<'a>,
+    touched: &BTreeSet<&HostName>,
+    upgrade: &Upgrade,
+) -> Vec<Hook<'a>> {
+    let drained: BTreeSet<&NodeName> = view
+        .hosts
+        .iter()
+        .filter(|host| touched.contains(host.name()))
+        .filter(|host| preconditions::drains(host.host.role, upgrade))
+        .map(|host| &host.node.name)
+        .collect();
+    let policy = preconditions::policy(upgrade);
+    let behind = |pod: &'a Pod| -> Option<Behind<'a>> {
+        let node = pod.node.as_ref()?;
+        let evicted = match eviction::fate(pod, &policy) {
+            Fate::Evict { .. } | Fate::Refuse(_) => true,
+            Fate::Await | Fate::Keep(_) => false,
+        };
+        Some(Behind {
+            node,
+            stays: !evicted || !drained.contains(node),
+            kept: eviction::matching(pod, view.budgets)
+                .iter()
+                .any(|budget| budget.desired_healthy > 0),
+        })
+    };
+    webhooks
+        .iter()
+        .map(|webhook| Hook {
+            webhook,
+            ready: match &webhook.backend {
+                Backend::Service {
+                    namespace,
+                    endpoints: Endpoints::Pods(labels),
+                    ..
+                } => view
+                    .pods
+                    .iter()
+                    .filter(|pod| pod.namespace == *namespace && pod.ready)
+                    .filter(|pod| pod.deletion_timestamp.is_none())
+                    .filter(|pod| {
+                        labels
+                            .iter()
+                            .all(|(key, value)| pod.labels.get(key) == Some(value))
+                    })
+                    .filter_map(behind)
+                    .collect(),
+                Backend::Service {
+                    endpoints: Endpoints::Elsewhere | Endpoints::Missing,
+                    ..
+                }
+                | Backend::Url => Vec::new(),
+            },
+        })
+        .collect()
 }
 
 fn gates(gates: &BTreeMap<String, bool>) -> BTreeMap<&str, bool> {
@@ -299,6 +376,7 @@ fn of_host<'a>(host: &'a HostView<'a>, facts: &'a HostFacts, upgrade: &'a Upgrad
         kubelet_command: seen(&facts.kubelet_command).map(Vec::as_slice),
         kubelet_config: seen(&facts.kubelet_config).map(String::as_str),
         instance_config: seen(&facts.instance_config).copied(),
+        patches: patches(facts, upgrade),
         control_plane: host
             .instance
             .as_ref()
@@ -311,6 +389,26 @@ fn of_host<'a>(host: &'a HostView<'a>, facts: &'a HostFacts, upgrade: &'a Upgrad
                 hand_edits: hand_edits(facts, upgrade),
             }),
     }
+}
+
+fn patches<'a>(facts: &'a HostFacts, upgrade: &Upgrade) -> Seen<'a, Vec<Patch<'a>>> {
+    if upgrade.kubeadm.patches.is_none() {
+        return Ok(Vec::new());
+    }
+    let patches = seen(&facts.patches)?;
+    if patches.directory != upgrade.kubeadm.patches {
+        return Err(OTHER_PATCHES);
+    }
+    Ok(patches
+        .files
+        .iter()
+        .map(|(file, patch)| Patch {
+            file,
+            target: &patch.target,
+            flags: &patch.flags,
+            feature_gates: gates(&patch.feature_gates),
+        })
+        .collect())
 }
 
 /// What kubeadm would write depends on its patches.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::cluster::facts::{KubeadmConfig, KubeletConfig};
+use crate::cluster::facts::{KubeadmConfig, KubeletConfig, Surroundings};
 use crate::cluster::model::{Budget, HostName, Node, NodeName, Pod, Workload};
 use crate::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
 use crate::ports::{Clock, ClusterApi, Eviction, Failure, Hosts, PodList, World};
@@ -152,6 +152,11 @@ impl ClusterApi for Meter<'_> {
     async fn kubelet_config(&self) -> Result<KubeletConfig, Failure> {
         let _call = self.call();
         self.world.api.kubelet_config().await
+    }
+
+    async fn surroundings(&self) -> Surroundings {
+        let _call = self.call();
+        self.world.api.surroundings().await
     }
 
     async fn cordon(&self, node: &NodeName, run: &str) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use refit::cluster::facts::*;
 use refit::cluster::model::api_use::ApiUse;
+use refit::cluster::model::storage::Storage;
 use refit::cluster::model::*;
 use refit::documents::settings::*;
 use refit::plan::data::{Action, Plan};
@@ -406,6 +407,11 @@ fn facts(names: &[(String, Role)], from: &Version, target: &Version) -> Facts {
             }),
             kubelet_config: Observed::Known("c0ff".to_owned()),
             kubelet_settings: Observed::Known(KubeletSettings::default()),
+            surroundings: Surroundings {
+                webhooks: Observed::Known(Vec::new()),
+                storage: Observed::Known(Storage::default()),
+                corefile_plugins: Observed::Known(BTreeSet::from(["kubernetes".to_owned()])),
+            },
         },
         etcd: Observed::Known(EtcdFacts {
             members,
@@ -588,6 +594,7 @@ fn host(name: &str, role: Role, from: &Version, target: &Version) -> HostFacts {
         kubelet_config: Observed::Known("c0f1".to_owned()),
         kubelet_command: Observed::Known(Vec::new()),
         instance_config: Observed::Known(true),
+        patches: Observed::Known(Patches::default()),
         operation: Observed::Known(None),
         control_plane: (role == Role::ControlPlane).then(|| ControlPlaneFacts {
             api_server: Observed::Known(from.clone()),

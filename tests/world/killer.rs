@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use refit::cluster::facts::{KubeadmConfig, KubeletConfig};
+use refit::cluster::facts::{KubeadmConfig, KubeletConfig, Surroundings};
 use refit::cluster::model::{Budget, HostName, Node, NodeName, Pod, Workload};
 use refit::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
 use refit::plan::data::Plan;
@@ -183,6 +183,9 @@ impl ClusterApi for Killer<'_> {
     }
     async fn kubelet_config(&self) -> Result<KubeletConfig, Failure> {
         self.call(self.sim.kubelet_config()).await
+    }
+    async fn surroundings(&self) -> Surroundings {
+        self.sim.surroundings().await
     }
     async fn cordon(&self, node: &NodeName, run: &str) -> Result<(), Failure> {
         self.call(self.sim.cordon(node, run)).await

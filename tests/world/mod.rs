@@ -22,7 +22,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use jiff::Timestamp;
-use refit::cluster::facts::{KubeadmConfig, KubeletConfig};
+use refit::cluster::facts::{KubeadmConfig, KubeletConfig, Surroundings};
 use refit::cluster::model::{
     Budget, Controller, HostName, LabelSelector, Node, NodeName, Pod, PodPhase, Role, Workload,
 };
@@ -708,6 +708,10 @@ impl ClusterApi for Sim {
 
     async fn kubelet_config(&self) -> Result<KubeletConfig, Failure> {
         Err(Failure::NotFound("not here".into()))
+    }
+
+    async fn surroundings(&self) -> Surroundings {
+        Surroundings::default()
     }
 
     async fn cordon(&self, name: &NodeName, run: &str) -> Result<(), Failure> {

@@ -170,7 +170,7 @@ pub fn budget(budget: PodDisruptionBudget) -> Result<Budget, String> {
     })
 }
 
-fn selector(selector: meta::LabelSelector) -> Result<LabelSelector, String> {
+pub(super) fn selector(selector: meta::LabelSelector) -> Result<LabelSelector, String> {
     let match_expressions = selector
         .match_expressions
         .unwrap_or_default()

@@ -10,6 +10,7 @@ mod etcd;
 mod hand_edits;
 mod machine;
 mod packages;
+mod patches;
 
 pub use api_use::api_use;
 pub use control_plane::{
@@ -19,6 +20,7 @@ pub use etcd::{Snapshot, SnapshotStatus, etcd, snapshot};
 pub use hand_edits::hand_edits;
 pub use machine::{Basics, Kubelet, RunningKubelet, basics, kubelet, redacted};
 pub use packages::{Installed, Repository, installed, offer, packages, prefetched, repository};
+pub use patches::patches;
 
 use base64::Engine as _;
 

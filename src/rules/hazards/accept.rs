@@ -38,7 +38,9 @@ impl Acceptance {
         self.id == hazard.id && self.hop == hop
     }
 
-    fn ended(&self, at: Timestamp) -> bool {
+    /// Whether its last day has passed.
+    #[must_use]
+    pub fn ended(&self, at: Timestamp) -> bool {
         at.to_zoned(TimeZone::UTC).date() > self.until
     }
 }

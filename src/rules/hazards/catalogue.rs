@@ -6,16 +6,19 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::model::storage::IN_TREE;
 use crate::rules::version::{Minor, Version};
 
 /// The files that come with refit, each with its name for errors.
 const BUILT_IN: &[(&str, &str)] = &[
     ("cluster.yaml", include_str!("data/cluster.yaml")),
+    ("dns.yaml", include_str!("data/dns.yaml")),
     ("etcd.yaml", include_str!("data/etcd.yaml")),
     ("flags.yaml", include_str!("data/flags.yaml")),
     ("gates.yaml", include_str!("data/gates.yaml")),
     ("hosts.yaml", include_str!("data/hosts.yaml")),
     ("kubeadm.yaml", include_str!("data/kubeadm.yaml")),
+    ("volumes.yaml", include_str!("data/volumes.yaml")),
 ];
 
 /// What goes into a file of hazards.
@@ -134,13 +137,13 @@ impl From<Hops> for String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Where {
-    /// Static pods: kubeadm-config's `extraArgs`, and the manifests.
+    /// Static pods: kubeadm-config's `extraArgs`, and kubeadm's patches.
     StaticPods,
     /// The kubelet's flags in kubeadm's flags file.
     KubeletFlagsFile,
     /// Flags of the running kubelet that are not in that file.
     KubeletCommand,
-    /// `kube-system/kubelet-config`.
+    /// `kube-system/kubelet-config`, and kubeadm's patches of it.
     KubeletConfig,
 }
 
@@ -219,6 +222,29 @@ pub enum Detector {
     KubeadmGates {
         /// Names.
         gates: BTreeSet<String>,
+    },
+    /// All pods that answer a webhook without which the upgrade cannot go on may be drained at once.
+    WebhookDrainedAway,
+    /// Nobody answers a webhook without which the upgrade cannot go on.
+    WebhookWithoutBackend,
+    /// A webhook decides on evictions or on nodes.
+    WebhookOnDrains,
+    /// Volumes or storage classes use one of these in-tree plugins, and the CSI driver that takes its place is not installed.
+    InTreeVolumes {
+        /// Their names in PersistentVolumes, such as `awsElasticBlockStore`.
+        plugins: BTreeSet<String>,
+        /// The driver that the hop redirects to; none where nothing takes the plugin's place.
+        driver: Option<String>,
+    },
+    /// The Corefile uses another plugin than these, and kubeadm's check of it is not ignored.
+    CorefilePlugins {
+        /// Those that kubeadm knows how to migrate.
+        known: BTreeSet<String>,
+    },
+    /// CoreDNS is newer than the release that kubeadm installs, and kubeadm's check of it is not ignored.
+    DnsNewer {
+        /// What kubeadm installs.
+        release: Version,
     },
     /// An API server was asked for an API that the hop removes.
     RemovedApis,
@@ -390,6 +416,17 @@ impl Detector {
                     return nothing("gates");
                 }
             }
+            Self::InTreeVolumes { plugins, .. } => {
+                let known = |name: &String| IN_TREE.iter().any(|(known, _)| known == name);
+                if plugins.is_empty() || !plugins.iter().all(known) {
+                    return nothing("plugins that are known");
+                }
+            }
+            Self::CorefilePlugins { known } => {
+                if known.is_empty() {
+                    return nothing("plugins");
+                }
+            }
             Self::RuntimeBelow { runtime, .. } => {
                 if runtime.is_empty() {
                     return nothing("runtime");
@@ -403,6 +440,10 @@ impl Detector {
             | Self::KubeProxyRemoved
             | Self::CgroupV1Checked
             | Self::CgroupV1Kubelet
+            | Self::WebhookDrainedAway
+            | Self::WebhookWithoutBackend
+            | Self::WebhookOnDrains
+            | Self::DnsNewer { .. }
             | Self::RemovedApis
             | Self::ApiServerYoung { .. }
             | Self::HandEdits

@@ -136,12 +136,7 @@ impl Sightings {
                 }
             }
             Detector::CgroupV1Checked => {
-                let ignored = evidence
-                    .told
-                    .ignored_checks
-                    .iter()
-                    .any(|check| check.eq_ignore_ascii_case("SystemVerification"));
-                if !ignored {
+                if !evidence.told.ignores("SystemVerification") {
                     self.cgroup_v1(evidence);
                 }
             }
@@ -189,6 +184,14 @@ impl Sightings {
                     }
                 }
             }
+            Detector::WebhookDrainedAway => self.webhooks_drained_away(evidence),
+            Detector::WebhookWithoutBackend => self.webhooks_without_backend(evidence),
+            Detector::WebhookOnDrains => self.webhooks_on_drains(evidence),
+            Detector::InTreeVolumes { plugins, driver } => {
+                self.in_tree_volumes(evidence, plugins, driver.as_deref());
+            }
+            Detector::CorefilePlugins { known } => self.corefile_plugins(evidence, known),
+            Detector::DnsNewer { release } => self.dns_newer(evidence, release),
             Detector::RemovedApis => self.removed_apis(evidence, to.minor()),
             Detector::ApiServerYoung { hours } => self.young_api_servers(evidence, *hours),
             Detector::HandEdits => self.hand_edits(evidence),

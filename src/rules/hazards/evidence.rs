@@ -2,11 +2,13 @@
 //!
 //! What could not be observed is an error with its reason, so that a detector cannot mistake it for "not there".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use crate::cluster::model::admission::Webhook;
 use crate::cluster::model::api_use::ApiUse;
+use crate::cluster::model::storage::Storage;
 use crate::cluster::model::{HostName, NodeName, Role};
 
 /// Something observed, or why it could not be.
@@ -25,10 +27,38 @@ pub struct Evidence<'a> {
     pub config: Config<'a>,
     /// What the cluster's kubelet configuration (`kube-system/kubelet-config`) says.
     pub kubelet: Seen<'a, KubeletConfig<'a>>,
+    /// Admission webhooks.
+    pub webhooks: Seen<'a, Vec<Hook<'a>>>,
+    /// Volumes of in-tree plugins, and CSI drivers.
+    pub storage: Seen<'a, &'a Storage>,
+    /// Plugins that the Corefile names.
+    pub corefile_plugins: Seen<'a, &'a BTreeSet<String>>,
+    /// The image of the Deployment `kube-system/coredns`; none where there is none.
+    pub dns_image: Option<&'a str>,
     /// A DaemonSet `kube-system/kube-proxy` is there.
     pub kube_proxy: bool,
     /// What the declaration tells kubeadm.
     pub told: Told<'a>,
+}
+
+/// An admission webhook and who answers it.
+#[derive(Debug, Clone)]
+pub struct Hook<'a> {
+    /// The webhook.
+    pub webhook: &'a Webhook,
+    /// The ready pods behind its Service.
+    pub ready: Vec<Behind<'a>>,
+}
+
+/// A ready pod behind a Service.
+#[derive(Debug, Clone)]
+pub struct Behind<'a> {
+    /// Its node.
+    pub node: &'a NodeName,
+    /// No drain of the hop evicts it.
+    pub stays: bool,
+    /// A budget lets no drain take the last pod of its kind.
+    pub kept: bool,
 }
 
 /// Stacked etcd.
@@ -74,8 +104,23 @@ pub struct Host<'a> {
     pub kubelet_config: Seen<'a, &'a str>,
     /// kubeadm's `instance-config.yaml` is there.
     pub instance_config: Seen<'a, bool>,
+    /// kubeadm's patches that are declared; empty where none are.
+    pub patches: Seen<'a, Vec<Patch<'a>>>,
     /// Only on control planes.
     pub control_plane: Option<ControlPlane<'a>>,
+}
+
+/// One of kubeadm's patches.
+#[derive(Debug, Clone)]
+pub struct Patch<'a> {
+    /// Its file's name.
+    pub file: &'a str,
+    /// What it patches, such as `kube-apiserver` or `kubeletconfiguration`.
+    pub target: &'a str,
+    /// Flags in it.
+    pub flags: &'a [String],
+    /// Feature gates in it.
+    pub feature_gates: BTreeMap<&'a str, bool>,
 }
 
 /// What only a control plane has.
@@ -122,10 +167,20 @@ pub struct KubeletConfig<'a> {
 pub struct Told<'a> {
     /// Preflight checks whose failure is ignored.
     pub ignored_checks: &'a [String],
-    /// A directory of patches is used.
-    pub patches: bool,
     /// etcd is upgraded.
     pub upgrades_etcd: bool,
     /// kube-proxy is rolled.
     pub rolls_kube_proxy: bool,
+    /// So many workers are out of service at once, at most.
+    pub nodes_at_once: usize,
+}
+
+impl Told<'_> {
+    /// Whether kubeadm ignores the failure of a check.
+    #[must_use]
+    pub fn ignores(&self, check: &str) -> bool {
+        self.ignored_checks
+            .iter()
+            .any(|ignored| ignored.eq_ignore_ascii_case(check))
+    }
 }

@@ -95,8 +95,8 @@ fn elsewhere<'a>(host: &Host<'a>) -> Seen<'a, Flags<'a>> {
     ))
 }
 
-/// What kubeadm will write into manifests again: its `extraArgs`; and what manifests have besides, unless it is known that
-/// kubeadm will write them anew without it. A patch may bring it back.
+/// What kubeadm will write into manifests again: its `extraArgs` and its patches. What manifests have besides is gone after
+/// the upgrade, and counts only where kubeadm's `extraArgs` are not known.
 fn static_pods<'a>(
     all: &mut Vec<Given<'a>>,
     evidence: &Evidence<'a>,
@@ -113,20 +113,38 @@ fn static_pods<'a>(
             });
         }
     }
-    if extra.is_some() && !evidence.told.patches {
+    for host in evidence
+        .hosts
+        .iter()
+        .filter(|host| host.control_plane.is_some())
+    {
+        match &host.patches {
+            Ok(patches) => {
+                for patch in patches.iter().filter(|patch| concerned(patch.target)) {
+                    all.push(Given {
+                        host: Some(host.name),
+                        origin: format!("kubeadm's patch {}", patch.file),
+                        flags: Ok(split(words(patch.flags))),
+                    });
+                }
+            }
+            Err(why) => all.push(Given {
+                host: Some(host.name),
+                origin: "kubeadm's patches".to_owned(),
+                flags: Err(why),
+            }),
+        }
+    }
+    if extra.is_some() {
         return;
     }
     for host in &evidence.hosts {
         let pods = host.control_plane.iter().flat_map(|on| &on.static_pods);
         for (component, flags) in pods.filter(|(component, _)| concerned(component)) {
-            let configured = extra.and_then(|extra| extra.get(*component));
-            let left = words(flags).filter(|flag| {
-                !configured.is_some_and(|configured| words(configured).any(|known| known == *flag))
-            });
             all.push(Given {
                 host: Some(host.name),
                 origin: format!("{component}.yaml"),
-                flags: Ok(split(left)),
+                flags: Ok(split(words(flags))),
             });
         }
     }
@@ -165,6 +183,22 @@ pub(super) fn gates<'a>(evidence: &Evidence<'a>, places: &BTreeSet<Where>) -> Ve
                     .collect()
             }),
         });
+        for host in &evidence.hosts {
+            let patches = host.patches.as_ref().map_err(|why| *why);
+            let gates = patches.map(|patches| {
+                patches
+                    .iter()
+                    .filter(|patch| patch.target == "kubeletconfiguration")
+                    .flat_map(|patch| &patch.feature_gates)
+                    .map(|(name, value)| ((*name).to_owned(), Some(*value)))
+                    .collect()
+            });
+            all.push(Gates {
+                host: Some(host.name),
+                origin: "kubeadm's patch of kubelet-config".to_owned(),
+                gates,
+            });
+        }
     }
     all
 }

@@ -8,6 +8,7 @@
 //! A check that could not be made counts like the hazard itself: unknown is not fine.
 
 pub mod accept;
+mod around;
 pub mod catalogue;
 mod control_plane;
 pub mod detect;

@@ -152,6 +152,29 @@ pub fn shown(detector: &Detector) -> String {
         Detector::KubeadmGates { gates } => {
             format!("{} in kubeadm-config's `featureGates`", listed(gates))
         }
+        Detector::WebhookDrainedAway => {
+            "a webhook with `failurePolicy: Fail` on pods, evictions, nodes, leases or what kubeadm writes, whose ready pods are on no more nodes than are drained at once, while no PodDisruptionBudget keeps one of them".to_owned()
+        }
+        Detector::WebhookWithoutBackend => {
+            "such a webhook whose Service does not exist or has no ready pod; a Service that selects no pods could not be checked".to_owned()
+        }
+        Detector::WebhookOnDrains => {
+            "a webhook, whatever its `failurePolicy`, on pods/eviction, on the deletion of pods, or on the update of nodes".to_owned()
+        }
+        Detector::InTreeVolumes { plugins, driver } => format!(
+            "PersistentVolumes or StorageClasses of {}{}",
+            listed(plugins),
+            driver.as_ref().map_or_else(String::new, |driver| format!(
+                ", while the CSI driver `{driver}` is not installed"
+            ))
+        ),
+        Detector::CorefilePlugins { known } => format!(
+            "a plugin in the Corefile other than {}, while `kubeadm.ignorePreflightErrors` does not list CoreDNSUnsupportedPlugins",
+            listed(known)
+        ),
+        Detector::DnsNewer { release } => format!(
+            "a CoreDNS newer than {release}, while kubeadm-config sets no image and `kubeadm.ignorePreflightErrors` does not list CoreDNSMigration"
+        ),
         Detector::RemovedApis => {
             "the gauge `apiserver_requested_deprecated_apis` of any API server, each asked by itself, for a `removed_release` up to the hop's minor".to_owned()
         }
@@ -197,14 +220,14 @@ fn spots<'a>(
         .into_iter()
         .map(|place| match place {
             Where::StaticPods if components.is_empty() => {
-                "extraArgs or a manifest of a static pod".to_owned()
+                "extraArgs or a patch of a static pod".to_owned()
             }
-            Where::StaticPods => format!("extraArgs or the manifest of {}", listed(components)),
+            Where::StaticPods => format!("extraArgs or a patch of {}", listed(components)),
             Where::KubeletFlagsFile => "the kubelet's kubeadm-flags.env".to_owned(),
             Where::KubeletCommand => {
                 "the running kubelet's command line, outside of that file".to_owned()
             }
-            Where::KubeletConfig => "kubelet-config".to_owned(),
+            Where::KubeletConfig => "kubelet-config or a patch of it".to_owned(),
         })
         .collect();
     places.join(", or in ")
