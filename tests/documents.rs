@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use refit::documents::{
-    Environment, Kind, MAX_BYTES, Problem, Style, json_schema, kind_of, read_inventory,
-    read_upgrade, validate,
+    Environment, Kind, MAX_BYTES, Problem, Style, hazards_schema, json_schema, kind_of,
+    read_inventory, read_upgrade, validate,
 };
 
 /// Far more than any document takes, even on a busy machine; far less than one that expands or backtracks.
@@ -278,12 +278,16 @@ fn an_inventory_of_5000_nodes_is_read() {
 
 #[test]
 fn the_committed_json_schemas_are_the_generated_ones() {
-    for (kind, file) in [
-        (Kind::Inventory, "inventories/inventory.schema.json"),
-        (Kind::Upgrade, "plans/upgrade.schema.json"),
+    for (schema, file) in [
+        (
+            json_schema(Kind::Inventory),
+            "inventories/inventory.schema.json",
+        ),
+        (json_schema(Kind::Upgrade), "plans/upgrade.schema.json"),
+        (hazards_schema(), "plans/hazards.schema.json"),
     ] {
         assert!(
-            expect_file(Path::new(file), &json_schema(kind)),
+            expect_file(Path::new(file), &schema),
             "{file} is out of date: REFIT_BLESS=1 cargo test --test documents"
         );
     }

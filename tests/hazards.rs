@@ -39,7 +39,7 @@ struct World {
     kubelet: Result<KubeletConfig<'static>, &'static str>,
     kube_proxy: bool,
     ignored: Vec<String>,
-    patches: Result<Vec<(&'static str, &'static str, Vec<String>)>, &'static str>,
+    patches: Result<Vec<Patched>, &'static str>,
     patched_gates: BTreeMap<&'static str, bool>,
     webhooks: Result<Vec<(Webhook, Vec<Backing>)>, &'static str>,
     storage: Result<Storage, &'static str>,
@@ -48,6 +48,9 @@ struct World {
     upgrades_etcd: bool,
     rolls_kube_proxy: bool,
 }
+
+/// A patch's file, its target, and flags in it.
+type Patched = (&'static str, &'static str, Vec<String>);
 
 /// A ready pod behind a webhook, on the node with this index.
 #[derive(Clone, Copy)]

@@ -56,6 +56,8 @@ pub struct Declaration {
     pub upgrade_text: Text,
     /// The inventory's text.
     pub inventory_text: Text,
+    /// The texts of the team's own hazards.
+    pub hazard_texts: Vec<Text>,
 }
 
 impl Declaration {
@@ -83,6 +85,7 @@ impl Declaration {
                 inventory,
                 upgrade_text,
                 inventory_text,
+                hazard_texts: texts.collect(),
             }),
             (_, _) => Err(CommandError::new(format!(
                 "{} and its inventory were not both read; this is a defect of refit",
@@ -91,11 +94,12 @@ impl Declaration {
         }
     }
 
-    /// SHA-256 of both texts, the upgrade's first, each preceded by its length.
+    /// SHA-256 of all texts, the upgrade's first, then the inventory's, each preceded by its length.
     #[must_use]
     pub fn sha256(&self) -> String {
         let mut bytes = Vec::new();
-        for text in [&self.upgrade_text, &self.inventory_text] {
+        let both = [&self.upgrade_text, &self.inventory_text];
+        for text in both.into_iter().chain(&self.hazard_texts) {
             bytes.extend_from_slice(format!("{}\n", text.bytes.len()).as_bytes());
             bytes.extend_from_slice(&text.bytes);
         }

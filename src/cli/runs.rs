@@ -278,6 +278,9 @@ impl Runs {
             put("run.json", &serde_json::to_vec_pretty(&record)?)?;
             put("inventory.yaml", &declaration.inventory_text.bytes)?;
             put("upgrade.yaml", &declaration.upgrade_text.bytes)?;
+            for (index, text) in declaration.hazard_texts.iter().enumerate() {
+                put(&format!("hazards-{}.yaml", index + 1), &text.bytes)?;
+            }
             put("facts.json", &serde_json::to_vec_pretty(facts)?)?;
             put("plan.json", plan_text.as_bytes())?;
             AppendFile::create(&path.join("journal.jsonl"))

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::{CommandError, Exit, ui};
-use crate::documents::{Kind, json_schema};
+use crate::documents::{Kind, hazards_schema, json_schema};
 
 /// Print the JSON Schema of a document, for editors
 #[derive(Debug, Args)]
@@ -20,13 +20,14 @@ pub struct SchemaArgs {
 enum Document {
     Inventory,
     Upgrade,
+    Hazards,
 }
 
 pub fn run(args: &SchemaArgs) -> Result<Exit, CommandError> {
-    let kind = match args.document {
-        Document::Inventory => Kind::Inventory,
-        Document::Upgrade => Kind::Upgrade,
-    };
-    ui::data(&json_schema(kind))?;
+    ui::data(&match args.document {
+        Document::Inventory => json_schema(Kind::Inventory),
+        Document::Upgrade => json_schema(Kind::Upgrade),
+        Document::Hazards => hazards_schema(),
+    })?;
     Ok(Exit::Done)
 }

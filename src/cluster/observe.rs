@@ -569,6 +569,7 @@ mod tests {
             via: BTreeMap::new(),
             windows: Vec::new(),
             accepted_risks: Vec::new(),
+            own_hazards: Vec::new(),
             max_facts_age: Duration::from_secs(60),
             packages: Packages {
                 repository: "https://pkgs.k8s.io/core:/stable:/v{minor}/{format}/".to_owned(),

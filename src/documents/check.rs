@@ -25,7 +25,7 @@ impl Checker<'_> {
             return;
         }
         match (shape, &node.value) {
-            (_, Value::Unreadable) => {}
+            (_, Value::Unreadable) | (Shape::Any, _) => {}
             (Shape::Text(format), Value::Scalar(scalar)) => self.text(node.span, scalar, format),
             (Shape::Flag, Value::Scalar(scalar)) => self.flag(node.span, scalar),
             (Shape::OneOf(words), Value::Scalar(scalar)) => self.one_of(node.span, scalar, words),
@@ -319,6 +319,7 @@ fn found(kind: Kind) -> &'static str {
 fn expectation(shape: Shape) -> String {
     match shape {
         Shape::Text(format) => format.describe().to_owned(),
+        Shape::Any => "a value".to_owned(),
         Shape::Flag => "true or false".to_owned(),
         Shape::OneOf(words) => listing(words),
         Shape::List(_) => "a list".to_owned(),

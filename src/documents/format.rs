@@ -2,6 +2,7 @@
 //!
 //! One enum, so that reading and the generated schemas cannot disagree about which format a field has.
 
+use crate::rules::hazards::Hops;
 use crate::rules::version::{Minor, Version};
 
 use super::error::nearest;
@@ -15,6 +16,8 @@ pub(super) enum Format {
     Release,
     /// `1.35`.
     Minor,
+    /// `1.35`, `1.35..` or `1.31..1.33`.
+    Hops,
     /// `15m`, `1h30m`.
     Duration,
     /// The same, in whole seconds, which is how plans count, and not zero.
@@ -85,6 +88,7 @@ impl Format {
         match self {
             Self::Release => release(text),
             Self::Minor => plainly(!text.starts_with('v') && text.parse::<Minor>().is_ok()),
+            Self::Hops => text.parse::<Hops>().map(drop).map_err(Some),
             Self::Duration => plainly(duration::parse(text).is_some()),
             Self::Timeout => plainly(
                 duration::parse(text)
@@ -146,6 +150,7 @@ impl Format {
         match self {
             Self::Release => "a release such as 1.35.4",
             Self::Minor => "a minor such as \"1.35\"",
+            Self::Hops => "minors such as \"1.35\", \"1.35..\" or \"1.31..1.33\"",
             Self::Duration => "a duration such as 15m, 24h or 1h30m",
             Self::Timeout => "a duration of whole seconds above zero such as 30s, 15m or 1h30m",
             Self::Seconds => "a duration in whole seconds such as 30s or 2m",
@@ -209,6 +214,7 @@ impl Format {
         match self {
             Self::Release => Some(r"^1\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$"),
             Self::Minor => Some(r"^[0-9]+\.[0-9]+$"),
+            Self::Hops => Some(r"^[0-9]+\.[0-9]+(\.\.([0-9]+\.[0-9]+)?)?$"),
             Self::Duration | Self::Timeout | Self::Seconds => {
                 Some(r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$")
             }

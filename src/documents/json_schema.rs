@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::Kind;
 use super::format::Format;
+use super::table::hazards::HAZARDS;
 use super::table::inventory::INVENTORY;
 use super::table::upgrade::UPGRADE;
 use super::table::{Choice, Field, Object, Shape};
@@ -11,10 +12,19 @@ use super::table::{Choice, Field, Object, Shape};
 /// The JSON Schema (draft 2020-12) of a document, as text with a final line break.
 #[must_use]
 pub fn json_schema(kind: Kind) -> String {
-    let (title, object) = match kind {
-        Kind::Inventory => ("refit inventory", &INVENTORY),
-        Kind::Upgrade => ("refit upgrade", &UPGRADE),
-    };
+    match kind {
+        Kind::Inventory => schema("refit inventory", &INVENTORY),
+        Kind::Upgrade => schema("refit upgrade", &UPGRADE),
+    }
+}
+
+/// The JSON Schema of a file of hazards.
+#[must_use]
+pub fn hazards_schema() -> String {
+    schema("refit hazards", &HAZARDS)
+}
+
+fn schema(title: &str, object: &Object) -> String {
     let mut schema = Map::new();
     schema.insert(
         "$schema".to_owned(),
@@ -115,6 +125,7 @@ fn of_shape(shape: Shape) -> Map<String, Value> {
             }
             schema
         }
+        Shape::Any => json!({}),
         Shape::Flag => json!({"type": "boolean"}),
         Shape::OneOf(words) => json!({"type": "string", "enum": words}),
         Shape::List(shape) => json!({"type": "array", "items": of_shape(*shape)}),

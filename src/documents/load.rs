@@ -1,4 +1,5 @@
-//! Documents that name each other: an upgrade with its inventory, and the work of `refit validate`.
+//! Documents that name each other: an upgrade with its inventory and the team's own hazards, and the work of `refit
+//! validate`.
 
 use std::fmt::Write as _;
 use std::io;
@@ -7,7 +8,8 @@ use std::path::{Path, PathBuf};
 use super::error::{DocumentError, DocumentErrors, Problem, nearest, quote};
 use super::settings::{Inventory, Upgrade};
 use super::source::Source;
-use super::{Environment, Kind, Style, kind_of, read_inventory, read_upgrade};
+use super::{Environment, Kind, Style, kind_of, read_hazards, read_inventory, read_upgrade};
+use crate::rules::hazards::{Catalogue, Hazard};
 
 /// Reads a file, at most one byte more than [`super::MAX_BYTES`].
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
@@ -25,10 +27,11 @@ impl LoadErrors {
     }
 }
 
-/// An upgrade and the inventory that it names.
+/// An upgrade, with the hazards in the files that it names, and its inventory. Reads the upgrade first, then the inventory,
+/// then the others in their order.
 ///
 /// # Errors
-/// Everything that is wrong with both.
+/// Everything that is wrong with them.
 pub fn load_upgrade(
     path: &Path,
     environment: &Environment,
@@ -36,7 +39,107 @@ pub fn load_upgrade(
 ) -> Result<(Upgrade, Inventory), LoadErrors> {
     let bytes =
         read(path).map_err(|error| LoadErrors(vec![unreadable(path, &error, environment)]))?;
-    with_inventory(path, &bytes, environment, read)
+    with_all(path, &bytes, environment, read)
+}
+
+/// The upgrade with all that it names.
+fn with_all(
+    path: &Path,
+    bytes: &[u8],
+    environment: &Environment,
+    read: ReadFile<'_>,
+) -> Result<(Upgrade, Inventory), LoadErrors> {
+    let both = with_inventory(path, bytes, environment, read);
+    match (both, own_hazards(path, bytes, environment, read)) {
+        (Ok((mut upgrade, inventory)), Ok(own)) => {
+            upgrade.own_hazards = own;
+            Ok((upgrade, inventory))
+        }
+        (Ok(_), Err(wrong)) => Err(wrong),
+        (Err(wrong), Ok(_)) => Err(wrong),
+        (Err(mut wrong), Err(LoadErrors(more))) => {
+            for errors in more {
+                match wrong.0.iter_mut().find(|known| known.path == errors.path) {
+                    Some(known) => {
+                        known.errors.extend(errors.errors);
+                        known.errors.sort_by_key(|error| error.span);
+                    }
+                    None => wrong.0.push(errors),
+                }
+            }
+            Err(wrong)
+        }
+    }
+}
+
+/// The hazards in the files that the upgrade names, each id once, those that come with refit included.
+fn own_hazards(
+    path: &Path,
+    bytes: &[u8],
+    environment: &Environment,
+    read: ReadFile<'_>,
+) -> Result<Vec<Hazard>, LoadErrors> {
+    let Some(root) = Source::new(path, bytes)
+        .ok()
+        .and_then(|source| source.parse().ok())
+    else {
+        return Ok(Vec::new()); // told already
+    };
+    let files = root.get("hazards").map(|entry| entry.value.items());
+    let files = files.unwrap_or_default();
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let whole = |path: &Path, text: String, error: DocumentError| DocumentErrors {
+        path: path.to_owned(),
+        text,
+        errors: vec![error],
+    };
+    let mut catalogue = Catalogue::built_in().map_err(|error| {
+        let error = DocumentError::whole(Problem::BadValue, error.to_string());
+        LoadErrors(vec![whole(path, String::new(), error)])
+    })?;
+    let ours = catalogue.iter().count();
+    let paths = super::view::Paths {
+        folder: path.parent().unwrap_or(Path::new("")),
+        environment,
+    };
+    let mut wrong: Vec<DocumentErrors> = Vec::new();
+    for file in files {
+        let readable = |text: &&str| super::format::Format::Path.check(text).is_ok();
+        let Some(name) = file
+            .text()
+            .filter(readable)
+            .and_then(|text| paths.resolve(text))
+        else {
+            continue; // told already
+        };
+        match read(&name) {
+            Ok(bytes) => wrong.extend(read_hazards(&name, &bytes, &mut catalogue).err()),
+            Err(error) => {
+                let message = format!("the hazards in {} cannot be read: {error}", name.display());
+                let error = DocumentError {
+                    span: Some(file.span),
+                    expected: "expected the path of a file of hazards, relative to this one"
+                        .to_owned(),
+                    help: meant(&name, &error, environment),
+                    ..DocumentError::whole(Problem::MissingFile, message)
+                };
+                match wrong.iter_mut().find(|known| known.path == path) {
+                    Some(known) => known.errors.push(error),
+                    None => {
+                        let text = String::from_utf8_lossy(bytes).into_owned();
+                        wrong.push(whole(path, text, error));
+                    }
+                }
+            }
+        }
+    }
+    if wrong.is_empty() {
+        Ok(catalogue.iter().skip(ours).cloned().collect())
+    } else {
+        Err(LoadErrors(wrong))
+    }
 }
 
 fn with_inventory(
@@ -151,7 +254,7 @@ fn validate_one(
             ))
         }
         Kind::Upgrade => {
-            let (upgrade, inventory) = with_inventory(path, &bytes, environment, read)?;
+            let (upgrade, inventory) = with_all(path, &bytes, environment, read)?;
             Ok(format!(
                 "upgrade `{}` to {} of {} hosts",
                 upgrade.name,

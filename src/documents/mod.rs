@@ -13,6 +13,7 @@ mod cron;
 mod duration;
 mod error;
 mod format;
+mod hazards;
 mod inventory;
 mod json_schema;
 mod load;
@@ -32,7 +33,8 @@ mod view;
 use std::path::{Path, PathBuf};
 
 pub use error::{DocumentError, DocumentErrors, Problem, Span};
-pub use json_schema::json_schema;
+pub use hazards::read_hazards;
+pub use json_schema::{hazards_schema, json_schema};
 pub use load::{LoadErrors, ReadFile, Validation, load_upgrade, unreadable, validate};
 pub use machine::to_json;
 pub use render::Style;

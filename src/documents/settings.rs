@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::model::{HostName, LabelSelector, NodeName, Role};
-use crate::rules::hazards::Acceptance;
+use crate::rules::hazards::{Acceptance, Hazard};
 use crate::rules::version::{Minor, Version};
 
 /// How to reach the cluster and its hosts.
@@ -123,6 +123,8 @@ pub struct Upgrade {
     pub windows: Vec<Window>,
     /// Hazards that somebody answers for.
     pub accepted_risks: Vec<Acceptance>,
+    /// The team's own hazards, out of the files that the document names; only a document read together with them has them.
+    pub own_hazards: Vec<Hazard>,
 }
 
 /// Where packages come from.

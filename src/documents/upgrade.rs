@@ -34,6 +34,9 @@ pub(super) fn check_across(root: &Node, paths: Paths<'_>, errors: &mut Vec<Docum
         paths.check(Some(key), errors);
     }
     paths.check(view.sub("snapshot", &SNAPSHOT).node("directory"), errors);
+    for file in view.items("hazards") {
+        paths.check(Some(file), errors);
+    }
     via(view, errors);
     hooks(view, errors);
 }
@@ -126,6 +129,7 @@ pub(super) fn build(root: &Node, paths: Paths<'_>) -> Option<Upgrade> {
         snapshot: snapshot(view.sub("snapshot", &SNAPSHOT), paths)?,
         windows: windows(view)?,
         accepted_risks: risks(view)?,
+        own_hazards: Vec::new(),
     })
 }
 

@@ -119,11 +119,11 @@ pub fn judge(
     upgrade: &Upgrade,
     facts: &Facts,
 ) -> Judged {
-    let catalogue = match Catalogue::built_in() {
+    let catalogue = match catalogue(upgrade) {
         Ok(catalogue) => catalogue,
         Err(error) => {
             return Judged {
-                reasons: vec![Reason::Catalogue(error.to_string())],
+                reasons: vec![Reason::Catalogue(error)],
                 notes: Vec::new(),
             };
         }
@@ -185,6 +185,17 @@ pub fn judge(
         judged.notes.push(idle(risk, &catalogue, hop, facts));
     }
     judged
+}
+
+/// The hazards that come with refit, and the team's own.
+fn catalogue(upgrade: &Upgrade) -> Result<Catalogue, String> {
+    let mut catalogue = Catalogue::built_in().map_err(|error| error.to_string())?;
+    for hazard in &upgrade.own_hazards {
+        catalogue
+            .insert(hazard.clone())
+            .map_err(|problem| format!("hazard `{}`: {problem}", hazard.id))?;
+    }
+    Ok(catalogue)
 }
 
 fn idle(risk: &Acceptance, catalogue: &Catalogue, hop: Minor, facts: &Facts) -> String {

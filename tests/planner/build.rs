@@ -306,6 +306,7 @@ fn upgrade(target: Version) -> Upgrade {
         via: BTreeMap::new(),
         windows: Vec::new(),
         accepted_risks: Vec::new(),
+        own_hazards: Vec::new(),
         max_facts_age: Duration::from_secs(86_400),
         packages: Packages {
             repository: "https://pkgs.k8s.io/core:/stable:/v{minor}/{format}/".to_owned(),

@@ -185,6 +185,27 @@ fn a_risk_that_has_ended_is_told_even_where_the_hazard_is_gone() {
     assert!(notes.contains(told), "{notes}");
 }
 
+#[test]
+fn a_teams_own_hazard_blocks_like_ours() {
+    let text = "hazards:\n  - {id: cni-flag, hops: \"1.35..\", severity: blocking, breaks: our CNI does not start, remedy: mend it, source: \"https://wiki.example.org/cni\", detector: {kind: flags, places: [kubelet-command], flags: [--mtu]}}\n";
+    let mut own = refit::rules::hazards::Catalogue::default();
+    refit::documents::read_hazards(std::path::Path::new("cni.yaml"), text.as_bytes(), &mut own)
+        .unwrap();
+    let mut world = world();
+    world.upgrade.own_hazards = own.iter().cloned().collect();
+    world.planned();
+    world.host("w2").kubelet_command = Observed::Known(vec!["--mtu=9000".to_owned()]);
+    assert_eq!(
+        world.told(),
+        ["cni-flag: --mtu in the kubelet's command line on w2: our CNI does not start"]
+    );
+    world.upgrade.own_hazards.extend(own.iter().cloned());
+    assert!(
+        world.told()[0].starts_with("catalogue: "),
+        "an id is taken once"
+    );
+}
+
 type Change = fn(&mut World);
 
 fn any_node(world: &mut World) -> &mut Node {

@@ -3,6 +3,7 @@
 //! One table drives reading (`check`), defaults (`view`) and the generated JSON Schemas (`json_schema`).
 
 pub(in crate::documents) mod around;
+pub(in crate::documents) mod hazards;
 pub(in crate::documents) mod inventory;
 pub(in crate::documents) mod upgrade;
 
@@ -13,6 +14,8 @@ use super::format::Format;
 pub(in crate::documents) enum Shape {
     /// A scalar of a format.
     Text(Format),
+    /// Whatever the reader of the value takes, which tells what is wrong with it.
+    Any,
     /// `true` or `false`.
     Flag,
     /// One of these words.

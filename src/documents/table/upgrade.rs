@@ -105,9 +105,8 @@ pub(in crate::documents) static UPGRADE: Object = object(
             "hazards",
             Shape::List(&Shape::Text(Format::Path)),
             "[]",
-            "Files of your own hazards.",
-        )
-        .not_yet(),
+            "Files of your own hazards, relative to this one.",
+        ),
         optional(
             "notify",
             Shape::List(&Shape::Object(&NOTICE)),

@@ -319,14 +319,23 @@ impl Catalogue {
         };
         let read: File = serde_saphyr::from_str(text).map_err(|error| wrong(error.to_string()))?;
         for hazard in read.hazards {
-            hazard
-                .check()
-                .map_err(|problem| wrong(format!("`{}`: {problem}", hazard.id)))?;
-            if self.get(&hazard.id).is_some() {
-                return Err(wrong(format!("`{}`: the id is taken", hazard.id)));
-            }
-            self.hazards.push(hazard);
+            let id = hazard.id.clone();
+            self.insert(hazard)
+                .map_err(|problem| wrong(format!("`{id}`: {problem}")))?;
         }
+        Ok(())
+    }
+
+    /// Adds one hazard.
+    ///
+    /// # Errors
+    /// If it contradicts itself, or its `id` is taken; the words name the key concerned between backticks.
+    pub fn insert(&mut self, hazard: Hazard) -> Result<(), String> {
+        hazard.check()?;
+        if self.get(&hazard.id).is_some() {
+            return Err("its `id` is taken".to_owned());
+        }
+        self.hazards.push(hazard);
         Ok(())
     }
 
@@ -363,7 +372,7 @@ impl Hazard {
                     .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.')
         };
         if !id.split('-').all(word) {
-            return Err("an id is lower-case words with hyphens".to_owned());
+            return Err("an `id` is lower-case words with hyphens".to_owned());
         }
         for (name, text) in [("breaks", &self.breaks), ("remedy", &self.remedy)] {
             if text.trim().is_empty() || text.ends_with('.') || text.contains('\n') {
@@ -377,7 +386,7 @@ impl Hazard {
             && !self.hops.contains(fixed.minor())
         {
             return Err(format!(
-                "it is mended in {fixed}, which is on none of its hops"
+                "`fixedIn` is {fixed}, which is on none of its hops"
             ));
         }
         self.detector.check()

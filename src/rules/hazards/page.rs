@@ -17,7 +17,41 @@ acceptRisks:
   - {id: etcd-3.6-minimum, hop: \"1.34\", reason: \"no member was ever removed, CHG-1042\", until: 2027-01-31}
 ```
 
+A team's own hazards (CNI, CSI, add-ons) stand in files of the same format as refit's own, which the declaration names under
+`hazards:`, relative to itself; `refit schema hazards` prints their JSON Schema, and `refit validate` checks them:
+
+```yaml
+hazards:
+  - id: cni-mesh-minimum
+    hops: \"1.35..\"
+    severity: blocking
+    breaks: our CNI does not start beside a kubelet of 1.35 with this flag
+    detector: {kind: flags, places: [kubelet-command], flags: [--network-plugin-mtu]}
+    remedy: upgrade the CNI first
+    source: https://wiki.example.org/cni
+```
+
 A hop is named by the minor that it leads to: `1.35` is the way from 1.34 to 1.35, `1.35..` every one from there on.
+";
+
+const TAIL: &str = "\n
+## Looked at for every plan
+
+What follows depends on no minor. It keeps a plan from being made under its own name, and nobody can accept it:
+
+| code | what |
+|---|---|
+| `disk-too-small` | room for packages, images, etcd's snapshot and its trial restoration, kubeadm's copies |
+| `clock-off` | hosts whose clock is off |
+| `not-offered`, `not-packaged` | the exact revision of each package, at the declared repository |
+| `other-repository`, `repository-file` | which repository a host uses, and whether its file may be replaced |
+| `keys-differ`, `key-changed`, `key-not-read` | one signing key for all hosts, the one that the facts have |
+| `package-trouble` | a package database that is locked or half-configured |
+| `etcd-member`, `etcd-too-few` | members that are not healthy, or missing |
+| `etcd-external` | external etcd, whose release kubeadm does not look after: not supported yet |
+| `node-not-ready`, `same-machine`, `other-node` | nodes, and which machine is which |
+| `pod-refuses`, `several-budgets`, `budget-never` | pods that would never leave a drained node |
+| `unknown` | whatever of this could not be observed |
 ";
 
 /// The page, in Markdown.
@@ -53,6 +87,7 @@ pub fn markdown(catalogue: &Catalogue) -> String {
             hazard.source,
         );
     }
+    page.push_str(TAIL);
     page
 }
 
