@@ -11,7 +11,7 @@ use super::check;
 use super::error::{DocumentError, DocumentErrors, Problem};
 use super::source::Source;
 use super::table::hazards::HAZARDS;
-use super::tree::{Kind, Node, Value};
+use super::tree::{Entry, Kind, Node, Value};
 use crate::rules::hazards::{Catalogue, Hazard};
 
 /// Adds the hazards in `bytes`, which come from `path`, to a catalogue.
@@ -47,17 +47,35 @@ pub fn read_hazards(
 }
 
 fn read(entry: &Node) -> Result<Hazard, String> {
-    serde_json::from_value(json(entry)).map_err(|error| error.to_string())
+    let hazard: Hazard = serde_json::from_value(json(entry)).map_err(|error| error.to_string())?;
+    // serde passes over keys that a kind without parameters does not have
+    let meant = serde_json::to_value(&hazard.detector).map_err(|error| error.to_string())?;
+    let given = entry.get("detector").map(|entry| entry.value.entries());
+    match given
+        .unwrap_or_default()
+        .iter()
+        .find(|given| meant.get(&given.key).is_none())
+    {
+        Some(strange) => Err(format!("`{}` means nothing to this detector", strange.key)),
+        None => Ok(hazard),
+    }
 }
 
-/// The error at the value that it names between backticks, else at the detector's kind, whose keys are what the table
-/// leaves open.
+/// The error at the key or the value that it names between backticks, else at the detector's kind, whose keys are what the
+/// table leaves open.
 fn placed(entry: &Node, problem: &str) -> DocumentError {
     let detector = entry.get("detector").map(|entry| &entry.value);
-    let named = problem.split('`').skip(1).step_by(2).find_map(|key| {
-        detector
-            .and_then(|detector| detector.get(key))
-            .or_else(|| entry.get(key))
+    let named = problem.split('`').skip(1).step_by(2).find_map(|word| {
+        [detector, Some(entry)]
+            .into_iter()
+            .flatten()
+            .find_map(|node| {
+                let by_key = node.get(word);
+                by_key.or_else(|| {
+                    let is_it = |entry: &&Entry| entry.value.text() == Some(word);
+                    node.entries().iter().find(is_it)
+                })
+            })
     });
     let kind = detector.and_then(|detector| detector.get("kind"));
     let span = named.or(kind).map_or(entry.span, |found| found.value.span);
@@ -65,12 +83,8 @@ fn placed(entry: &Node, problem: &str) -> DocumentError {
         .get("id")
         .and_then(|id| id.value.text())
         .unwrap_or_default();
-    DocumentError::at(
-        Problem::BadValue,
-        span,
-        format!("hazard `{id}`: {problem}"),
-        "not usable here",
-    )
+    let message = format!("hazard `{id}`: {problem}");
+    DocumentError::at(Problem::BadValue, span, message, "not usable here")
 }
 
 fn json(node: &Node) -> Json {
