@@ -2,6 +2,9 @@
 //! is, and how each answer is understood.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "kube_adapter/around.rs"]
+mod around;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
