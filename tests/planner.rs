@@ -9,6 +9,8 @@ mod build;
 mod golden;
 #[path = "planner/hazards.rs"]
 mod hazards;
+#[path = "planner/hops.rs"]
+mod hops;
 #[path = "planner/order.rs"]
 mod order;
 #[path = "planner/properties.rs"]

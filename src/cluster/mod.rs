@@ -4,3 +4,4 @@ pub mod drift;
 pub mod facts;
 pub mod model;
 pub mod observe;
+pub mod release;

@@ -13,10 +13,12 @@ use super::facts::{
     Offer, PackageFacts, Patches,
 };
 use super::model::{HostName, Role};
+use super::release::release_of_revision;
 use crate::documents::settings::{Host, Inventory, KeySource, Upgrade};
 use crate::host::op::{AnswerError, KeyText, Output, Query};
 use crate::host::parse;
 use crate::ports::World;
+use crate::rules::support;
 use crate::rules::version::Minor;
 
 /// Hosts asked at once.
@@ -316,14 +318,27 @@ struct Sources<'a> {
 }
 
 impl Sources<'_> {
-    /// The minors whose packages the upgrade may install.
-    fn minors(&self) -> BTreeSet<Minor> {
+    /// The minors whose packages the upgrade may install on a host: the target's, those that the declaration names, and
+    /// every one between what is installed there and the target.
+    fn minors(&self, packages: &Observed<PackageFacts>) -> BTreeSet<Minor> {
         let target = self.upgrade.target.minor();
-        let passed = self.upgrade.via.keys().copied();
-        passed
-            .chain([target])
-            .filter(|minor| *minor <= target)
-            .collect()
+        let named = self.upgrade.via.keys().copied();
+        let installed = packages.known().into_iter().flat_map(|packages| {
+            let revisions = ["kubeadm", "kubelet"].map(|name| packages.installed.get(name));
+            revisions.into_iter().flatten()
+        });
+        let oldest = installed
+            .filter_map(|revision| release_of_revision(revision))
+            .map(|release| release.minor())
+            .min();
+        let mut minors: BTreeSet<Minor> = named.chain([target]).collect();
+        let mut passed = oldest.map_or(target, Minor::next).max(support::OLDEST);
+        while passed < target {
+            minors.insert(passed);
+            passed = passed.next();
+        }
+        minors.retain(|minor| *minor <= target);
+        minors
     }
 
     async fn offers(
@@ -333,7 +348,7 @@ impl Sources<'_> {
         packages: &Observed<PackageFacts>,
     ) -> BTreeMap<Minor, Observed<Offer>> {
         let mut offers = BTreeMap::new();
-        for minor in self.minors() {
+        for minor in self.minors(packages) {
             let offer = match packages {
                 Observed::Known(packages) => {
                     let manager = packages.manager;
@@ -587,6 +602,7 @@ mod tests {
             workers: WorkerStrategy {
                 max_unavailable: Share::Count(1),
                 order: vec![],
+                skip_level: false,
             },
             drain: DrainPolicy {
                 timeout: Duration::from_secs(60),

@@ -176,6 +176,8 @@ pub struct WorkerStrategy {
     pub max_unavailable: Share,
     /// Groups of nodes, first to last; nodes that match none come at the end.
     pub order: Vec<LabelSelector>,
+    /// Kubelets may skip minors: up to three at once, in the last hop.
+    pub skip_level: bool,
 }
 
 /// A count, or a share of a whole.

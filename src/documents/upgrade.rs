@@ -181,6 +181,7 @@ fn workers(view: View<'_>) -> Option<WorkerStrategy> {
     Some(WorkerStrategy {
         max_unavailable: format::share(view.text("maxUnavailable")?)?,
         order: order.collect::<Option<_>>()?,
+        skip_level: view.flag("skipLevel")?,
     })
 }
 

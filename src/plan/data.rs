@@ -61,6 +61,8 @@ pub struct Limits {
     pub workers_out_of_service: usize,
     /// `strategy.controlPlane.drain`.
     pub control_planes_drained: bool,
+    /// `strategy.workers.skipLevel`.
+    pub workers_skip_minors: bool,
     /// Nodes that `ignoreNodes` leaves as they are, sorted.
     pub left_out: Vec<NodeName>,
 }
@@ -283,13 +285,14 @@ pub enum Action {
         /// Their names.
         packages: Vec<String>,
     },
-    /// Reads only: every component is at the release, every node ready and schedulable as before.
+    /// Reads only: every component is at the release, every node ready and schedulable as before. Ends each hop; nodes whose
+    /// kubelets skip its minor are left to the last.
     Verify {
         /// The release.
         version: Version,
         /// Control planes.
         control_planes: BTreeMap<HostName, NodeName>,
-        /// All nodes of the plan.
+        /// All nodes of the plan that are at the release.
         nodes: Vec<NodeName>,
         /// Nodes that were cordoned by others and stay so.
         cordoned: Vec<NodeName>,

@@ -7,9 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::data::{Action, Step, StepId};
+use super::path;
+use super::preconditions;
 use super::reason::{Reason, When};
-use super::view::View;
+use super::view::{View, release_of_revision};
 use crate::cluster::model::{HostName, NodeName, Role};
+use crate::documents::settings::Upgrade;
 use crate::host::op::PackageRevision;
 use crate::rules::skew::{
     self, Component, Extremes, Instance, Move, Party, Rule, Snapshot, Violation,
@@ -18,21 +21,20 @@ use crate::rules::version::Version;
 
 /// Every rule broken now or after any step, each told once, with the first moment it is broken.
 #[must_use]
-pub fn violations(
-    view: &View<'_>,
-    steps: &[Step],
-    target: &Version,
-    rolls_kube_proxy: bool,
-) -> Vec<Reason> {
+pub fn violations(view: &View<'_>, steps: &[Step], upgrade: &Upgrade) -> Vec<Reason> {
     let mut forecast = Forecast {
         now: view.snapshot(),
         nodes: view
             .hosts
             .iter()
-            .map(|host| (host.name(), &host.node.name))
+            .map(|host| {
+                (
+                    host.name(),
+                    (&host.node.name, path::skips(host.host.role, upgrade)),
+                )
+            })
             .collect(),
-        target,
-        rolls_kube_proxy,
+        rolls_kube_proxy: preconditions::rolls_kube_proxy(upgrade),
         drained: BTreeSet::new(),
         told: BTreeSet::new(),
         reasons: Vec::new(),
@@ -47,8 +49,8 @@ pub fn violations(
 
 struct Forecast<'p> {
     now: Snapshot,
-    nodes: BTreeMap<&'p HostName, &'p NodeName>,
-    target: &'p Version,
+    /// Each host's node, and whether its kubelet may skip minors.
+    nodes: BTreeMap<&'p HostName, (&'p NodeName, bool)>,
     rolls_kube_proxy: bool,
     drained: BTreeSet<&'p NodeName>,
     told: BTreeSet<(Rule, Party, Component)>,
@@ -77,28 +79,37 @@ impl<'p> Forecast<'p> {
         match &step.action {
             Action::InstallKubeadm { host, packages, .. } => self.install(step, host, packages),
             Action::InstallKubelet { host, packages, .. } => {
-                let Some(&node) = self.nodes.get(host) else {
+                let (Some(&(node, may_skip)), Some(to)) =
+                    (self.nodes.get(host), release_of(packages, "kubelet"))
+                else {
                     return;
                 };
-                let drained = self.drained.contains(node);
+                let drained = self.drained.remove(node);
                 let from = self.now.nodes.get(node).map(|on| on.kubelet.clone());
-                let moved = from.and_then(|from| {
-                    Move {
+                let moved = from.into_iter().flat_map(|from| {
+                    let step = Move {
                         node,
                         from: &from,
-                        to: self.target,
-                    }
-                    .of_kubelet(drained)
+                        to: &to,
+                    };
+                    [step.of_kubelet(drained), step.of_kubelet_by(may_skip)]
                 });
-                self.tell(moved.into_iter().collect(), Some(&step.id));
+                self.tell(moved.flatten().collect(), Some(&step.id));
                 if let Some(on) = self.now.nodes.get_mut(node) {
-                    on.kubelet = self.target.clone();
+                    on.kubelet = to;
                 }
                 self.install(step, host, packages);
             }
-            Action::KubeadmApply { host, .. } => self.upgrade_instance(step, host),
-            Action::KubeadmNode { host, role, .. } => match role {
-                Role::ControlPlane => self.upgrade_instance(step, host),
+            Action::KubeadmApply { host, version, .. } => {
+                self.upgrade_instance(step, host, version);
+            }
+            Action::KubeadmNode {
+                host,
+                role,
+                version,
+                ..
+            } => match role {
+                Role::ControlPlane => self.upgrade_instance(step, host, version),
                 Role::Worker => {}
             },
             Action::Drain { node, .. } => {
@@ -123,17 +134,12 @@ impl<'p> Forecast<'p> {
     }
 
     fn install(&mut self, step: &Step, host: &HostName, packages: &[PackageRevision]) {
-        let Some(&node) = self.nodes.get(host) else {
+        let Some(&(node, _)) = self.nodes.get(host) else {
             return;
         };
         if let Some(on) = self.now.nodes.get_mut(node) {
-            for package in packages {
-                match package.name.as_str() {
-                    "kubeadm" => on.kubeadm = Some(self.target.clone()),
-                    "kubectl" => on.kubectl = Some(self.target.clone()),
-                    _ => {}
-                }
-            }
+            on.kubeadm = release_of(packages, "kubeadm").or(on.kubeadm.take());
+            on.kubectl = release_of(packages, "kubectl").or(on.kubectl.take());
         }
         let found = Extremes::of(&self.now)
             .map(|servers| skew::violations_on(&self.now, servers, node))
@@ -142,18 +148,18 @@ impl<'p> Forecast<'p> {
     }
 
     /// The API server first, then the controllers: kubeadm's order.
-    fn upgrade_instance(&mut self, step: &Step, host: &HostName) {
-        let Some(&node) = self.nodes.get(host) else {
+    fn upgrade_instance(&mut self, step: &Step, host: &HostName, to: &Version) {
+        let Some(&(node, _)) = self.nodes.get(host) else {
             return;
         };
-        let mut found = skew::kubeadm_manages(self.target, &self.now);
+        let mut found = skew::kubeadm_manages(to, &self.now);
         if let Some(instance) = self.now.instances.get_mut(node) {
-            let from = std::mem::replace(&mut instance.api_server, self.target.clone());
+            let from = std::mem::replace(&mut instance.api_server, to.clone());
             found.extend(
                 Move {
                     node,
                     from: &from,
-                    to: self.target,
+                    to,
                 }
                 .of_api_server(),
             );
@@ -161,24 +167,30 @@ impl<'p> Forecast<'p> {
         found.extend(skew::violations(&self.now));
         if let Some(instance) = self.now.instances.get_mut(node) {
             *instance = Instance {
-                api_server: self.target.clone(),
-                controller_manager: self.target.clone(),
-                scheduler: self.target.clone(),
+                api_server: to.clone(),
+                controller_manager: to.clone(),
+                scheduler: to.clone(),
             };
         }
         let all = self
             .now
             .instances
             .values()
-            .all(|instance| &instance.api_server == self.target);
+            .all(|instance| &instance.api_server == to);
         if all && self.rolls_kube_proxy {
             for on in self.now.nodes.values_mut() {
                 if let Some(release) = &mut on.kube_proxy {
-                    release.clone_from(self.target);
+                    release.clone_from(to);
                 }
             }
         }
         found.extend(skew::violations(&self.now));
         self.tell(found, Some(&step.id));
     }
+}
+
+/// The release of a package among those that are installed.
+fn release_of(packages: &[PackageRevision], name: &str) -> Option<Version> {
+    let package = packages.iter().find(|package| package.name == name)?;
+    release_of_revision(&package.revision)
 }

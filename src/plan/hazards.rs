@@ -111,12 +111,14 @@ pub struct Judged {
     pub notes: Vec<String>,
 }
 
-/// Looks for every hazard on the way to the target, on the cluster and on the hosts that are touched.
+/// Looks for every hazard on the way to a release, on the cluster and on the hosts that are touched. `before`: the minor
+/// that the hop before it has come to; none for the first, which begins where the oldest of what it touches is.
 #[must_use]
 pub fn judge(
     view: &View<'_>,
     touched: &BTreeSet<&HostName>,
     upgrade: &Upgrade,
+    (before, release): (Option<Minor>, &Version),
     facts: &Facts,
 ) -> Judged {
     let catalogue = match catalogue(upgrade) {
@@ -131,11 +133,11 @@ pub fn judge(
     let evidence = evidence(view, touched, upgrade, facts);
     let found = find(
         &catalogue,
-        oldest(view, touched, &upgrade.target),
-        &upgrade.target,
+        before.unwrap_or_else(|| oldest(view, touched, release)),
+        release,
         &evidence,
     );
-    let hop = upgrade.target.minor();
+    let hop = release.minor();
     let accepted = &upgrade.accepted_risks;
     let mut judged = Judged::default();
     // Hazards that could not be looked for, by why and where: one note for all of them.
@@ -181,8 +183,10 @@ pub fn judge(
         ));
     }
     let hazards: Vec<&Hazard> = found.iter().map(|finding| finding.hazard).collect();
-    for risk in accept::idle(&hazards, hop, accepted) {
-        judged.notes.push(idle(risk, &catalogue, hop, facts));
+    for risk in accept::idle(&hazards, hop, accepted).filter(|risk| risk.hop == hop) {
+        judged
+            .notes
+            .push(idle(risk, &catalogue, "the facts do not show it", facts));
     }
     judged
 }
@@ -198,13 +202,26 @@ fn catalogue(upgrade: &Upgrade) -> Result<Catalogue, String> {
     Ok(catalogue)
 }
 
-fn idle(risk: &Acceptance, catalogue: &Catalogue, hop: Minor, facts: &Facts) -> String {
-    let why = if catalogue.get(&risk.id).is_none() {
-        "no hazard has that id".to_owned()
-    } else if risk.hop != hop {
-        format!("this is the way to {hop}")
-    } else {
-        "the facts do not show it".to_owned()
+/// Accepted risks of hops that the plan does not make.
+#[must_use]
+pub fn not_on_the_way(upgrade: &Upgrade, hops: &[Version], facts: &Facts) -> Vec<String> {
+    // Where it cannot be read there is no plan.
+    let Ok(catalogue) = catalogue(upgrade) else {
+        return Vec::new();
+    };
+    let minors: Vec<String> = hops.iter().map(|hop| hop.minor().to_string()).collect();
+    let why = format!("this is the way to {}", minors.join(" and "));
+    let risks = upgrade.accepted_risks.iter();
+    risks
+        .filter(|risk| hops.iter().all(|hop| hop.minor() != risk.hop))
+        .map(|risk| idle(risk, &catalogue, &why, facts))
+        .collect()
+}
+
+fn idle(risk: &Acceptance, catalogue: &Catalogue, why: &str, facts: &Facts) -> String {
+    let why = match catalogue.get(&risk.id) {
+        None => "no hazard has that id",
+        Some(_) => why,
     };
     let ended = if risk.ended(facts.observed_at) {
         format!(", and it was accepted until {} only", risk.until)
@@ -221,7 +238,7 @@ fn idle(risk: &Acceptance, catalogue: &Catalogue, hop: Minor, facts: &Facts) -> 
 fn oldest(view: &View<'_>, touched: &BTreeSet<&HostName>, target: &Version) -> Minor {
     let servers = view
         .control_planes()
-        .flat_map(|(_, instance)| [instance.running, &instance.manifests.api_server]);
+        .flat_map(|(_, instance)| [&instance.running, &instance.manifests.api_server]);
     let kubelets = view
         .hosts
         .iter()
@@ -383,10 +400,10 @@ fn of_host<'a>(host: &'a HostView<'a>, facts: &'a HostFacts, upgrade: &'a Upgrad
             CgroupMode::V1 => true,
             CgroupMode::V2 => false,
         },
-        kubelet_flags: seen(&facts.kubelet_flags).map(Vec::as_slice),
+        kubelet_flags: seen(&host.kubelet_flags).map(Vec::as_slice),
         kubelet_command: seen(&facts.kubelet_command).map(Vec::as_slice),
         kubelet_config: seen(&facts.kubelet_config).map(String::as_str),
-        instance_config: seen(&facts.instance_config).copied(),
+        instance_config: seen(&host.instance_config).copied(),
         patches: patches(facts, upgrade),
         control_plane: host
             .instance

@@ -22,8 +22,10 @@ pub struct Touched<'v, 'a> {
     pub host: &'v HostView<'a>,
     /// What is left to do there.
     pub work: Work,
-    /// Its packages, if any are to be installed.
+    /// Its packages, if any are to be installed in this hop.
     pub packages: Option<Packages>,
+    /// Packages that are to be held from now on until the plan's end.
+    pub hold: Vec<String>,
     /// What its drain would do, if it is drained.
     pub drain: Option<Forecast>,
     /// The room it must have.
@@ -31,7 +33,7 @@ pub struct Touched<'v, 'a> {
 }
 
 /// Looks at the host before anything is changed anywhere.
-pub fn check(draft: &mut Draft<'_>, on: &Touched<'_, '_>) -> StepId {
+pub fn check(draft: &mut Draft<'_>, on: &Touched<'_, '_>, after: &[&StepId]) -> StepId {
     let host = on.host;
     let disk_free: BTreeMap<String, u64> = on
         .room
@@ -47,7 +49,7 @@ pub fn check(draft: &mut Draft<'_>, on: &Touched<'_, '_>) -> StepId {
             machine_id: host.identity.machine_id.clone(),
             disk_free,
         },
-        &[],
+        after,
         pace::LOOK,
         "the host must be the node that the plan means, idle, with room enough",
     )
@@ -55,8 +57,7 @@ pub fn check(draft: &mut Draft<'_>, on: &Touched<'_, '_>) -> StepId {
 
 /// Holds the packages that nobody holds yet. Returns the step, if there are any.
 pub fn hold(draft: &mut Draft<'_>, on: &Touched<'_, '_>, snapshot: &StepId) -> Option<StepId> {
-    let packages = on.packages.as_ref()?;
-    if packages.hold.is_empty() {
+    if on.hold.is_empty() {
         return None;
     }
     let host = on.host.name();
@@ -65,8 +66,8 @@ pub fn hold(draft: &mut Draft<'_>, on: &Touched<'_, '_>, snapshot: &StepId) -> O
         "hold-packages",
         Action::HoldPackages {
             host: host.clone(),
-            manager: packages.manager,
-            packages: packages.hold.clone(),
+            manager: on.host.packages.manager,
+            packages: on.hold.clone(),
         },
         &[snapshot],
         pace::HOLD,
@@ -148,7 +149,9 @@ fn prepare_packages(
         "downloaded ahead, so that no node waits for it while out of service; the others' beside the first control plane's upgrade",
     );
     if !packages.kubeadm.is_empty() {
-        let because = if on.work.kubeadm {
+        let because = if on.work.configure {
+            "every minor's kubeadm must have been here before the kubelet skips that minor (rule 9); kubectl comes along (rule 5)"
+        } else if on.work.kubeadm {
             "kubeadm goes first: it upgrades to its own release, and manages nodes one minor behind it (rule 8)"
         } else {
             "kubectl was left behind by an earlier upgrade (rule 5)"
@@ -236,7 +239,12 @@ pub fn node(
         "await-node",
         Action::AwaitNode {
             node: node.clone(),
-            version: target,
+            // A kubelet that skips this minor stays where it is.
+            version: if on.work.kubelet {
+                target
+            } else {
+                host.kubelet.clone()
+            },
         },
         &refs(&before),
         pace::AWAIT_NODE,

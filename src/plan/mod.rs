@@ -9,6 +9,7 @@ pub mod file;
 mod forecast;
 pub mod graph;
 pub mod hazards;
+mod hop;
 mod host_steps;
 mod nodes;
 mod notes;

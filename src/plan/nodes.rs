@@ -57,6 +57,7 @@ pub fn limits(view: &View<'_>, upgrade: &Upgrade) -> Limits {
     Limits {
         workers_out_of_service: upgrade.workers.max_unavailable.of(view.workers().count()),
         control_planes_drained: upgrade.control_plane.drain,
+        workers_skip_minors: upgrade.workers.skip_level,
         left_out: left_out.map(|name| (*name).clone()).collect(),
     }
 }
@@ -134,11 +135,27 @@ fn worker(
 ) -> StepId {
     let host = on.host.name();
     let prepared = start.prepared.get(host).unwrap_or(start.gate);
-    if !on.work.kubelet {
+    let because = if on.work.kubelet {
+        "writes the new kubelet's configuration; with its own wave, so that a halt leaves no other node half configured"
+    } else if on.work.configure {
+        PASSING
+    } else {
         return host_steps::node(draft, on, upgrade, &[before, prepared]);
-    }
+    };
+    let configured = configure(draft, on, &[before, prepared], upgrade, because);
+    host_steps::node(draft, on, upgrade, &[&configured])
+}
+
+fn configure(
+    draft: &mut Draft<'_>,
+    on: &Touched<'_, '_>,
+    after: &[&StepId],
+    upgrade: &Upgrade,
+    because: &str,
+) -> StepId {
+    let host = on.host.name();
     let version = draft.target().clone();
-    let configured = draft.step(
+    draft.step(
         host,
         "kubeadm-node",
         Action::KubeadmNode {
@@ -147,9 +164,28 @@ fn worker(
             version,
             options: super::control_plane::options(upgrade, Command::Node),
         },
-        &[before, prepared],
+        after,
         pace::KUBEADM_WORKER,
-        "writes the new kubelet's configuration; with its own wave, so that a halt leaves no other node half configured",
-    );
-    host_steps::node(draft, on, upgrade, &[&configured])
+        because,
+    )
+}
+
+const PASSING: &str = "the kubelet skips this minor and stays as it is, but what kubeadm does to its files must not be skipped (strategy.workers.skipLevel)";
+
+/// Adds `kubeadm upgrade node` on workers whose kubelets skip this hop's minor. Nothing is drained and no kubelet restarts,
+/// so they go side by side. Returns their steps.
+pub fn passing(
+    draft: &mut Draft<'_>,
+    touched: &[&Touched<'_, '_>],
+    start: &Start<'_>,
+    upgrade: &Upgrade,
+) -> Vec<StepId> {
+    touched
+        .iter()
+        .filter(|on| on.work.configure && !on.work.uncordon)
+        .map(|on| {
+            let prepared = start.prepared.get(on.host.name()).unwrap_or(start.gate);
+            configure(draft, on, &[start.gate, prepared], upgrade, PASSING)
+        })
+        .collect()
 }

@@ -21,17 +21,23 @@ pub fn nothing(target: &Version) -> Vec<String> {
 
 /// For a plan with steps.
 #[must_use]
-pub fn of(view: &View<'_>, touched: &[Touched<'_, '_>], upgrade: &Upgrade) -> Vec<String> {
+pub fn of(
+    view: &View<'_>,
+    touched: &[Touched<'_, '_>],
+    upgrade: &Upgrade,
+    hops: &[Version],
+) -> Vec<String> {
     let target = &upgrade.target;
     let mut notes = Vec::new();
     let snapshot = view.snapshot();
     if let Some(servers) = skew::Extremes::of(&snapshot) {
         let (oldest, newest) = (servers.oldest(), servers.newest());
+        let way = way(hops);
         if oldest == newest {
-            notes.push(format!("from {oldest} to {target}"));
+            notes.push(format!("from {oldest} to {target}{way}"));
         } else {
             notes.push(format!(
-                "from {oldest} to {target}: API servers are between {oldest} and {newest}, an upgrade was begun before; the plan holds what is left of it"
+                "from {oldest} to {target}{way}: API servers are between {oldest} and {newest}, an upgrade was begun before; the plan holds what is left of it"
             ));
         }
         if oldest.minor() == target.minor() {
@@ -48,9 +54,10 @@ pub fn of(view: &View<'_>, touched: &[Touched<'_, '_>], upgrade: &Upgrade) -> Ve
             window.timezone
         ));
     }
+    several(&mut notes, view, upgrade, hops);
     drains(&mut notes, touched);
     cordons(&mut notes, view, upgrade);
-    if preconditions::kube_proxy(view).is_some()
+    if view.kube_proxy_wanted.is_some()
         && preconditions::rolls_kube_proxy(upgrade)
         && skew::kube_proxy_before_kubelet(&snapshot, target)
         && touched.iter().any(|on| on.work.instance)
@@ -66,6 +73,53 @@ pub fn of(view: &View<'_>, touched: &[Touched<'_, '_>], upgrade: &Upgrade) -> Ve
     kubeadm(&mut notes, upgrade);
     strays(&mut notes, view);
     notes
+}
+
+/// By way of which releases.
+fn way(hops: &[Version]) -> String {
+    match hops {
+        [passed @ .., _] if !passed.is_empty() => {
+            let passed: Vec<String> = passed.iter().map(ToString::to_string).collect();
+            format!(" by way of {}", passed.join(" and "))
+        }
+        _ => String::new(),
+    }
+}
+
+/// What is particular to a plan of several hops.
+fn several(notes: &mut Vec<String>, view: &View<'_>, upgrade: &Upgrade, hops: &[Version]) {
+    for (minor, release) in &upgrade.via {
+        if hops.iter().all(|hop| hop.minor() != *minor) {
+            notes.push(format!(
+                "via {release} does not apply: the way does not go through {minor}"
+            ));
+        }
+    }
+    if hops.len() < 2 {
+        return;
+    }
+    for hop in hops.iter().filter(|hop| **hop != upgrade.target) {
+        if !upgrade.via.contains_key(&hop.minor()) {
+            notes.push(format!(
+                "{hop} was chosen for {}: what runs there already, or else the newest that every host is offered (`via` names another)",
+                hop.minor()
+            ));
+        }
+    }
+    let skipping = view
+        .workers()
+        .filter(|host| upgrade.workers.skip_level && host.kubelet.minor() < upgrade.target.minor())
+        .count();
+    if skipping > 0 {
+        notes.push(format!(
+            "the kubelets of {skipping} worker(s) skip minors (strategy.workers.skipLevel): drained once, on the way to {}; upstream permits the distance and does not test the way",
+            upgrade.target.minor()
+        ));
+    }
+    notes.push(format!(
+        "{} hops: each looks at everything first, saves etcd, and is over before the next begins; where pods are is known for the first only",
+        hops.len()
+    ));
 }
 
 fn drains(notes: &mut Vec<String>, touched: &[Touched<'_, '_>]) {

@@ -29,8 +29,6 @@ const NEAREST: usize = 3;
 pub struct Packages {
     /// What installs packages.
     pub manager: PackageManager,
-    /// Packages that are not held yet.
-    pub hold: Vec<String>,
     /// The repository's new file, where it must change.
     pub switch: Option<Switch>,
     /// kubeadm (and kubectl, where only that was left behind) at exact revisions.
@@ -82,10 +80,10 @@ fn bare(url: &str) -> String {
 pub fn resolve(
     host: &HostView<'_>,
     work: Work,
+    target: &Version,
     upgrade: &Upgrade,
     key_text: Option<&str>,
 ) -> Result<Packages, Vec<Reason>> {
-    let target = &upgrade.target;
     let manager = host.packages.manager;
     let mut reasons = Vec::new();
     let minor = target.minor();
@@ -96,16 +94,16 @@ pub fn resolve(
             error,
         }]
     };
-    let offer = match host.offer {
+    let offer = match host.offers.get(&minor) {
         Some(Observed::Known(offer)) => offer,
         Some(Observed::Unknown(error)) => return Err(unknown(error.clone())),
         None => {
-            return Err(unknown(format!(
-                "the facts do not have it: run `refit inspect` for a target of {minor}"
-            )));
+            return Err(unknown(
+                "the facts do not have it: run `refit inspect` with this declaration".to_owned(),
+            ));
         }
     };
-    let url = expand(&upgrade.packages.repository, target.minor(), manager);
+    let url = expand(&upgrade.packages.repository, minor, manager);
     if bare(&offer.url) != bare(&url) {
         return Err(vec![Reason::OtherRepository {
             host: host.name().clone(),
@@ -143,7 +141,7 @@ pub fn resolve(
     if work.kubelet {
         kubelet.extend(revision("kubelet"));
     }
-    let switch = match switch(host, upgrade, offer, &url, key_text) {
+    let switch = match switch(host, upgrade, (minor, offer), &url, key_text) {
         Ok(switch) => switch,
         Err(reason) => {
             reasons.push(*reason);
@@ -153,19 +151,23 @@ pub fn resolve(
     if !reasons.is_empty() {
         return Err(reasons);
     }
-    let hold = PACKAGES
-        .iter()
-        .filter(|package| host.installed.contains_key(*package))
-        .filter(|package| !host.packages.held.contains(**package))
-        .map(|package| (*package).to_owned())
-        .collect();
     Ok(Packages {
         manager,
-        hold,
         switch,
         kubeadm,
         kubelet,
     })
+}
+
+/// Packages that are to be held and are not yet.
+#[must_use]
+pub fn to_hold(host: &HostView<'_>) -> Vec<String> {
+    PACKAGES
+        .iter()
+        .filter(|package| host.installed.contains_key(*package))
+        .filter(|package| !host.held.contains(*package))
+        .map(|package| (*package).to_owned())
+        .collect()
 }
 
 /// The newest revision of the target: offers are listed newest first.
@@ -205,7 +207,7 @@ fn nearest(offer: &Offer, package: &str, target: &Version) -> Vec<String> {
 fn switch(
     host: &HostView<'_>,
     upgrade: &Upgrade,
-    offer: &Offer,
+    (minor, offer): (Minor, &Offer),
     url: &str,
     key_text: Option<&str>,
 ) -> Result<Option<Switch>, Box<Reason>> {
@@ -228,14 +230,18 @@ fn switch(
             }
         },
     };
-    if known.is_some_and(|known| bare(&known.url) == bare(url)) {
+    let now = host
+        .switched
+        .as_ref()
+        .or_else(|| known.map(|known| &known.url));
+    if now.is_some_and(|now| bare(now) == bare(url)) {
         return Ok(None);
     }
     if known.is_some_and(|known| !known.exclusive) {
         return Err(trouble(RepositoryTrouble::Shared(file.clone())));
     }
     let key = match &upgrade.packages.key {
-        KeySource::Url(template) => KeyText::Url(expand(template, upgrade.target.minor(), manager)),
+        KeySource::Url(template) => KeyText::Url(expand(template, minor, manager)),
         KeySource::File(_) => {
             let text = key_text.ok_or(Reason::KeyNotRead)?;
             if sha256(text.as_bytes()) != offer.key_sha256 {
@@ -279,7 +285,7 @@ fn content(manager: PackageManager, file: &str, url: &str, key_file: &str) -> St
 pub fn differing_keys(hosts: &[HostView<'_>]) -> Vec<Reason> {
     let mut by_url: BTreeMap<String, BTreeMap<String, Vec<HostName>>> = BTreeMap::new();
     for host in hosts {
-        if let Some(Observed::Known(offer)) = host.offer {
+        for offer in host.offers.values().filter_map(Observed::known) {
             by_url
                 .entry(bare(&offer.url))
                 .or_default()

@@ -1,33 +1,34 @@
 //! From what the cluster is and what it should become to the steps between, or to the reasons why not.
 //!
 //! Pure: the same inputs give the same bytes. [`plan`] reads as the policy does, top to bottom; the parts are
-//! `plan::view` (nothing unknown), `plan::path` (one hop, forwards), `plan::preconditions` (fit to begin),
-//! `plan::packages` (what is installed from where), then the steps: `plan::control_plane`, `plan::nodes`, and
-//! `plan::forecast`, which judges every state on the way.
+//! `plan::view` (nothing unknown), `plan::path` (the hops, forwards), `plan::preconditions` and `plan::hazards` (fit to
+//! begin), `plan::packages` (what is installed from where), then each hop's steps (`plan::hop`), and `plan::forecast`, which
+//! judges every state on the way. Each hop is planned from what the hops before it leave behind.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::control_plane::{self, ControlPlanes};
-use super::data::{Action, FORMAT, Plan, Step, StepId};
-use super::draft::{CLUSTER, Draft};
+use super::data::{FORMAT, Plan, Step};
 use super::forecast;
 use super::graph;
-use super::hazards;
-use super::host_steps::{self, Touched};
-use super::nodes::{self, Start};
+use super::hazards::{self, Judged};
+use super::hop::{Held, HopSteps};
+use super::host_steps::Touched;
+use super::nodes;
 use super::notes;
-use super::pace;
 use super::packages;
 use super::path;
 use super::preconditions::{self, Forecast};
 use super::reason::{Blocked, Reason};
 use super::view::{HostView, View};
 use super::windows::{self, Trouble};
-use super::work::{self, Work};
+use super::work::{self, Hop, Work};
 use crate::cluster::drift;
-use crate::cluster::facts::Facts;
+use crate::cluster::facts::{Facts, Observed};
 use crate::cluster::model::{HostName, NodeName};
 use crate::documents::settings::{Inventory, Upgrade};
+use crate::rules::kubeadm_files;
+use crate::rules::skew::kubelet_step;
+use crate::rules::version::Version;
 
 /// What a plan is made from.
 #[derive(Debug, Clone)]
@@ -56,77 +57,82 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Blocked> {
         ..
     } = *inputs;
     let target = &upgrade.target;
-    let view = View::of(inventory, facts, target.minor()).map_err(blocked)?;
+    let view = View::of(inventory, facts).map_err(blocked)?;
 
-    let mut reasons = path::distance(&view, target);
-    let one_hop = reasons.is_empty();
-    let works: Vec<(&HostView<'_>, Work)> = view
-        .hosts
-        .iter()
-        .map(|host| (host, work::on(host, target)))
-        .collect();
-    let apply = work::apply_is_left(&view, upgrade);
-    if one_hop {
-        if !apply && works.iter().all(|(_, work)| work.is_none()) {
-            let skew = forecast::violations(&view, &[], target, false);
-            return if skew.is_empty() {
-                Ok(sealed(inputs, &view, notes::nothing(target), Vec::new()))
-            } else {
-                Err(blocked(skew))
-            };
-        }
-        reasons.extend(path::kubeadm(&view, target));
-        reasons.extend(path::phases(upgrade));
-    }
-    let Some(first) = work::first_control_plane(&view, target) else {
-        return Err(blocked(vec![Reason::NoControlPlane]));
-    };
-
-    let touched_hosts: BTreeSet<&HostName> = works
-        .iter()
-        .filter(|(host, work)| !work.is_none() || host.name() == first.name())
-        .map(|(host, _)| host.name())
-        .collect();
-    reasons.extend(preconditions::fitness(&view, &touched_hosts));
-    let hazards = hazards::judge(&view, &touched_hosts, upgrade, facts);
-    reasons.extend(hazards.reasons);
-    let drained: Vec<&NodeName> = works
-        .iter()
-        .filter(|(host, work)| work.kubelet && preconditions::drains(host.host.role, upgrade))
-        .map(|(host, _)| &host.node.name)
-        .collect();
-    let (forecasts, unmovable) = preconditions::drains_forecast(&view, &drained, upgrade);
-    reasons.extend(unmovable);
-    reasons.extend(packages::differing_keys(&view.hosts));
-    if !one_hop {
+    let mut reasons = path::supported(&view, target);
+    reasons.extend(path::backwards(&view, target));
+    let hops = path::hops(&view, upgrade).unwrap_or_else(|more| {
+        reasons.extend(more);
+        Vec::new()
+    });
+    if !reasons.is_empty() {
+        // Versions along the way are not worth judging; what else keeps it from beginning can be told at once.
+        let hop = Hop {
+            release: target,
+            last: true,
+        };
+        let unfit = Stage::of(&view, inputs, hop, None, false);
+        reasons.extend(unfit.map_or(Vec::new(), |stage| stage.judged.reasons));
         return Err(blocked(reasons));
     }
 
-    let mut touched = Vec::new();
-    for (host, work) in &works {
-        if !touched_hosts.contains(host.name()) {
+    let mut at = view.clone();
+    let mut steps: Vec<Step> = Vec::new();
+    let mut notes = Vec::new();
+    let mut held: Vec<Held> = Vec::new();
+    for (index, release) in hops.iter().enumerate() {
+        let hop = Hop {
+            release,
+            last: index + 1 == hops.len(),
+        };
+        let before = index.checked_sub(1).and_then(|before| hops.get(before));
+        let Some(stage) = Stage::of(&at, inputs, hop, before, hops.len() > 1) else {
+            return Err(blocked(vec![Reason::NoControlPlane]));
+        };
+        if stage.is_nothing() {
             continue;
         }
-        match touch(&view, host, *work, inputs, &forecasts) {
-            Ok(on) => touched.push(on),
-            Err(more) => reasons.extend(more),
+        reasons.extend(path::kubeadm(&at, release));
+        reasons.extend(path::phases(upgrade, release.minor()));
+        reasons.extend(stage.judged.reasons.iter().cloned());
+        let touched = match stage.touched(inputs) {
+            Ok(touched) => touched,
+            Err(more) => {
+                reasons.extend(more);
+                return Err(blocked(reasons));
+            }
+        };
+        reasons.extend(skipping(&touched, hop, upgrade));
+        if steps.is_empty() {
+            notes.extend(notes::of(&at, &touched, upgrade, &hops));
         }
+        notes.extend(stage.judged.notes.iter().cloned());
+        let part = HopSteps {
+            view: &at,
+            touched: &touched,
+            first: stage.first,
+            apply: stage.apply,
+            upgrade,
+            hop,
+            start: steps.last().map(|step: &Step| step.id.clone()),
+        };
+        let more = part.steps(&mut held);
+        at.follow(&more, preconditions::rolls_kube_proxy(upgrade));
+        steps.extend(more);
     }
-    let complete = touched.len() == touched_hosts.len();
-    if !complete {
-        return Err(blocked(reasons));
-    }
-    let steps = match graph::sorted(steps(&view, &touched, first, apply, upgrade)) {
+    let steps = match graph::sorted(steps) {
         Ok(steps) => steps,
         Err(error) => return Err(blocked(vec![Reason::Fault(error.to_string())])),
     };
-    let rolls = preconditions::rolls_kube_proxy(upgrade);
-    reasons.extend(forecast::violations(&view, &steps, target, rolls));
+    reasons.extend(forecast::violations(&view, &steps, upgrade));
     if !reasons.is_empty() {
         return Err(blocked(reasons));
     }
-    let mut notes = notes::of(&view, &touched, upgrade);
-    notes.extend(hazards.notes);
+    if steps.is_empty() {
+        notes = notes::nothing(target);
+    } else {
+        notes.extend(hazards::not_on_the_way(upgrade, &hops, facts));
+    }
     let plan = sealed(inputs, &view, notes, steps);
     // From when the facts were seen, so that the answer does not depend on when it is asked for.
     match windows::schedule(&plan, facts.observed_at) {
@@ -134,6 +140,143 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Blocked> {
         Err(Trouble::NoRoom(room)) => Err(blocked(vec![Reason::NoWindow(room)])),
         Err(Trouble::Window(bad)) => Err(blocked(vec![Reason::Fault(bad.to_string())])),
     }
+}
+
+/// A hop as it is looked at before its steps are made.
+struct Stage<'v, 'a> {
+    view: &'v View<'a>,
+    hop: Hop<'v>,
+    /// Hosts that the hop touches, and what is left to do there.
+    works: Vec<(&'v HostView<'a>, Work)>,
+    /// All packages of these hosts are held from here on: another hop follows or came before.
+    several: bool,
+    first: &'v HostView<'a>,
+    apply: bool,
+    forecasts: BTreeMap<&'a NodeName, Forecast>,
+    judged: Judged,
+}
+
+impl<'v, 'a> Stage<'v, 'a> {
+    /// None where there is no control plane.
+    fn of(
+        view: &'v View<'a>,
+        inputs: &Inputs<'_>,
+        hop: Hop<'v>,
+        before: Option<&Version>,
+        several: bool,
+    ) -> Option<Self> {
+        let upgrade = inputs.upgrade;
+        let first = work::first_control_plane(view, hop, upgrade)?;
+        let works: Vec<(&HostView<'_>, Work)> = view
+            .hosts
+            .iter()
+            .map(|host| (host, work::on(host, hop, upgrade)))
+            // A plan of several hops holds packages everywhere, and looks first wherever it will change something.
+            .filter(|(host, work)| several || !work.is_none() || host.name() == first.name())
+            .collect();
+        let touched: BTreeSet<&HostName> = works.iter().map(|(host, _)| host.name()).collect();
+        let mut judged = Judged {
+            reasons: preconditions::fitness(view, &touched),
+            notes: Vec::new(),
+        };
+        let way = (before.map(Version::minor), hop.release);
+        let found = hazards::judge(view, &touched, upgrade, way, inputs.facts);
+        judged.reasons.extend(found.reasons);
+        judged.notes.extend(found.notes);
+        let drained: Vec<&NodeName> = works
+            .iter()
+            .filter(|(host, work)| work.kubelet && preconditions::drains(host.host.role, upgrade))
+            .map(|(host, _)| &host.node.name)
+            .collect();
+        let (forecasts, unmovable) = preconditions::drains_forecast(view, &drained, upgrade);
+        judged.reasons.extend(unmovable);
+        judged.reasons.extend(packages::differing_keys(&view.hosts));
+        Some(Self {
+            view,
+            hop,
+            apply: work::apply_is_left(view, hop, upgrade),
+            works,
+            several,
+            first,
+            forecasts,
+            judged,
+        })
+    }
+
+    fn is_nothing(&self) -> bool {
+        !self.apply && self.works.iter().all(|(_, work)| work.is_none())
+    }
+
+    /// The hosts with their packages.
+    ///
+    /// # Errors
+    /// Everything that keeps packages from being obtainable.
+    fn touched(&self, inputs: &Inputs<'_>) -> Result<Vec<Touched<'v, 'a>>, Vec<Reason>> {
+        let mut touched = Vec::new();
+        let mut reasons = Vec::new();
+        for &(host, work) in &self.works {
+            let key = inputs.key_text.as_deref();
+            let packages = if work.packages() {
+                match packages::resolve(host, work, self.hop.release, inputs.upgrade, key) {
+                    Ok(packages) => Some(packages),
+                    Err(more) => {
+                        reasons.extend(more);
+                        continue;
+                    }
+                }
+            } else {
+                None
+            };
+            let hold = if self.several || packages.is_some() {
+                packages::to_hold(host)
+            } else {
+                Vec::new()
+            };
+            touched.push(Touched {
+                host,
+                work,
+                packages,
+                hold,
+                drain: self.forecasts.get(&host.node.name).cloned(),
+                room: preconditions::room(self.view, host),
+            });
+        }
+        if reasons.is_empty() {
+            Ok(touched)
+        } else {
+            Err(reasons)
+        }
+    }
+}
+
+/// Kubelets that are to skip minors, and would not start after that as far as the facts show. kubeadm of the hop cleans the
+/// file once more before the kubelet moves.
+fn skipping(touched: &[Touched<'_, '_>], hop: Hop<'_>, upgrade: &Upgrade) -> Vec<Reason> {
+    let minor = hop.release.minor();
+    touched
+        .iter()
+        .filter(|on| on.work.kubelet && path::skips(on.host.host.role, upgrade))
+        .filter(|on| !kubelet_step(&on.host.kubelet, hop.release, false))
+        .filter_map(|on| {
+            let why = match &on.host.kubelet_flags {
+                Observed::Unknown(error) => {
+                    format!("what its flags file holds is not known ({error})")
+                }
+                Observed::Known(flags) => {
+                    let flag = flags.iter().find(|flag| {
+                        kubeadm_files::refused(minor, flag) && !kubeadm_files::removes(minor, flag)
+                    })?;
+                    format!(
+                        "its flags file has `{flag}`, with which no kubelet of {minor} starts, and the kubeadm that removes it is not on the way"
+                    )
+                }
+            };
+            Some(Reason::SkipLevel {
+                node: on.host.node.name.clone(),
+                why,
+            })
+        })
+        .collect()
 }
 
 fn blocked(reasons: Vec<Reason>) -> Blocked {
@@ -163,260 +306,4 @@ fn sealed(inputs: &Inputs<'_>, view: &View<'_>, notes: Vec<String>, steps: Vec<S
         notes,
         steps,
     }
-}
-
-fn touch<'v, 'a>(
-    view: &View<'a>,
-    host: &'v HostView<'a>,
-    work: Work,
-    inputs: &Inputs<'_>,
-    forecasts: &BTreeMap<&NodeName, Forecast>,
-) -> Result<Touched<'v, 'a>, Vec<Reason>> {
-    let packages = if work.packages() {
-        let key = inputs.key_text.as_deref();
-        Some(packages::resolve(host, work, inputs.upgrade, key)?)
-    } else {
-        None
-    };
-    Ok(Touched {
-        host,
-        work,
-        packages,
-        drain: forecasts.get(&host.node.name).cloned(),
-        room: preconditions::room(view, host),
-    })
-}
-
-/// The steps of one hop, in the order of design: look, save, prepare, control planes, kubelets, tidy up, look again.
-fn steps(
-    view: &View<'_>,
-    touched: &[Touched<'_, '_>],
-    first: &HostView<'_>,
-    apply: bool,
-    upgrade: &Upgrade,
-) -> Vec<Step> {
-    let target = &upgrade.target;
-    let mut draft = Draft::new(target);
-    let preflight = preflight(&mut draft, view, touched, first);
-    let snapshot = snapshot(&mut draft, first, &preflight, upgrade);
-
-    let held = hold(&mut draft, touched, &snapshot);
-    let prepared = prepare(&mut draft, view, touched, first.name(), &held);
-    let (control_planes, workers): (Vec<_>, Vec<_>) =
-        (0..touched.len()).partition(|&index| touched[index].host.instance.is_some());
-    let control_planes = pick(touched, &control_planes);
-    let workers = pick(touched, &workers);
-
-    let rolls = preconditions::rolls_kube_proxy(upgrade);
-    let kube_proxy = preconditions::kube_proxy(view)
-        .filter(|_| rolls)
-        .map(|_| target.clone());
-    let part = ControlPlanes {
-        first: first.name(),
-        apply,
-        kube_proxy,
-    };
-    let addons = control_plane::add(
-        &mut draft,
-        &control_planes,
-        &prepared,
-        &snapshot,
-        &part,
-        upgrade,
-    );
-
-    let start = Start {
-        gate: &addons,
-        prepared: &prepared,
-    };
-    let size = nodes::wave_size(view, upgrade);
-    let mut ends = Vec::new();
-    ends.extend(nodes::control_planes(
-        &mut draft,
-        &control_planes,
-        &start,
-        upgrade,
-    ));
-    ends.extend(nodes::workers(&mut draft, &workers, &start, size, upgrade));
-    if ends.is_empty() {
-        ends.push(addons.clone());
-    }
-    // Hosts that only got tools have no later step that waits for them.
-    ends.extend(
-        touched
-            .iter()
-            .filter(|on| !(on.work.kubelet || on.work.uncordon || on.work.instance))
-            .filter_map(|on| prepared.get(on.host.name()).cloned()),
-    );
-    let ends: Vec<&StepId> = ends.iter().collect();
-    let done = draft.barrier(
-        "nodes",
-        format!("every node is at {target}"),
-        &ends,
-        "holds stay until nothing is left to install",
-    );
-    finish(&mut draft, view, touched, &done);
-    draft.into_steps()
-}
-
-/// Holds, on every host before anything else happens on any. Returns the step to go on from.
-fn hold(draft: &mut Draft<'_>, touched: &[Touched<'_, '_>], snapshot: &StepId) -> StepId {
-    let holds: Vec<StepId> = touched
-        .iter()
-        .filter_map(|on| host_steps::hold(draft, on, snapshot))
-        .collect();
-    if holds.is_empty() {
-        return snapshot.clone();
-    }
-    let holds: Vec<&StepId> = holds.iter().collect();
-    draft.barrier(
-        "holds",
-        "every Kubernetes package is held",
-        &holds,
-        "what upgrades by itself must not come in between, on any host",
-    )
-}
-
-/// The first control plane has the line to itself; the other hosts' downloads run beside its upgrade, which mostly waits.
-fn prepare<'v>(
-    draft: &mut Draft<'_>,
-    view: &View<'_>,
-    touched: &[Touched<'v, '_>],
-    first: &HostName,
-    held: &StepId,
-) -> BTreeMap<&'v HostName, StepId> {
-    let images = &view.kubeadm_config.image_repository;
-    let (leading, others): (Vec<_>, Vec<_>) =
-        touched.iter().partition(|on| on.host.name() == first);
-    let mut prepared = BTreeMap::new();
-    for on in leading {
-        let last = host_steps::prepare(draft, on, held, None, images);
-        prepared.insert(on.host.name(), last);
-    }
-    let ahead = prepared.get(first).cloned();
-    for on in others {
-        let last = host_steps::prepare(draft, on, held, ahead.as_ref(), images);
-        prepared.insert(on.host.name(), last);
-    }
-    prepared
-}
-
-fn pick<'t, 'v, 'a>(touched: &'t [Touched<'v, 'a>], indices: &[usize]) -> Vec<&'t Touched<'v, 'a>> {
-    indices
-        .iter()
-        .filter_map(|&index| touched.get(index))
-        .collect()
-}
-
-fn preflight(
-    draft: &mut Draft<'_>,
-    view: &View<'_>,
-    touched: &[Touched<'_, '_>],
-    first: &HostView<'_>,
-) -> StepId {
-    let mut looked: Vec<StepId> = touched
-        .iter()
-        .map(|on| host_steps::check(draft, on))
-        .collect();
-    looked.push(
-        draft.step(
-            CLUSTER,
-            "check-cluster",
-            Action::CheckCluster {
-                cluster_uid: view.uid.to_owned(),
-                host: first.name().clone(),
-                nodes: view
-                    .hosts
-                    .iter()
-                    .map(|host| host.node.name.clone())
-                    .collect(),
-            },
-            &[],
-            pace::LOOK,
-            "this must be the plan's cluster, with etcd whole and every node ready",
-        ),
-    );
-    let looked: Vec<&StepId> = looked.iter().collect();
-    draft.barrier(
-        "preflight",
-        "every host and the cluster are fit",
-        &looked,
-        "nothing changes before everything was looked at",
-    )
-}
-
-fn snapshot(
-    draft: &mut Draft<'_>,
-    first: &HostView<'_>,
-    preflight: &StepId,
-    upgrade: &Upgrade,
-) -> StepId {
-    let data = first
-        .instance
-        .as_ref()
-        .map_or("/var/lib/etcd", |instance| instance.etcd_data.as_str());
-    draft.step(
-        CLUSTER,
-        "snapshot-etcd",
-        Action::SnapshotEtcd {
-            host: first.name().clone(),
-            // etcd's pod shares no other directory with its host.
-            file: format!("{data}/refit-{{run}}.db"),
-            directory: upgrade.snapshot.directory.to_string_lossy().into_owned(),
-            keep: upgrade.snapshot.keep,
-            trial_restore: upgrade.snapshot.trial_restore,
-        },
-        &[preflight],
-        pace::SNAPSHOT,
-        "the way back, taken and checked before the first change",
-    )
-}
-
-fn finish(draft: &mut Draft<'_>, view: &View<'_>, touched: &[Touched<'_, '_>], done: &StepId) {
-    let mut last = vec![done.clone()];
-    for on in touched {
-        let Some(packages) = on
-            .packages
-            .as_ref()
-            .filter(|packages| !packages.hold.is_empty())
-        else {
-            continue;
-        };
-        let host = on.host.name();
-        last.push(draft.step(
-            host,
-            "release-holds",
-            Action::ReleaseHolds {
-                host: host.clone(),
-                manager: packages.manager,
-                packages: packages.hold.clone(),
-            },
-            &[done],
-            pace::HOLD,
-            "these were not held before",
-        ));
-    }
-    let last: Vec<&StepId> = last.iter().collect();
-    let cordoned = view
-        .hosts
-        .iter()
-        .filter(|host| host.stays_cordoned())
-        .map(|host| host.node.name.clone())
-        .collect();
-    draft.step(
-        CLUSTER,
-        "verify",
-        Action::Verify {
-            version: draft.target().clone(),
-            control_planes: view
-                .control_planes()
-                .map(|(host, _)| (host.name().clone(), host.node.name.clone()))
-                .collect(),
-            nodes: view.hosts.iter().map(|host| host.node.name.clone()).collect(),
-            cordoned,
-        },
-        &last,
-        pace::VERIFY,
-        "the upgrade is done when everything is seen at the release, ready and schedulable as before",
-    );
 }

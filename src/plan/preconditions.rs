@@ -11,7 +11,6 @@ use crate::cluster::facts::Facts;
 use crate::cluster::model::{HostName, NodeName, Pod, Role};
 use crate::documents::settings::{UnmanagedPods, Upgrade};
 use crate::rules::eviction::{self, Admission, Fate, Policy};
-use crate::rules::version::Version;
 
 const MIB: u64 = 1 << 20;
 
@@ -199,20 +198,6 @@ fn on_host(reasons: &mut Vec<Reason>, view: &View<'_>, host: &HostView<'_>) {
             offset_s: host.clock_offset_s,
         });
     }
-}
-
-/// The release that the kube-proxy DaemonSet asks for; none where there is none.
-#[must_use]
-pub fn kube_proxy(view: &View<'_>) -> Option<Version> {
-    view.workloads
-        .iter()
-        .find(|workload| {
-            workload.kind == "DaemonSet"
-                && workload.namespace == "kube-system"
-                && workload.name == "kube-proxy"
-        })
-        .and_then(|workload| workload.images.get("kube-proxy"))
-        .and_then(|image| super::view::release_of_image(image))
 }
 
 /// kubeadm rolls kube-proxy unless told to skip it.

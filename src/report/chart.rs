@@ -65,6 +65,7 @@ fn bars<'p>(hop: &Hop<'p>) -> Vec<(String, Vec<&'p Step>)> {
             | Part::Preparation
             | Part::ControlPlanes
             | Part::ControlPlaneKubelets
+            | Part::Passing
             | Part::End => {
                 if !open.is_empty() {
                     bars.push(bar(&open));

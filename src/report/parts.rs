@@ -22,6 +22,8 @@ pub enum Part {
     ControlPlanes,
     /// Their kubelets.
     ControlPlaneKubelets,
+    /// kubeadm on workers whose kubelets skip the minor.
+    Passing,
     /// A wave of workers, counted from 1.
     Wave(usize),
     /// Tidying up and the last look.
@@ -40,6 +42,7 @@ impl Part {
             Self::ControlPlaneKubelets => {
                 "Kubelets of control planes, one at a time, beside the workers".to_owned()
             }
+            Self::Passing => "Workers that skip this minor: kubeadm only, no drain".to_owned(),
             Self::Wave(number) => format!("Workers, wave {number}"),
             Self::End => "Tidy up and look again".to_owned(),
         }
@@ -54,6 +57,7 @@ impl Part {
             Self::Preparation => "preparation".to_owned(),
             Self::ControlPlanes => "control planes".to_owned(),
             Self::ControlPlaneKubelets => "their kubelets".to_owned(),
+            Self::Passing => "workers passing".to_owned(),
             Self::Wave(number) => format!("wave {number}"),
             Self::End => "end".to_owned(),
         }
@@ -183,6 +187,7 @@ impl<'p> Places<'p> {
             | Action::AwaitAddons { .. } => Part::ControlPlanes,
             Action::KubeadmNode { role, .. } => match role {
                 Role::ControlPlane => Part::ControlPlanes,
+                Role::Worker if self.wave(&step.id).is_none() => Part::Passing,
                 Role::Worker => self.node(&step.id),
             },
             Action::Cordon { .. }
@@ -206,6 +211,10 @@ impl<'p> Places<'p> {
         if self.control_planes.contains(host) {
             return Part::ControlPlaneKubelets;
         }
-        Part::Wave(self.waves.get(&(id.minor(), host)).copied().unwrap_or(0))
+        Part::Wave(self.wave(id).unwrap_or(0))
+    }
+
+    fn wave(&self, id: &StepId) -> Option<usize> {
+        self.waves.get(&(id.minor(), id.place())).copied()
     }
 }

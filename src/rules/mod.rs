@@ -4,7 +4,9 @@
 
 pub mod eviction;
 pub mod hazards;
+pub mod kubeadm_files;
 pub mod kubeadm_phases;
 pub mod kubeadm_policy;
 pub mod skew;
+pub mod support;
 pub mod version;

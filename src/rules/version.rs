@@ -77,6 +77,15 @@ impl Minor {
         }
     }
 
+    /// The minor before this one.
+    #[must_use]
+    pub const fn previous(self) -> Self {
+        Self {
+            major: self.major,
+            minor: self.minor.saturating_sub(1),
+        }
+    }
+
     /// How many minors `self` is ahead of `other`; negative when it is behind.
     #[must_use]
     pub const fn ahead_of(self, other: Self) -> i64 {

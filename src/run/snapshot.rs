@@ -26,7 +26,7 @@ pub(super) struct Wanted<'a> {
 pub(super) async fn run(attempt: &Try<'_, '_>, wanted: &Wanted<'_>) -> Result<Finished, Trouble> {
     let store = attempt.cx.run.store;
     let inventory = &attempt.cx.run.plan.inventory;
-    let name = format!("{inventory}-{}.db", attempt.cx.run.id);
+    let name = name(inventory, attempt.cx.run.id, &wanted.file);
     let kept = wanted.directory.join(&name);
     let here = |error: std::io::Error| {
         Trouble::Failed(format!(
@@ -113,11 +113,14 @@ fn prune(
 ) -> std::io::Result<()> {
     let store = attempt.cx.run.store;
     let prefix = format!("{inventory}-");
+    let this_run = format!("{inventory}-{}", attempt.cx.run.id);
     let mut others: Vec<_> = store
         .list(wanted.directory)?
         .into_iter()
         .filter(|file| {
-            file.name != ours && file.name.starts_with(&prefix) && same_shape(&file.name, ours)
+            !file.name.starts_with(&this_run)
+                && file.name.starts_with(&prefix)
+                && same_shape(without_hop(&file.name), without_hop(ours))
         })
         .collect();
     others.sort_by(|one, other| (other.modified, &other.name).cmp(&(one.modified, &one.name)));
@@ -128,6 +131,26 @@ fn prune(
     Ok(())
 }
 
+/// What a run has more than one snapshot for: the minor that one was taken before.
+const BEFORE: &str = "-before-";
+
+/// `INVENTORY-RUN.db`; where the file on the host is one of several of this run, with the hop that it is for.
+fn name(inventory: &str, run: &str, file: &str) -> String {
+    let file = file.strip_suffix(".db").unwrap_or(file);
+    let hop = file
+        .rsplit_once('/')
+        .and_then(|(_, file)| Some(file.split_once(BEFORE)?.1))
+        .map(|minor| format!("{BEFORE}{minor}"))
+        .unwrap_or_default();
+    format!("{inventory}-{run}{hop}.db")
+}
+
+/// The name without the hop.
+fn without_hop(name: &str) -> &str {
+    let name = name.strip_suffix(".db").unwrap_or(name);
+    name.split_once(BEFORE).map_or(name, |(name, _)| name)
+}
+
 /// As long, with dashes and dots at the same places.
 fn same_shape(one: &str, other: &str) -> bool {
     let shape = |name: &str| -> Vec<Option<char>> {
@@ -136,4 +159,20 @@ fn same_shape(one: &str, other: &str) -> bool {
             .collect()
     };
     shape(one) == shape(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_hop_of_a_run_has_a_snapshot_of_its_own() {
+        let of = |file| name("lab", "20261121-101112-ab", file);
+        let first = of("/var/lib/etcd/refit-20261121-101112-ab.db");
+        let second = of("/var/lib/etcd/refit-20261121-101112-ab-before-1.36.db");
+        assert_eq!(first, "lab-20261121-101112-ab.db");
+        assert_eq!(second, "lab-20261121-101112-ab-before-1.36.db");
+        assert!(same_shape(without_hop(&first), without_hop(&second)));
+        assert!(!same_shape(without_hop("lab-2-x.db"), without_hop(&first)));
+    }
 }

@@ -68,27 +68,78 @@ fn a_database_of_unknown_size_stops() {
 }
 
 #[test]
-fn facts_for_another_target_still_tell_that_this_one_is_too_far() {
-    let observed_for = |target: &str| {
-        let mut world = world();
-        world.upgrade.target = v(target);
+fn a_minor_passed_through_must_have_a_release_that_every_host_can_get() {
+    let through = |change: &dyn Fn(&mut World)| {
+        let mut world = World::new(1, 1, "1.34.4", "1.36.3");
+        change(&mut world);
         world.told()
     };
+    let passed = v("1.35.0").minor();
     assert_eq!(
-        observed_for("1.36.3"),
+        through(&|world| drop(world.host("w1").offers.remove(&passed))),
         [
-            "too-far: 1.36.3 is 2 minors ahead of the cluster's 1.34.4; kubeadm goes one minor at a time"
+            "no-release: the plan goes through 1.35, and which release of it cannot be told: what w1 is offered is not known (the facts do not have it)"
         ]
     );
-    let lost = told(|world| {
-        for host in ["cp1", "cp2", "cp3", "w1", "w2"] {
-            world.host(host).offers.clear();
-        }
-    });
-    assert_eq!(lost.len(), 5, "{lost:#?}");
     assert_eq!(
-        lost[0],
-        "unknown: could not observe what the repository of 1.35 offers: the facts do not have it: run `refit inspect` for a target of 1.35"
+        through(&|world| {
+            let lost = Observed::Unknown("connection refused".to_owned());
+            world.host("w1").offers.insert(passed, lost);
+        }),
+        [
+            "no-release: the plan goes through 1.35, and which release of it cannot be told: what w1 is offered is not known (connection refused)"
+        ]
+    );
+    assert_eq!(
+        through(&|world| {
+            let offered = vec!["1.35.2-1.1".to_owned()];
+            let revisions = &mut world.offer("w1").revisions;
+            revisions.insert("kubelet".to_owned(), offered);
+        }),
+        [
+            "no-release: the plan goes through 1.35, and which release of it cannot be told: no release is offered to every host"
+        ]
+    );
+    // Named by the declaration it can be told, and still must be offered.
+    let named = through(&|world| {
+        world.upgrade.via.insert(passed, v("1.35.3"));
+        world.host("w1").offers.remove(&passed);
+    });
+    assert!(
+        named.contains(
+            &"unknown: could not observe what the repository of 1.35 offers: the facts do not have it: run `refit inspect` with this declaration"
+                .to_owned()
+        ),
+        "{named:#?}"
+    );
+    assert!(
+        named.iter().any(|reason| reason.starts_with(
+            "not-offered: https://pkgs.k8s.io/core:/stable:/v1.35/deb/ offers cp1 no kubeadm 1.35.3; nearest: 1.35.4-2.1"
+        )),
+        "{named:#?}"
+    );
+    let blocked = World::new(1, 1, "1.34.4", "1.36.3");
+    let mut blocked = blocked;
+    blocked.host("w1").offers.clear();
+    assert_eq!(
+        blocked.reasons()[0].next(),
+        "name the release in the declaration (`via: {\"1.35\": 1.35.X}`), then run `refit inspect` with it"
+    );
+}
+
+#[test]
+fn what_this_refit_was_not_built_for_blocks() {
+    assert_eq!(
+        told(|world| world.upgrade.target = v("1.38.0"))[0],
+        "unsupported-minor: this refit was not built for Kubernetes 1.38"
+    );
+    assert_eq!(
+        told(|world| {
+            if let Observed::Known(identity) = &mut world.host("w1").identity {
+                identity.os = "openSUSE Leap 15.6".to_owned();
+            }
+        }),
+        ["unsupported-system: w1 runs `openSUSE Leap 15.6`, which this refit was not built for"]
     );
 }
 
@@ -206,23 +257,10 @@ fn an_ignored_node_that_would_be_left_too_far_behind_blocks() {
 }
 
 #[test]
-fn the_target_must_be_one_hop_away() {
-    let mut far = World::new(1, 1, "1.34.4", "1.36.3");
-    assert_eq!(
-        far.told(),
-        [
-            "too-far: 1.36.3 is 2 minors ahead of the cluster's 1.34.4; kubeadm goes one minor at a time"
-        ]
-    );
-    assert!(far.reasons()[0].next().starts_with("upgrade to 1.35 first"));
-    far.upgrade.target = v("1.33.9");
-    let offer = far.host("cp1").offers.values().next().cloned().unwrap();
-    for name in ["cp1", "w1"] {
-        far.host(name)
-            .offers
-            .insert("1.33".parse().unwrap(), offer.clone());
-    }
-    let told = far.told();
+fn the_target_must_be_ahead() {
+    let mut back = World::new(1, 1, "1.34.4", "1.36.3");
+    back.upgrade.target = v("1.33.9");
+    let told = back.told();
     assert_eq!(
         told[0],
         "downgrade: kube-apiserver on cp1 is 1.34.4, newer than the target 1.33.9"
@@ -232,13 +270,56 @@ fn the_target_must_be_one_hop_away() {
             &"downgrade: kubelet on w1 is 1.34.4, newer than the target 1.33.9".to_owned()
         )
     );
-
-    let mut lagging = world();
-    lagging.install_kubelet("w1", &v("1.33.2"));
     assert_eq!(
-        lagging.told(),
-        ["kubelet-too-far: the kubelet of w1 is 1.33.2, 2 minors behind 1.35.4"]
+        back.reasons()[0].stricter(),
+        Some("kubeadm lets a downgrade by one minor pass, and does not look at newer kubelets")
     );
+
+    let mut begun = World::new(1, 1, "1.34.4", "1.36.3");
+    begun.install_kubeadm("w1", &v("1.35.9"));
+    assert_eq!(
+        begun.told(),
+        ["ahead-of-hop: kubeadm on w1 is 1.35.9, newer than 1.35.4, which the plan goes through"]
+    );
+    assert_eq!(
+        begun.reasons()[0].next(),
+        "name 1.35.9 or a later release in the declaration: `via: {\"1.35\": 1.35.9}`"
+    );
+}
+
+#[test]
+fn a_kubelet_that_no_kubeadm_can_take_along_blocks() {
+    let mut lagging = World::new(1, 2, "1.35.1", "1.35.4");
+    lagging.install_kubelet("w1", &v("1.33.2"));
+    let told = lagging.told();
+    assert_eq!(
+        told[0],
+        "kubelet-too-far: the kubelet of w1 is 1.33.2, 2 minors behind 1.35.4, and no kubeadm can take it along: its own is 1.35.1, the control planes are at 1.35 (rules 8 and 9)"
+    );
+    // Its kubeadm has come along, so that it may jump.
+    lagging
+        .packages("w1")
+        .installed
+        .insert("kubectl".to_owned(), "1.35.1-1.1".to_owned());
+    lagging.upgrade.workers.skip_level = true;
+    lagging.planned();
+    // Its kubeadm was left behind too.
+    lagging.install_kubeadm("w1", &v("1.33.2"));
+    assert!(
+        lagging.told()[0].contains("its own is 1.33.2"),
+        "{:#?}",
+        lagging.told()
+    );
+    // Further than a kubelet may be from any API server.
+    let mut far = World::new(1, 1, "1.32.4", "1.36.3");
+    far.upgrade.workers.skip_level = true;
+    assert_eq!(
+        far.told()[0],
+        "kubelet-too-far: the kubelet of w1 is 1.32.4, 4 minors behind 1.36.3, and a kubelet skips at most 3"
+    );
+    // One minor at a time it has a plan, but for etcd on the way to 1.34.
+    far.upgrade.workers.skip_level = false;
+    far.planned();
 }
 
 #[test]

@@ -164,13 +164,12 @@ impl World {
 
     /// What the steps of a plan leave behind.
     pub fn carry_out(&mut self, plan: &Plan) {
-        let target = plan.target.clone();
         for step in &plan.steps {
-            self.do_step(&step.action, &target);
+            self.do_step(&step.action);
         }
     }
 
-    fn do_step(&mut self, action: &Action, target: &Version) {
+    fn do_step(&mut self, action: &Action) {
         match action {
             Action::HoldPackages { host, packages, .. } => {
                 let held = &mut self.packages(host.as_str()).held;
@@ -188,28 +187,38 @@ impl World {
             Action::InstallKubeadm { host, packages, .. } => {
                 for package in packages {
                     if package.name == "kubeadm" {
-                        self.install_kubeadm(host.as_str(), target);
+                        self.install_kubeadm(host.as_str(), &of_revision(&package.revision));
                     }
                     self.packages(host.as_str())
                         .installed
                         .insert(package.name.clone(), package.revision.clone());
                 }
             }
-            Action::KubeadmApply { host, .. } => {
-                self.upgrade_instance(host.as_str(), target);
-                self.config().kubernetes_version = target.clone();
-                self.addons_if_last(target);
+            Action::KubeadmApply { host, version, .. } => {
+                self.upgrade_instance(host.as_str(), version);
+                self.config().kubernetes_version = version.clone();
+                self.clean_flags(host.as_str(), version);
+                self.addons_if_last(version);
             }
-            Action::KubeadmNode { host, role, .. } => {
+            Action::KubeadmNode {
+                host,
+                role,
+                version,
+                ..
+            } => {
+                self.clean_flags(host.as_str(), version);
                 if *role == Role::ControlPlane {
-                    self.upgrade_instance(host.as_str(), target);
-                    self.addons_if_last(target);
+                    self.upgrade_instance(host.as_str(), version);
+                    self.addons_if_last(version);
                 }
             }
             Action::InstallKubelet { host, packages, .. } => {
                 let node = self.inventory.hosts[host].node.clone();
-                self.node(node.as_str()).kubelet_version = target.to_string();
                 for package in packages {
+                    if package.name == "kubelet" {
+                        let kubelet = of_revision(&package.revision).to_string();
+                        self.node(node.as_str()).kubelet_version = kubelet;
+                    }
                     self.packages(host.as_str())
                         .installed
                         .insert(package.name.clone(), package.revision.clone());
@@ -239,6 +248,14 @@ impl World {
         }
     }
 
+    /// As kubeadm 1.35 does, and no other.
+    fn clean_flags(&mut self, name: &str, kubeadm: &Version) {
+        if kubeadm.minor() == v("1.35.0").minor() {
+            let flags = known(&mut self.host(name).kubelet_flags);
+            flags.retain(|flag| !flag.starts_with("--pod-infra-container-image"));
+        }
+    }
+
     fn addons_if_last(&mut self, target: &Version) {
         let last = self.facts.hosts.values().all(|host| {
             host.known()
@@ -249,6 +266,10 @@ impl World {
             self.roll_kube_proxy(target);
         }
     }
+}
+
+fn of_revision(revision: &str) -> Version {
+    v(revision.split('-').next().unwrap())
 }
 
 pub fn known<T>(observed: &mut Observed<T>) -> &mut T {
@@ -326,6 +347,7 @@ fn upgrade(target: Version) -> Upgrade {
         workers: WorkerStrategy {
             max_unavailable: Share::Count(1),
             order: Vec::new(),
+            skip_level: false,
         },
         drain: DrainPolicy {
             timeout: Duration::from_secs(900),
@@ -527,15 +549,30 @@ fn manifests(version: &Version) -> BTreeMap<String, Manifest> {
 fn host(name: &str, role: Role, from: &Version, target: &Version) -> HostFacts {
     let url = |minor| format!("https://pkgs.k8s.io/core:/stable:/v{minor}/deb/");
     let packages = ["kubeadm", "kubectl", "kubelet"];
-    let revisions = packages
-        .iter()
-        .map(|package| {
+    let revisions = |release: &Version| {
+        let of = |package: &&str| {
             let offered = vec![
-                format!("{target}-2.1"),
-                format!("{target}-1.1"),
-                format!("{}.0-1.1", target.minor()),
+                format!("{release}-2.1"),
+                format!("{release}-1.1"),
+                format!("{}.0-1.1", release.minor()),
             ];
             ((*package).to_owned(), offered)
+        };
+        packages.iter().map(of).collect()
+    };
+    // Of a minor passed through, patch 4 is the newest there is.
+    let first = from.minor().minor + 1;
+    let passed = (first..target.minor().minor).map(|minor| Version::new(1, minor, 4));
+    let offers = passed
+        .chain([target.clone()])
+        .map(|release| {
+            let offer = Offer {
+                url: url(release.minor()),
+                key_url: Some(format!("{}Release.key", url(release.minor()))),
+                key_sha256: KEY.to_owned(),
+                revisions: revisions(&release),
+            };
+            (release.minor(), Observed::Known(offer))
         })
         .collect();
     let disk = [
@@ -574,15 +611,7 @@ fn host(name: &str, role: Role, from: &Version, target: &Version) -> HostFacts {
             offered: BTreeMap::new(),
             trouble: None,
         }),
-        offers: BTreeMap::from([(
-            target.minor(),
-            Observed::Known(Offer {
-                url: url(target.minor()),
-                key_url: Some(format!("{}Release.key", url(target.minor()))),
-                key_sha256: KEY.to_owned(),
-                revisions,
-            }),
-        )]),
+        offers,
         kubeadm: Observed::Known(from.clone()),
         cgroup: Observed::Known(CgroupMode::V2),
         disk_free: Observed::Known(

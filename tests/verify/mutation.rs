@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use refit::cluster::facts::Observed;
 use refit::cluster::model::{HostName, NodeName};
 use refit::documents::settings::Share;
 use refit::plan::data::{Action, Plan, StepId};
@@ -73,6 +74,15 @@ fn worlds() -> Vec<World> {
     stays.node("w1").unschedulable = true;
     worlds.push(stays);
 
+    worlds.push(World::new(1, 1, "1.34.4", "1.36.3"));
+    worlds.push(World::new(2, 0, "1.34.4", "1.36.3"));
+    let mut skipping = World::new(1, 1, "1.33.5", "1.36.3");
+    skipping.upgrade.workers.skip_level = true;
+    skipping.packages("w1").held.remove("kubectl");
+    let pause = "--pod-infra-container-image=registry.k8s.io/pause:3.10".to_owned();
+    skipping.host("w1").kubelet_flags = Observed::Known(vec![pause]);
+    worlds.push(skipping);
+
     let mut full = patch(2, 1);
     full.upgrade.control_plane.drain = false;
     worlds.push(full);
@@ -132,7 +142,9 @@ fn changed(plan: &Plan, change: Change, random: &mut Random) -> Plan {
             plan.steps[random.below(count)].after.push(before);
         }
         Change::OtherVersion => {
-            let other = *random.of(&["1.34.4", "1.34.9", "1.35.0", "1.35.3", "1.36.0"]);
+            let other = *random.of(&[
+                "1.34.4", "1.34.9", "1.35.0", "1.35.3", "1.35.4", "1.36.0", "1.36.3",
+            ]);
             let revision = *random.of(&["-1.1", "-2.1"]);
             let at = random.below(count + 1);
             match plan.steps.get_mut(at).map(|step| &mut step.action) {
@@ -151,8 +163,10 @@ fn changed(plan: &Plan, change: Change, random: &mut Random) -> Plan {
             other_node(&mut plan.steps[at].action, &name, random);
         }
         Change::WiderWave => {
-            let wave = StepId::new(format!("barrier/wave-{}@1.35", 1 + random.below(3)));
-            let gate = StepId::new("cluster/await-addons@1.35.4");
+            let release = *random.of(&["1.35.4", "1.36.3"]);
+            let minor = v(release).minor();
+            let wave = StepId::new(format!("barrier/wave-{}@{minor}", 1 + random.below(3)));
+            let gate = StepId::new(format!("cluster/await-addons@{release}"));
             for step in &mut plan.steps {
                 if step.action.host().is_some() || step.action.node().is_some() {
                     for id in &mut step.after {

@@ -30,6 +30,7 @@ pub fn plan(steps: Vec<Step>) -> Plan {
         limits: Limits {
             workers_out_of_service: 1,
             control_planes_drained: true,
+            workers_skip_minors: false,
             left_out: vec![],
         },
         facts_at: Timestamp::UNIX_EPOCH,

@@ -241,9 +241,8 @@ pub(in crate::documents) static WORKERS: Object = object(
             "skipLevel",
             Shape::Flag,
             "false",
-            "Whether workers may skip minors.",
-        )
-        .not_yet(),
+            "Whether kubelets of workers may skip minors: one drain and one jump of at most three, in the last hop.",
+        ),
         optional(
             "maxDeferred",
             Shape::Text(Format::Count),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::cluster::{Cluster, Machine, OnCluster};
 use super::order::Order;
 use super::timeline::{Timelines, control_plane_upgrades, leaves_kube_proxy};
-use super::violation::Violation;
+use super::violation::{Invariant, Violation};
 use crate::cluster::facts::{Observed, Offer, PackageManager};
 use crate::cluster::model::{HostName, NodeName, Role};
 use crate::host::op::{KeyText, PackageRevision};
@@ -297,8 +297,6 @@ impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
                 nodes,
                 cordoned,
             } => {
-                self.same("version", version, &self.plan.target);
-                self.all_nodes("nodes", nodes);
                 let pairs = control_planes.iter();
                 let machines = cluster.hosts.iter().map(|(&host, machine)| (host, machine));
                 let should = machines
@@ -311,10 +309,11 @@ impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
                         "those of the facts",
                     );
                 }
+                self.looked_at(at, version, nodes);
                 let stay = cluster
                     .nodes
                     .values()
-                    .filter(|on| on.host.is_some() && on.stays_cordoned());
+                    .filter(|on| nodes.contains(&on.node.name) && on.stays_cordoned());
                 self.same(
                     "cordoned",
                     list(cordoned),
@@ -325,6 +324,41 @@ impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
         }
     }
 
+    /// The last look is at everything, at the target; one that ends another hop, at what is at its release by then.
+    fn looked_at(&mut self, at: usize, version: &Version, nodes: &[NodeName]) {
+        let (cluster, lines, order) = (self.cluster, self.lines, self.order);
+        let mut looks = order
+            .iter()
+            .filter(|(_, step)| matches!(step.action, Action::Verify { .. }));
+        if looks.next_back().is_none_or(|(last, _)| last == at) {
+            self.same("version", version, &self.plan.target);
+            self.all_nodes("nodes", nodes);
+            return;
+        }
+        let mut servers = lines.control_planes.values();
+        let other = servers.find_map(|one| one.api_server.other_during(at, version, order));
+        if let Some(other) = other {
+            self.should(
+                "version",
+                version,
+                format!("{}, which may run then", other.version),
+            );
+        }
+        let there: Vec<&NodeName> = cluster
+            .hosts
+            .values()
+            .map(|machine| machine.node)
+            .filter(|node| {
+                let line = lines.nodes.get(node);
+                line.is_some_and(|on| on.kubelet.other_during(at, version, order).is_none())
+            })
+            .collect();
+        self.same("nodes", list(nodes), list(there.iter().copied()));
+        if nodes.len() != there.len() {
+            self.should("nodes", format!("{} nodes", nodes.len()), there.len());
+        }
+    }
+
     /// kube-proxy comes to the release that kubeadm last rolled it to.
     fn addons(&mut self, at: usize, kube_proxy: Option<&Version>) {
         let rolled = control_plane_upgrades(self.order)
@@ -332,6 +366,17 @@ impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
             .filter(|(upgrade, ..)| *upgrade < at && !leaves_kube_proxy(self.order.step(*upgrade)))
             .map(|(_, _, version)| version)
             .next_back();
+        // It rolls with the last of them, so none may be left when it is awaited.
+        for (upgrade, _, version) in control_plane_upgrades(self.order) {
+            let rolls = !leaves_kube_proxy(self.order.step(upgrade));
+            if rolls && Some(version) == kube_proxy && !self.order.precedes(upgrade, at) {
+                self.wrong.push(Violation::Unordered {
+                    invariant: Invariant::ControlPlanes,
+                    first: self.order.id(upgrade),
+                    then: self.order.id(at),
+                });
+            }
+        }
         let now = self.cluster.kube_proxy.as_ref();
         let by_then = rolled.filter(|_| now.is_some()).or(now);
         match (kube_proxy, by_then) {

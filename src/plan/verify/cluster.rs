@@ -74,6 +74,8 @@ pub struct Machine<'f> {
     pub machine_id: &'f str,
     /// kubeadm.
     pub kubeadm: Version,
+    /// Flags in kubeadm's file for the kubelet.
+    pub kubelet_flags: &'f Observed<Vec<String>>,
     /// What is installed.
     pub packages: &'f PackageFacts,
     /// Releases of what is installed.
@@ -277,6 +279,7 @@ impl<'f> Cluster<'f> {
                     role,
                     machine_id: &identity.machine_id,
                     kubeadm: kubeadm.clone(),
+                    kubelet_flags: &facts.kubelet_flags,
                     packages,
                     installed,
                     offers: &facts.offers,

@@ -7,12 +7,13 @@
 //! plan, and a plan that has one is not carried out.
 //!
 //! The parts: `order` (what comes before what), `flight` (the most that can be in flight), `cluster` (the facts),
-//! `timeline` (which versions may run when), and the invariants: `arguments`, `skew`, `preflight`, `packages`, `kubeadm`,
+//! `timeline` (which versions may run when), `hops` (one release after another), and the invariants: `arguments`, `skew`, `preflight`, `packages`, `kubeadm`,
 //! `nodes`, `target`.
 
 mod arguments;
 mod cluster;
 mod flight;
+mod hops;
 mod kubeadm;
 mod nodes;
 mod order;
@@ -28,6 +29,7 @@ mod violation;
 pub use violation::{Invariant, Needed, Told, Violation};
 
 use cluster::Cluster;
+use hops::Hops;
 use order::Order;
 use timeline::Timelines;
 
@@ -56,11 +58,13 @@ pub fn verify(plan: &Plan, facts: &Facts) -> Vec<Violation> {
     }
     let lines = Timelines::of(&cluster, &order);
     let mut wrong = arguments::judge(plan, &cluster, &order, &lines);
-    wrong.extend(preflight::judge(&cluster, &order));
+    let hops = Hops::of(&order);
+    wrong.extend(hops.judge(&order));
+    wrong.extend(preflight::judge(&cluster, &order, &hops));
     wrong.extend(packages::judge(&cluster, &order));
     wrong.extend(kubeadm::judge(&cluster, &order, &lines));
-    wrong.extend(nodes::judge(plan, &cluster, &order, &lines));
-    wrong.extend(skew::judge(&cluster, &order, &lines));
+    wrong.extend(nodes::judge(plan, &cluster, &order, &lines, &hops));
+    wrong.extend(skew::judge(plan, &cluster, &order, &lines));
     wrong.extend(target::judge(plan, &cluster, &order, &lines));
     wrong
 }

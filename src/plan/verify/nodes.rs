@@ -9,12 +9,15 @@ use std::collections::BTreeMap;
 
 use super::cluster::{Cluster, OnCluster};
 use super::flight::{Item, heaviest};
+use super::hops::Hops;
 use super::order::Order;
-use super::timeline::Timelines;
+use super::timeline::{OnNode, Timelines, control_plane_upgrades};
 use super::violation::{Invariant, Needed, Violation};
+use crate::cluster::facts::Observed;
 use crate::cluster::model::{NodeName, Role};
 use crate::plan::data::{Action, Plan, StepId};
 use crate::plan::view::release_of_revision;
+use crate::rules::kubeadm_files;
 use crate::rules::skew::{Move, needs_drain};
 use crate::rules::version::Version;
 
@@ -101,6 +104,7 @@ pub fn judge(
     cluster: &Cluster<'_>,
     order: &Order<'_>,
     lines: &Timelines<'_>,
+    hops: &Hops<'_>,
 ) -> Vec<Violation> {
     let mut steps: BTreeMap<&NodeName, Vec<(Stage, usize)>> = BTreeMap::new();
     for (at, step) in order.iter() {
@@ -110,6 +114,7 @@ pub fn judge(
     }
     let mut judge = Judge {
         drained_control_planes: plan.limits.control_planes_drained,
+        cluster,
         order,
         lines,
         pairs: Vec::new(),
@@ -121,6 +126,7 @@ pub fn judge(
         rounds.insert(name, judge.rounds(on, steps));
     }
     judge.before_nodes(&rounds);
+    judge.within_hops(&rounds, hops);
     let mut wrong = judge.wrong;
     let unordered = order.unordered(&judge.pairs);
     wrong.extend(
@@ -139,6 +145,7 @@ pub fn judge(
 
 struct Judge<'o, 'p, 'f> {
     drained_control_planes: bool,
+    cluster: &'o Cluster<'f>,
     order: &'o Order<'p>,
     lines: &'o Timelines<'f>,
     /// What must come one after another.
@@ -168,7 +175,12 @@ impl Judge<'_, '_, '_> {
         for (stage, at) in steps {
             self.pairs.extend(before.map(|before| (before, at)));
             before = Some(at);
-            if !open {
+            // kubeadm may have been there for a minor that the kubelet skips.
+            let passing = stage == Stage::Configure
+                && rounds.last().is_some_and(|round| {
+                    round.steps.len() == 1 && round.at(Stage::Configure).is_some()
+                });
+            if !open || passing {
                 rounds.push(Round::default());
             }
             open = stage != last;
@@ -192,6 +204,7 @@ impl Judge<'_, '_, '_> {
                 if releases.contains(&release) {
                     self.needless(at, format!("{} has had {release} already", on.node.name));
                 }
+                self.configured(on, &rounds, at, &release);
                 releases.push(release);
             }
         }
@@ -202,6 +215,68 @@ impl Judge<'_, '_, '_> {
             self.missing(on, Needed::Uncordon, Vec::new());
         }
         rounds
+    }
+
+    /// kubeadm of the kubelet's own release comes last before it; and none of the minors that it skips may be left out, for
+    /// each takes out of the kubelet's files what later kubelets do not start with.
+    fn configured(
+        &mut self,
+        on: &OnCluster<'_>,
+        rounds: &[Round],
+        install: usize,
+        release: &Version,
+    ) {
+        let machine = on.host.and_then(|host| self.cluster.hosts.get(host));
+        let line = self.lines.nodes.get(&on.node.name);
+        let (Some(machine), Some(from)) = (machine, line.and_then(|on| before(on, install))) else {
+            return;
+        };
+        let mut there: Vec<(usize, &Version)> = Vec::new();
+        for at in rounds.iter().filter_map(|round| round.at(Stage::Configure)) {
+            if let Action::KubeadmApply { version, .. } | Action::KubeadmNode { version, .. } =
+                &self.order.step(at).action
+                && self.order.precedes(at, install)
+            {
+                there.push((at, version));
+            }
+        }
+        if there.iter().all(|(_, version)| *version != release) {
+            self.missing(on, Needed::Kubeadm, vec![self.order.id(install)]);
+            return;
+        }
+        if release.minor().ahead_of(from.minor()) <= 1 {
+            return;
+        }
+        let mut minor = from.minor().max(machine.kubeadm.minor()).next();
+        while minor <= release.minor() {
+            if there.iter().all(|(_, version)| version.minor() != minor) {
+                self.wrong.push(Violation::Missing {
+                    invariant: INVARIANT,
+                    needed: Needed::Kubeadm,
+                    place: format!("{} at {minor}", on.node.name),
+                    steps: vec![self.order.id(install)],
+                });
+            }
+            minor = minor.next();
+        }
+        match machine.kubelet_flags {
+            Observed::Unknown(error) => self.wrong.push(Violation::Unknown {
+                what: format!("the kubelet's flags on {}", on.node.name),
+                error: error.clone(),
+            }),
+            Observed::Known(flags) => {
+                let refused = flags.iter().find(|flag| {
+                    kubeadm_files::refused(release.minor(), flag)
+                        && !there
+                            .iter()
+                            .any(|(_, version)| kubeadm_files::removes(version.minor(), flag))
+                });
+                if let Some(flag) = refused {
+                    let why = format!("the kubelet would not start with {flag}");
+                    self.needless(install, why);
+                }
+            }
+        }
     }
 
     fn missing(&mut self, on: &OnCluster<'_>, needed: Needed, steps: Vec<StepId>) {
@@ -297,14 +372,30 @@ impl Judge<'_, '_, '_> {
         }
     }
 
+    /// A round is over before the hop that it belongs to is.
+    fn within_hops(&mut self, rounds: &BTreeMap<&NodeName, Vec<Round>>, hops: &Hops<'_>) {
+        for round in rounds.values().flatten() {
+            let brought = round.at(Stage::Install).or(round.at(Stage::Configure));
+            let hop = brought.and_then(|at| hops.hop_of(&self.order.step(at).action));
+            let (Some(end), Some(back)) = (hops.floor(hop.unwrap_or(0) + 1), round.back()) else {
+                continue;
+            };
+            self.pairs.push((back, end));
+        }
+    }
+
     /// No node begins before the control planes of its release are awaited, and the addons that came with the last.
     fn before_nodes(&mut self, rounds: &BTreeMap<&NodeName, Vec<Round>>) {
         let mut awaited: Vec<(usize, Option<&Version>)> = Vec::new();
+        let upgrades = control_plane_upgrades(self.order);
         for (at, step) in self.order.iter() {
             if let Action::AwaitControlPlane { version, .. } = &step.action {
                 awaited.push((at, Some(version)));
-            } else if let Action::AwaitAddons { kube_proxy } = &step.action {
-                awaited.push((at, kube_proxy.as_ref()));
+            } else if let Action::AwaitAddons { .. } = &step.action {
+                let earlier = upgrades
+                    .iter()
+                    .filter(|(upgrade, ..)| self.order.precedes(*upgrade, at));
+                awaited.push((at, earlier.map(|(_, _, version)| *version).max()));
             }
         }
         for round in rounds.values().flatten() {
@@ -326,6 +417,14 @@ impl Judge<'_, '_, '_> {
             }
         }
     }
+}
+
+/// The kubelet that a step replaces.
+fn before(on: &OnNode, install: usize) -> Option<&Version> {
+    on.kubelet.spans().windows(2).find_map(|pair| match pair {
+        [from, to] if to.from.is_some_and(|from| from.step == install) => Some(&from.version),
+        _ => None,
+    })
 }
 
 /// The kubelet's release that a step installs.

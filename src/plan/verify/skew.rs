@@ -5,12 +5,12 @@
 
 use std::collections::BTreeSet;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, OnCluster};
 use super::order::Order;
 use super::timeline::{Span, Timeline, Timelines, control_plane_upgrades};
 use super::violation::Violation;
 use crate::cluster::model::{NodeName, Role};
-use crate::plan::data::{Action, StepId};
+use crate::plan::data::{Action, Plan, StepId};
 use crate::rules::skew::{self, Component, Move, Party, Rule};
 use crate::rules::version::Version;
 
@@ -31,7 +31,12 @@ struct Judge<'o, 'p> {
 }
 
 /// Every rule that some order breaks, each told once for a component.
-pub fn judge(cluster: &Cluster<'_>, order: &Order<'_>, lines: &Timelines<'_>) -> Vec<Violation> {
+pub fn judge(
+    plan: &Plan,
+    cluster: &Cluster<'_>,
+    order: &Order<'_>,
+    lines: &Timelines<'_>,
+) -> Vec<Violation> {
     let mut judge = Judge {
         order,
         told: BTreeSet::new(),
@@ -40,6 +45,7 @@ pub fn judge(cluster: &Cluster<'_>, order: &Order<'_>, lines: &Timelines<'_>) ->
     judge.servers(lines);
     judge.controllers(lines);
     judge.nodes(cluster, lines);
+    judge.kubelets(plan, cluster, lines);
     judge.kubeadm(cluster, lines);
     judge.wrong
 }
@@ -199,6 +205,26 @@ impl Judge<'_, '_> {
                     to: &to.version,
                 };
                 if let Some(violation) = step.of_kubeadm() {
+                    self.tell(violation, &[to]);
+                }
+            }
+        }
+    }
+
+    /// Rule 7: how far kubelets move at once.
+    fn kubelets(&mut self, plan: &Plan, cluster: &Cluster<'_>, lines: &Timelines<'_>) {
+        for (node, on) in &lines.nodes {
+            let role = cluster.nodes.get(node).map(OnCluster::role);
+            let may_skip =
+                plan.limits.workers_skip_minors && role.is_some_and(|role| role == Role::Worker);
+            for pair in on.kubelet.spans().windows(2) {
+                let [from, to] = pair else { continue };
+                let step = Move {
+                    node,
+                    from: &from.version,
+                    to: &to.version,
+                };
+                if let Some(violation) = step.of_kubelet_by(may_skip) {
                     self.tell(violation, &[to]);
                 }
             }

@@ -32,6 +32,8 @@ pub enum Invariant {
     OutOfService,
     /// Repository, holds and downloads come before what is installed; one operation at a time on a host.
     Packages,
+    /// A hop to another release begins once the hop before it is over and was looked at.
+    Hops,
     /// Everything ends at the target, and this is looked at last.
     Target,
 }
@@ -64,6 +66,9 @@ impl Invariant {
             Self::Packages => {
                 "one operation at a time on a host: holds, repository, download, installation; holds end last"
             }
+            Self::Hops => {
+                "a hop to another release begins once the one before it is over and was looked at"
+            }
             Self::Target => "everything ends at the target, and this is looked at last",
         }
     }
@@ -73,6 +78,9 @@ impl Invariant {
     pub const fn source(self) -> Option<&'static str> {
         match self {
             Self::Skew(rule) => Some(rule.source()),
+            Self::Hops => Some(
+                "https://kubernetes.io/releases/version-skew-policy/#supported-component-upgrade-order",
+            ),
             Self::SnapshotFirst => Some(
                 "https://kubernetes.io/docs/tasks/administer-cluster/configure-upgrade-etcd/#backing-up-an-etcd-cluster",
             ),
@@ -101,6 +109,7 @@ impl fmt::Display for Invariant {
             | Self::NodeOrder
             | Self::OutOfService
             | Self::Packages
+            | Self::Hops
             | Self::Target => f.write_str(self.text()),
         }
     }

@@ -2,7 +2,7 @@
 //! time, and each state and each beginning is looked at. Nothing here knows `verify`; what it shares with it are the types
 //! of plans and facts, and the names that the clusters of these tests have (host, node and machine are called alike).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use refit::host::op::PackageRevision;
 use refit::plan::data::{Action, Plan};
@@ -33,7 +33,7 @@ fn lag(older: Release, newer: Release) -> i32 {
 }
 
 /// What a host and its node are like at one instant.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Host {
     control_plane: bool,
     api: Release,
@@ -52,29 +52,42 @@ struct Host {
     stays: bool,
     left: bool,
     cordoned: bool,
+    /// Of this round.
     drained: bool,
+    upgraded: bool,
     awaited: bool,
     out: bool,
-    rounds: u8,
     /// The last release that kubeadm upgraded this host to.
     configured: Release,
+    /// Bits of the minors, from 1.30 on, that kubeadm has been here at.
+    minors: u16,
+    /// The kubelet's flags hold one that only kubeadm 1.35 removes, and no kubelet starts with after that.
+    dirty: bool,
     released: bool,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct State {
     hosts: [Option<Host>; HOSTS],
     config: Release,
     proxies: (Release, Release),
-    applied: bool,
+    applied: Release,
     /// A control plane that was upgraded and not awaited yet.
     pending: Option<usize>,
+    /// How many releases are over; and what was looked at and saved since.
+    hop: usize,
+    looked: bool,
+    checked: [bool; HOSTS],
+    saved: bool,
 }
 
 struct Oracle<'w> {
     plan: &'w Plan,
     index: BTreeMap<String, usize>,
-    offered: Vec<BTreeMap<String, Vec<String>>>,
+    offered: Vec<BTreeSet<(String, String)>>,
+    /// The releases that the plan goes through.
+    releases: Vec<Release>,
+    may_skip: bool,
     revisions: BTreeMap<PackageRevision, u32>,
     /// For each step, what it waits for.
     before: Vec<u128>,
@@ -87,12 +100,13 @@ struct Oracle<'w> {
 /// Steps of a kind, as sets.
 #[derive(Default)]
 struct Kinds {
-    snapshots: u128,
-    looks: u128,
-    awaits: u128,
-    checks: [u128; HOSTS],
-    touched: [bool; HOSTS],
-    rolls: u128,
+    /// By release.
+    awaits: BTreeMap<Release, u128>,
+    rolls: BTreeMap<Release, u128>,
+    /// By hop.
+    steps: Vec<u128>,
+    touched: Vec<[bool; HOSTS]>,
+    last: usize,
 }
 
 fn bit(package: &str) -> u8 {
@@ -101,6 +115,29 @@ fn bit(package: &str) -> u8 {
         "kubectl" => 2,
         "kubelet" => 4,
         _ => 0,
+    }
+}
+
+fn minor_bit(release: Release) -> u16 {
+    1 << (release / 100).saturating_sub(30).min(15)
+}
+
+/// The release that a step brings or waits for, where it is one of a hop.
+fn brings(action: &Action) -> Option<Release> {
+    match action {
+        Action::PrefetchPackages { packages, .. }
+        | Action::InstallKubeadm { packages, .. }
+        | Action::InstallKubelet { packages, .. } => packages
+            .iter()
+            .map(|package| of_revision(&package.revision))
+            .max(),
+        Action::PullImages { version, .. }
+        | Action::KubeadmApply { version, .. }
+        | Action::KubeadmNode { version, .. }
+        | Action::AwaitControlPlane { version, .. }
+        | Action::Verify { version, .. } => Some(number(&version.to_string())),
+        Action::AwaitAddons { kube_proxy } => Some(number(&kube_proxy.as_ref()?.to_string())),
+        _ => None,
     }
 }
 
@@ -140,7 +177,7 @@ impl Oracle<'_> {
             u128::MAX >> (128 - count)
         };
         self.state(&self.start)?;
-        let mut seen = HashSet::from([0_u128]);
+        let mut seen = HashSet::from([(0_u128, self.start)]);
         let mut open = vec![(0_u128, self.start)];
         while let Some((done, now)) = open.pop() {
             if done == everything {
@@ -156,7 +193,7 @@ impl Oracle<'_> {
                 self.step(at, done, &mut next)
                     .map_err(|wrong| format!("{}: {wrong}", self.plan.steps[at].id))?;
                 let done = done | 1 << at;
-                if seen.insert(done) {
+                if seen.insert((done, next)) {
                     self.state(&next)
                         .map_err(|wrong| format!("after {}: {wrong}", self.plan.steps[at].id))?;
                     open.push((done, next));
@@ -189,7 +226,13 @@ impl Oracle<'_> {
         let must = |ok: bool, what: &str| if ok { Ok(()) } else { Err(what.to_owned()) };
         let action = &self.plan.steps[at].action;
         if changes(action) {
-            must(self.kinds.snapshots & done != 0, "no snapshot yet")?;
+            must(now.saved || now.hop > 0, "no snapshot yet")?;
+        }
+        if let Some(release) = brings(action) {
+            let hop = self.releases.iter().position(|of| *of == release);
+            let hop = hop.ok_or("a release of no hop")?;
+            must(hop == now.hop, "in another hop")?;
+            must(now.saved || !changes(action), "no snapshot in this hop")?;
         }
         let place = action
             .host()
@@ -197,11 +240,16 @@ impl Oracle<'_> {
             .or(action.node().map(ToString::to_string))
             .map(|name| self.index[&name]);
         match (action, place) {
-            (Action::SnapshotEtcd { .. }, _) => {
-                must(self.kinds.looks & done != 0, "not looked at the cluster")?;
-                for (touched, checks) in self.kinds.touched.iter().zip(self.kinds.checks) {
-                    must(!touched || checks & done != 0, "not looked at a host")?;
+            (Action::CheckCluster { .. }, _) => now.looked = true,
+            (Action::CheckHost { .. }, Some(host)) => now.checked[host] = true,
+            (Action::SnapshotEtcd { .. }, Some(host)) => {
+                must(now.looked, "not looked at the cluster")?;
+                must(now.checked[host], "not looked at its host")?;
+                let touched = self.kinds.touched[now.hop];
+                for (touched, checked) in touched.iter().zip(now.checked) {
+                    must(!touched || checked, "not looked at a host")?;
                 }
+                now.saved = true;
             }
             (Action::AwaitAddons { kube_proxy }, _) => {
                 let is = kube_proxy
@@ -214,9 +262,43 @@ impl Oracle<'_> {
                 )?;
                 now.proxies.0 = now.proxies.1;
             }
-            (Action::Verify { .. }, _) => {
+            (Action::Verify { .. }, _) if at == self.kinds.last => {
                 let others = self.plan.steps.len() - 1;
                 must(done.count_ones() as usize == others, "not the last")?;
+            }
+            (
+                Action::Verify {
+                    version,
+                    nodes,
+                    cordoned,
+                    ..
+                },
+                _,
+            ) => {
+                let version = number(&version.to_string());
+                must(version == self.releases[now.hop], "another hop's look")?;
+                let left = self.kinds.steps[now.hop] & !(done | 1 << at);
+                must(left == 0, "the hop is not over")?;
+                for on in now.hosts.iter().flatten() {
+                    must(
+                        !on.control_plane || on.api == version,
+                        "an API server is behind",
+                    )?;
+                    must(on.cordoned == on.stays && !on.out, "a node is out")?;
+                }
+                let of = |name: &str| now.hosts[self.index[name]].unwrap();
+                let there = nodes
+                    .iter()
+                    .all(|node| of(node.as_str()).kubelet == version);
+                let all = now.hosts.iter().flatten();
+                let count = all.filter(|on| on.kubelet == version).count();
+                must(there && count == nodes.len(), "looks at other nodes")?;
+                let stay = nodes.iter().filter(|node| of(node.as_str()).stays);
+                must(stay.eq(cordoned.iter()), "other cordons")?;
+                now.hop += 1;
+                now.looked = false;
+                now.checked = [false; HOSTS];
+                now.saved = false;
             }
             (action, Some(host)) => {
                 if let Action::KubeadmApply { version, .. } | Action::KubeadmNode { version, .. } =
@@ -247,7 +329,7 @@ impl Oracle<'_> {
         must(on.kubeadm == version, "kubeadm is of another release")?;
         must(on.configured != version, "kubeadm was here before")?;
         if applies {
-            must(!now.applied, "applied twice")?;
+            must(now.applied < version, "applied twice")?;
         } else {
             must(now.config == version, "not applied yet")?;
         }
@@ -285,17 +367,19 @@ impl Oracle<'_> {
             self.state(now)?;
             if applies {
                 now.config = version;
-                now.applied = true;
+                now.applied = version;
             }
             if let Some(on) = &mut now.hosts[host] {
                 on.controllers = version;
             }
-            if self.kinds.rolls & !(done | 1 << at) == 0 {
+            if self.kinds.rolls[&version] & !(done | 1 << at) == 0 {
                 now.proxies.1 = version;
             }
         }
         if let Some(on) = &mut now.hosts[host] {
             on.configured = version;
+            on.minors |= minor_bit(version);
+            on.dirty &= version / 100 != 35;
         }
         Ok(())
     }
@@ -319,12 +403,17 @@ impl Oracle<'_> {
             Action::Cordon { .. } | Action::Drain { .. } | Action::InstallKubelet { .. }
         );
         if takes_out {
+            let earlier = self.kinds.awaits.range(..=on.configured);
             must(
-                self.kinds.awaits & !done == 0,
+                earlier.fold(0, |all, (_, steps)| all | steps) & !done == 0,
                 "control planes are not awaited",
             )?;
-            must(on.configured == self.target, "not configured")?;
-            must(on.rounds == 0, "done before")?;
+            must(on.configured > on.kubelet, "not configured")?;
+            if !on.out || on.left {
+                on.drained = false;
+                on.upgraded = false;
+                on.awaited = false;
+            }
             on.out = true;
         }
         match action {
@@ -368,10 +457,12 @@ impl Oracle<'_> {
                                     && lag(on.kubelet, release) == 0);
                             must(empty, "not drained")?;
                             must(on.cordoned, "not cordoned")?;
-                            must(on.rounds == 0, "a kubelet twice")?;
+                            must(!on.upgraded, "a kubelet twice")?;
+                            must(on.configured == release, "configured for another")?;
+                            self.moves(on, release)?;
                             on.kubelet = release;
                             on.package[1] = release;
-                            on.rounds = 1;
+                            on.upgraded = true;
                             on.awaited = false;
                         }
                     }
@@ -406,10 +497,7 @@ impl Oracle<'_> {
                     "another kubelet",
                 )?;
                 must(!on.awaited, "awaited already")?;
-                must(
-                    on.rounds == 1 || !on.drained,
-                    "awaited before it was upgraded",
-                )?;
+                must(on.upgraded || !on.out || on.left, "awaited too early")?;
                 on.awaited = true;
                 if on.stays {
                     on.out = false;
@@ -418,7 +506,7 @@ impl Oracle<'_> {
             Action::Uncordon { .. } => {
                 must(!on.stays && on.cordoned, "not ours to uncordon")?;
                 must(on.awaited, "not awaited")?;
-                must(on.rounds == 1 || on.left, "not upgraded")?;
+                must(on.upgraded || on.left, "not upgraded")?;
                 on.cordoned = false;
                 on.left = false;
                 on.out = false;
@@ -433,6 +521,28 @@ impl Oracle<'_> {
             | Action::Barrier { .. } => {}
         }
         Ok(())
+    }
+
+    /// How far a kubelet moves at once.
+    fn moves(&self, on: &Host, release: Release) -> Result<(), String> {
+        let must = |ok: bool, what: &str| if ok { Ok(()) } else { Err(what.to_owned()) };
+        let jump = lag(on.kubelet, release);
+        must(jump >= 0, "a kubelet goes back")?;
+        if jump <= 1 {
+            return Ok(());
+        }
+        must(
+            jump <= 3 && self.may_skip && !on.control_plane,
+            "a kubelet skips minors",
+        )?;
+        let passed = (on.kubelet / 100 + 1)..=(release / 100);
+        for minor in passed {
+            must(
+                on.minors & minor_bit(minor * 100) != 0,
+                "a kubeadm was left out",
+            )?;
+        }
+        must(!on.dirty || release < 3500, "the kubelet would not start")
     }
 
     /// What must hold at every instant.
@@ -486,7 +596,7 @@ impl Oracle<'_> {
             )?;
             must(on.cordoned == on.stays && !on.out, "a node is out")?;
             must(on.held == on.held_before, "holds are left")?;
-            must(on.rounds == 0 || on.awaited, "a node is not awaited")?;
+            must(!on.upgraded || on.awaited, "a node is not awaited")?;
         }
         Ok(())
     }

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use refit::cluster::facts::Observed;
 use refit::cluster::model::Role;
 use refit::plan::data::{Action, Plan};
 
 use super::{
-    HOSTS, Host, Kinds, Oracle, Release, State, bit, changes, looks_only, number, of_revision,
+    HOSTS, Host, Kinds, Oracle, Release, State, bit, brings, changes, minor_bit, number,
+    of_revision,
 };
 use crate::build::{World, known};
 
@@ -27,7 +29,13 @@ impl<'w> Oracle<'w> {
             let node = world.node(name).clone();
             let facts = world.host(name).clone();
             let packages = world.packages(name).clone();
-            offered.push(world.offer(name).revisions.clone());
+            let offers = facts.offers.values().filter_map(Observed::known);
+            let revisions = offers.flat_map(|offer| &offer.revisions);
+            offered.push(
+                revisions
+                    .flat_map(|(name, all)| all.iter().map(move |one| (name.clone(), one.clone())))
+                    .collect(),
+            );
             let bits = |names: &mut dyn Iterator<Item = &String>| names.map(|name| bit(name)).sum();
             let held = bits(&mut packages.held.iter());
             let api = facts
@@ -56,9 +64,19 @@ impl<'w> Oracle<'w> {
                 cordoned: node.unschedulable,
                 drained: false,
                 awaited: false,
+                upgraded: false,
                 out: node.unschedulable && cordoned_by_us,
-                rounds: 0,
                 configured: 0,
+                // What kubeadm was last used here counts as having been used at all before it.
+                minors: (30..=number(&facts.kubeadm.known().unwrap().to_string()) / 100)
+                    .map(|minor| minor_bit(minor * 100))
+                    .sum(),
+                dirty: facts
+                    .kubelet_flags
+                    .known()
+                    .unwrap()
+                    .iter()
+                    .any(|flag| flag.starts_with("--pod-infra-container-image")),
                 released: false,
             };
             if api.is_none() {
@@ -75,6 +93,8 @@ impl<'w> Oracle<'w> {
             offered,
             revisions: BTreeMap::new(),
             before: Vec::new(),
+            releases: Vec::new(),
+            may_skip: plan.limits.workers_skip_minors,
             target: number(&plan.target.to_string()),
             most_out: plan
                 .limits
@@ -87,11 +107,16 @@ impl<'w> Oracle<'w> {
                 hosts,
                 config: number(&world.config().kubernetes_version.to_string()),
                 proxies: (proxy, proxy),
-                applied: false,
+                applied: 0,
                 pending: None,
+                hop: 0,
+                looked: false,
+                checked: [false; HOSTS],
+                saved: false,
             },
         };
         oracle.order()?;
+        oracle.hops();
         oracle.arguments()?;
         Ok(oracle)
     }
@@ -125,6 +150,39 @@ impl<'w> Oracle<'w> {
         }
     }
 
+    /// The releases that kubeadm upgrades to, and which steps belong to each.
+    fn hops(&mut self) {
+        let releases: BTreeSet<Release> = self
+            .plan
+            .steps
+            .iter()
+            .filter_map(|step| match &step.action {
+                Action::KubeadmApply { version, .. } | Action::KubeadmNode { version, .. } => {
+                    Some(number(&version.to_string()))
+                }
+                _ => None,
+            })
+            .collect();
+        self.releases = releases.into_iter().collect();
+        let count = self.releases.len().max(1);
+        self.kinds.steps = vec![0; count];
+        self.kinds.touched = vec![[false; HOSTS]; count];
+        for (at, step) in self.plan.steps.iter().enumerate() {
+            let hop = self.hop_of(&step.action);
+            if let Some(hop) = hop {
+                self.kinds.steps[hop] |= 1 << at;
+            }
+            if let Action::Verify { .. } = step.action {
+                self.kinds.last = at;
+            }
+        }
+    }
+
+    fn hop_of(&self, action: &Action) -> Option<usize> {
+        let release = brings(action);
+        self.releases.iter().position(|of| Some(*of) == release)
+    }
+
     fn host(&self, name: &str) -> Result<usize, String> {
         self.index
             .get(name)
@@ -143,13 +201,14 @@ impl<'w> Oracle<'w> {
         for (at, step) in plan.steps.iter().enumerate() {
             let bit = 1_u128 << at;
             let action = &step.action;
+            let hop = self.hop_of(action).unwrap_or(0);
             if let Some(host) = action.host() {
                 let at = self.host(host.as_str())?;
-                self.kinds.touched[at] |= !looks_only(action);
+                self.kinds.touched[hop][at] |= changes(action);
             }
             if let Some(node) = action.node() {
                 let at = self.host(node.as_str())?;
-                self.kinds.touched[at] |= changes(action);
+                self.kinds.touched[hop][at] |= changes(action);
             }
             let control_plane = |host: &str| {
                 self.index
@@ -172,7 +231,6 @@ impl<'w> Oracle<'w> {
                 } => {
                     must(host.as_str() == node.as_str(), "another node")?;
                     must(*machine_id == format!("machine-{host}"), "another machine")?;
-                    self.kinds.checks[self.index[host.as_str()]] |= bit;
                 }
                 Action::CheckCluster {
                     cluster_uid,
@@ -184,11 +242,9 @@ impl<'w> Oracle<'w> {
                         "another cluster",
                     )?;
                     must(nodes.len() == all.len(), "other nodes")?;
-                    self.kinds.looks |= bit;
                 }
                 Action::SnapshotEtcd { host, .. } => {
                     must(control_plane(host.as_str()), "no etcd there")?;
-                    self.kinds.snapshots |= bit;
                 }
                 Action::HoldPackages { .. }
                 | Action::ReleaseHolds { .. }
@@ -198,8 +254,12 @@ impl<'w> Oracle<'w> {
                         content.contains(&format!("/v{minor}/")),
                         "another repository",
                     )?;
+                    let minor = number(&format!("{minor}.0")) / 100;
+                    let offered = &self.offered[self.index[step.action.host().unwrap().as_str()]];
                     must(
-                        number(&minor.to_string()) / 100 == self.target / 100,
+                        offered
+                            .iter()
+                            .any(|(_, one)| of_revision(one) / 100 == minor),
                         "a minor not offered",
                     )?;
                 }
@@ -208,10 +268,8 @@ impl<'w> Oracle<'w> {
                 | Action::InstallKubelet { host, packages, .. } => {
                     let offered = &self.offered[self.index[host.as_str()]];
                     for package in packages {
-                        must(
-                            offered[&package.name].contains(&package.revision),
-                            "not offered",
-                        )?;
+                        let this = (package.name.clone(), package.revision.clone());
+                        must(offered.contains(&this), "not offered")?;
                         let next = u32::try_from(self.revisions.len()).unwrap();
                         self.revisions.entry(package.clone()).or_insert(next);
                     }
@@ -223,23 +281,38 @@ impl<'w> Oracle<'w> {
                     }
                 }
                 Action::PullImages { .. } | Action::Cordon { .. } | Action::Drain { .. } => {}
-                Action::KubeadmApply { host, .. } => {
+                Action::KubeadmApply { host, version, .. } => {
                     must(control_plane(host.as_str()), "no control plane")?;
-                    self.kinds.rolls |= bit;
+                    let rolls = &mut self.kinds.rolls;
+                    *rolls.entry(number(&version.to_string())).or_default() |= bit;
                 }
-                Action::KubeadmNode { host, role, .. } => {
+                Action::KubeadmNode {
+                    host,
+                    role,
+                    version,
+                    ..
+                } => {
                     let is = control_plane(host.as_str());
                     must(is == (*role == Role::ControlPlane), "another role")?;
                     if is {
-                        self.kinds.rolls |= bit;
+                        let rolls = &mut self.kinds.rolls;
+                        *rolls.entry(number(&version.to_string())).or_default() |= bit;
                     }
                 }
-                Action::AwaitControlPlane { host, node, .. } => {
+                Action::AwaitControlPlane {
+                    host,
+                    node,
+                    version,
+                } => {
                     must(host.as_str() == node.as_str(), "another node")?;
                     must(control_plane(host.as_str()), "no control plane")?;
-                    self.kinds.awaits |= bit;
+                    let awaits = &mut self.kinds.awaits;
+                    *awaits.entry(number(&version.to_string())).or_default() |= bit;
                 }
-                Action::AwaitAddons { .. } => self.kinds.awaits |= bit,
+                Action::AwaitAddons { .. } => {
+                    let release = brings(action).unwrap_or(self.target);
+                    *self.kinds.awaits.entry(release).or_default() |= bit;
+                }
                 Action::AwaitNode { .. } | Action::Uncordon { .. } => {}
                 Action::Verify {
                     version,
@@ -247,8 +320,9 @@ impl<'w> Oracle<'w> {
                     nodes,
                     cordoned,
                 } => {
-                    must(*version == plan.target, "another release")?;
-                    must(nodes.len() == all.len(), "other nodes")?;
+                    let is_last = at == self.kinds.last;
+                    must(*version == plan.target || !is_last, "another release")?;
+                    must(nodes.len() == all.len() || !is_last, "other nodes")?;
                     let servers = control_planes
                         .keys()
                         .filter(|host| control_plane(host.as_str()))
@@ -276,7 +350,7 @@ impl<'w> Oracle<'w> {
                         .filter(|host| host.stays)
                         .count();
                     must(
-                        stays.iter().all(|stays| *stays) && stays.len() == all_stay,
+                        stays.iter().all(|stays| *stays) && (stays.len() == all_stay || !is_last),
                         "other cordons",
                     )?;
                     last = Some(at);
