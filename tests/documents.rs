@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use refit::documents::{
     Environment, Kind, MAX_BYTES, Problem, Style, hazards_schema, json_schema, kind_of,
-    read_inventory, read_upgrade, validate,
+    load_upgrade, read_inventory, read_upgrade, validate,
 };
 
 /// Far more than any document takes, even on a busy machine; far less than one that expands or backtracks.
@@ -291,6 +291,44 @@ fn the_committed_json_schemas_are_the_generated_ones() {
             "{file} is out of date: REFIT_BLESS=1 cargo test --test documents"
         );
     }
+}
+
+#[test]
+fn an_upgrade_comes_with_the_hazards_that_it_names() {
+    let upgrade = Path::new("tests/documents/upgrade.yaml");
+    let text = "apiVersion: refit/v1alpha1\nkind: Upgrade\nmetadata: {name: x}\ninventory: full/inventory.yaml\ntarget: 1.35.4\nhazards: [./hazards/good.yaml]\n";
+    let asked = std::cell::RefCell::new(Vec::new());
+    let disk = |path: &Path| {
+        asked.borrow_mut().push(path.to_owned());
+        if path == upgrade {
+            Ok(text.as_bytes().to_vec())
+        } else {
+            read(path)
+        }
+    };
+    let (upgrade, _) =
+        load_upgrade(upgrade, &home(), &disk).unwrap_or_else(|errors| panic!("{errors}"));
+    let ids: Vec<&str> = upgrade
+        .own_hazards
+        .iter()
+        .map(|hazard| hazard.id.as_str())
+        .collect();
+    assert_eq!(ids, ["cni-mesh-minimum", "registry-proxy"]);
+    assert!(upgrade.own_hazards[1].patches && !upgrade.own_hazards[1].acceptable);
+    // each once, and in this order: what is judged is what is digested
+    let asked: Vec<String> = asked
+        .into_inner()
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    assert_eq!(
+        asked,
+        [
+            "tests/documents/upgrade.yaml",
+            "tests/documents/full/inventory.yaml",
+            "tests/documents/hazards/good.yaml"
+        ]
+    );
 }
 
 const HEAD: &str = "apiVersion: refit/v1alpha1\nkind: Inventory\nmetadata: {name: x}\n";

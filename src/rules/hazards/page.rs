@@ -34,7 +34,7 @@ hazards:
 A hop is named by the minor that it leads to: `1.35` is the way from 1.34 to 1.35, `1.35..` every one from there on.
 ";
 
-const TAIL: &str = "\n
+const TAIL: &str = "
 ## Looked at for every plan
 
 What follows depends on no minor. It keeps a plan from being made under its own name, and nobody can accept it:
