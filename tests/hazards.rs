@@ -45,6 +45,7 @@ struct World {
     storage: Result<Storage, &'static str>,
     corefile: Result<BTreeSet<String>, &'static str>,
     dns: Option<&'static str>,
+    later_hop: bool,
     upgrades_etcd: bool,
     rolls_kube_proxy: bool,
 }
@@ -153,6 +154,7 @@ impl World {
                 .into_iter()
                 .collect()),
             dns: Some("registry.k8s.io/coredns/coredns:v1.12.0"),
+            later_hop: false,
             upgrades_etcd: true,
             rolls_kube_proxy: true,
         }
@@ -197,6 +199,7 @@ impl World {
                 ignored_checks: &self.ignored,
                 upgrades_etcd: self.upgrades_etcd,
                 rolls_kube_proxy: self.rolls_kube_proxy,
+                later_hop: self.later_hop,
                 nodes_at_once: 1,
             },
         }
@@ -515,6 +518,28 @@ fn what_could_not_be_checked_counts_like_the_hazard() {
         assert_eq!(found.get(id), Some(&vec![told.to_owned()]), "{id}");
     }
     assert!(found["gates-locked-1.36-kubelet"].contains(&"? forbidden []".to_owned()));
+}
+
+#[test]
+fn what_was_changed_by_hand_is_lost_once() {
+    let mut world = World::new();
+    edited(&mut world, "kube-scheduler.yaml", &["- --v=4"]);
+    assert!(world.found("1.36.3", false).contains_key("hand-edits"));
+    world.later_hop = true;
+    assert!(!world.found("1.36.3", false).contains_key("hand-edits"));
+}
+
+#[test]
+fn an_api_goes_with_the_hop_that_removes_it() {
+    let mut world = World::new();
+    requested(&mut world, "1.35");
+    assert!(
+        world.found("1.36.3", false).contains_key("removed-apis"),
+        "still served"
+    );
+    world.later_hop = true;
+    assert!(!world.found("1.36.3", false).contains_key("removed-apis"));
+    assert!(world.found("1.35.4", false).contains_key("removed-apis"));
 }
 
 #[test]

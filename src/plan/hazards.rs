@@ -130,7 +130,8 @@ pub fn judge(
             };
         }
     };
-    let evidence = evidence(view, touched, upgrade, facts);
+    let mut evidence = evidence(view, touched, upgrade, facts);
+    evidence.told.later_hop = before.is_some();
     let found = find(
         &catalogue,
         before.unwrap_or_else(|| oldest(view, touched, release)),
@@ -317,6 +318,7 @@ fn evidence<'a>(
             ignored_checks: &upgrade.kubeadm.ignore_preflight_errors,
             upgrades_etcd: upgrade.kubeadm.etcd_upgrade,
             rolls_kube_proxy: preconditions::rolls_kube_proxy(upgrade),
+            later_hop: false,
             nodes_at_once: nodes::wave_size(view, upgrade),
         },
     }

@@ -106,7 +106,12 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Blocked> {
         if steps.is_empty() {
             notes.extend(notes::of(&at, &touched, upgrade, &hops));
         }
-        notes.extend(stage.judged.notes.iter().cloned());
+        for note in &stage.judged.notes {
+            // What holds on every hop is told once.
+            if !notes.contains(note) {
+                notes.push(note.clone());
+            }
+        }
         let part = HopSteps {
             view: &at,
             touched: &touched,

@@ -186,6 +186,42 @@ fn a_risk_that_has_ended_is_told_even_where_the_hazard_is_gone() {
 }
 
 #[test]
+fn over_several_hops_each_hazard_is_told_where_it_strikes() {
+    let world = || World::new(1, 1, "1.34.4", "1.36.3");
+    let count = |told: &[String], id: &str| told.iter().filter(|text| text.contains(id)).count();
+    let mut edited = world();
+    known(&mut edited.control_plane("cp1").hand_edits)
+        .files
+        .insert("kube-scheduler.yaml".to_owned(), vec!["- --v=4".to_owned()]);
+    assert_eq!(count(&edited.told(), "hand-edits"), 1);
+    for removed_in in ["1.35", "1.36"] {
+        let mut asked = world();
+        known(&mut asked.control_plane("cp1").api_use)
+            .requested
+            .insert(api(removed_in));
+        assert_eq!(count(&asked.told(), "removed-apis"), 1, "{removed_in}");
+    }
+    let mut later = world();
+    known(&mut later.control_plane("cp1").api_use)
+        .requested
+        .insert(api("1.37"));
+    later.planned();
+    let mut young = world();
+    known(&mut young.control_plane("cp1").api_use).since = "2026-11-21T09:00:00Z".parse().unwrap();
+    assert_eq!(count(&young.planned().notes, "api-server-young"), 1);
+}
+
+fn api(removed_in: &str) -> DeprecatedApi {
+    DeprecatedApi {
+        group: String::new(),
+        version: "v1".to_owned(),
+        resource: "x".to_owned(),
+        subresource: String::new(),
+        removed_in: removed_in.parse().unwrap(),
+    }
+}
+
+#[test]
 fn a_teams_own_hazard_blocks_like_ours() {
     let text = "hazards:\n  - {id: cni-flag, hops: \"1.35..\", severity: blocking, breaks: our CNI does not start, remedy: mend it, source: \"https://wiki.example.org/cni\", detector: {kind: flags, places: [kubelet-command], flags: [--mtu]}}\n";
     let mut own = refit::rules::hazards::Catalogue::default();
@@ -236,7 +272,7 @@ const RESTS_ON: &[(&str, Change)] = &[
     ("host/cp1/hand-edits/etcd.yaml", |w| { known(&mut w.control_plane("cp1").hand_edits).files.insert("etcd.yaml".to_owned(), vec!["- --x".to_owned()]); }),
     ("host/cp1/stray-files", |w| known(&mut w.control_plane("cp1").stray_files).push("x".to_owned())),
     ("host/cp1/manifest/kube-apiserver.yaml", |w| known(&mut w.control_plane("cp1").manifests).get_mut("kube-apiserver.yaml").unwrap().sha256 = "x".to_owned()),
-    ("host/cp1/api-use", |w| { known(&mut w.control_plane("cp1").api_use).requested.insert(DeprecatedApi { group: String::new(), version: "v1".to_owned(), resource: "x".to_owned(), subresource: String::new(), removed_in: "1.40".parse().unwrap() }); }),
+    ("host/cp1/api-use", |w| { known(&mut w.control_plane("cp1").api_use).requested.insert(api("1.40")); }),
 ];
 
 #[test]

@@ -23,11 +23,14 @@ const STATIC_PODS: [&str; 4] = [
 const LINES_TOLD: usize = 12;
 
 impl Sightings {
-    pub(super) fn removed_apis(&mut self, evidence: &Evidence<'_>, hop: Minor) {
+    pub(super) fn removed_apis(&mut self, evidence: &Evidence<'_>, from: Minor, hop: Minor) {
+        // What should be gone and is still served goes with the first hop, at the latest.
+        let left = |removed_in: Minor| !evidence.told.later_hop || removed_in > from;
         for (host, control_plane) in control_planes(evidence) {
             match control_plane.api_use {
                 Ok(seen) => {
-                    for api in seen.requested.iter().filter(|api| api.removed_in <= hop) {
+                    let gone = seen.requested.iter().filter(|api| api.removed_in <= hop);
+                    for api in gone.filter(|api| left(api.removed_in)) {
                         self.there(Some(host.name), format!("requests for {api}"));
                     }
                 }
@@ -54,6 +57,9 @@ impl Sightings {
     }
 
     pub(super) fn hand_edits(&mut self, evidence: &Evidence<'_>) {
+        if evidence.told.later_hop {
+            return;
+        }
         for (host, control_plane) in control_planes(evidence) {
             match control_plane.hand_edits {
                 Ok(files) => {

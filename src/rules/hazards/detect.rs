@@ -58,7 +58,7 @@ pub fn find<'c>(
         .filter(|hazard| hazard.threatens(from, to))
         .filter_map(|hazard| {
             let mut seen = Sightings::default();
-            seen.look(&hazard.detector, to, evidence);
+            seen.look(&hazard.detector, (from, to), evidence);
             let sightings = seen.into_list();
             (!sightings.is_empty()).then_some(Finding { hazard, sightings })
         })
@@ -95,7 +95,12 @@ impl Sightings {
             .collect()
     }
 
-    fn look(&mut self, detector: &Detector, to: &Version, evidence: &Evidence<'_>) {
+    fn look(
+        &mut self,
+        detector: &Detector,
+        (from, to): (Minor, &Version),
+        evidence: &Evidence<'_>,
+    ) {
         match detector {
             Detector::EtcdMemberBelow { release } => {
                 members(evidence)
@@ -192,7 +197,7 @@ impl Sightings {
             }
             Detector::CorefilePlugins { known } => self.corefile_plugins(evidence, known),
             Detector::DnsNewer { release } => self.dns_newer(evidence, release),
-            Detector::RemovedApis => self.removed_apis(evidence, to.minor()),
+            Detector::RemovedApis => self.removed_apis(evidence, from, to.minor()),
             Detector::ApiServerYoung { hours } => self.young_api_servers(evidence, *hours),
             Detector::HandEdits => self.hand_edits(evidence),
             Detector::StrayManifest => self.stray_manifests(evidence),

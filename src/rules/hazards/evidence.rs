@@ -171,6 +171,8 @@ pub struct Told<'a> {
     pub upgrades_etcd: bool,
     /// kube-proxy is rolled.
     pub rolls_kube_proxy: bool,
+    /// An earlier hop of the same plan comes before: it writes the manifests anew, and takes away what its release removes.
+    pub later_hop: bool,
     /// So many workers are out of service at once, at most.
     pub nodes_at_once: usize,
 }
