@@ -6,15 +6,24 @@
     clippy::panic,
     clippy::expect_used,
     clippy::disallowed_methods,
+    clippy::disallowed_types,
     missing_docs
 )]
 
+#[path = "review/artifacts.rs"]
+mod artifacts;
 #[path = "planner/build.rs"]
 #[allow(dead_code)]
 mod build;
 #[path = "review/differences.rs"]
 mod differences;
+#[path = "review/drawing.rs"]
+mod drawing;
 #[path = "review/fixture.rs"]
 mod fixture;
 #[path = "review/markdown.rs"]
 mod markdown;
+#[path = "review/page.rs"]
+mod page;
+#[path = "review/runbook.rs"]
+mod runbook;

@@ -5,6 +5,7 @@
 //! comes next.
 
 mod apply;
+mod artifacts;
 mod carry_out;
 mod completions;
 mod connect;
@@ -97,6 +98,7 @@ enum Command {
     Plan(plan::PlanArgs),
     Diff(diff::DiffArgs),
     Verify(verify::VerifyArgs),
+    Artifacts(artifacts::ArtifactsArgs),
     Apply(apply::ApplyArgs),
     Resume(resume::ResumeArgs),
     Status(status::StatusArgs),
@@ -131,6 +133,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Plan(args) => plan::run(args),
         Command::Diff(args) => diff::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Artifacts(args) => artifacts::run(args),
         Command::Apply(args) => apply::run(args, &cli.global),
         Command::Resume(args) => resume::run(args, &cli.global),
         Command::Status(args) => status::run(args, &cli.global),

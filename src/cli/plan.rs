@@ -13,16 +13,18 @@ use super::{CommandError, Exit, ui};
 use crate::adapters::clock::RealClock;
 use crate::adapters::disk::{self, Access};
 use crate::cluster::facts::{self, Facts};
+use crate::documents::settings::{Become, Inventory};
 use crate::plan::data::Plan;
 use crate::plan::diff::PlanDiff;
 use crate::plan::planner::{self, Inputs};
 use crate::plan::reason::Blocked;
 use crate::plan::too_old;
 use crate::ports::Clock as _;
-use crate::report::markdown;
 use crate::report::plan::{Look, blocked, blocked_json, table};
+use crate::report::runbook::{Logins, quoted, runbook};
 use crate::report::schedule::windows;
 use crate::report::words::observed;
+use crate::report::{drawing, html, markdown};
 
 /// Show what an upgrade would do: every step, its order and its reason
 ///
@@ -67,6 +69,14 @@ enum Output {
     Json,
     /// For a comment on a pull request: summary on top, the rest folded, never too long for one
     Markdown,
+    /// The graph for Graphviz
+    Dot,
+    /// The graph for Mermaid
+    Mermaid,
+    /// A page that needs nothing else
+    Html,
+    /// The plan as a document that a person carries out by hand, with the way back
+    Runbook,
 }
 
 pub fn run(args: &PlanArgs) -> Result<Exit, CommandError> {
@@ -96,7 +106,7 @@ pub fn run(args: &PlanArgs) -> Result<Exit, CommandError> {
         None => make(&declaration, &facts)?,
     };
     match made {
-        Ok(plan) => show(args, &plan, against.as_ref(), at),
+        Ok(plan) => show(args, &plan, &declaration.inventory, against.as_ref(), at),
         Err(reasons) => {
             let text = match args.output {
                 Output::Table => blocked(&reasons, ui::width(), &Look::TERMINAL),
@@ -104,6 +114,14 @@ pub fn run(args: &PlanArgs) -> Result<Exit, CommandError> {
                 Output::Markdown => {
                     let name = &declaration.upgrade.name;
                     markdown::blocked(name, &reasons, facts.observed_at, at)
+                }
+                Output::Html => {
+                    let name = &declaration.upgrade.name;
+                    html::blocked(name, &reasons, facts.observed_at, at)
+                }
+                Output::Dot | Output::Mermaid | Output::Runbook => {
+                    ui::say(&blocked(&reasons, ui::width(), &Look::TERMINAL));
+                    return Ok(Exit::Blocked);
                 }
             };
             ui::data(&text)?;
@@ -140,6 +158,7 @@ pub fn make(
 fn show(
     args: &PlanArgs,
     plan: &Plan,
+    inventory: &Inventory,
     against: Option<&Plan>,
     at: Timestamp,
 ) -> Result<Exit, CommandError> {
@@ -164,6 +183,10 @@ fn show(
             let diff = against.map(|old| PlanDiff::of(old, plan));
             ui::data(&markdown::plan(plan, at, diff.as_ref()))?;
         }
+        Output::Dot => ui::data(&drawing::dot(plan))?,
+        Output::Mermaid => ui::data(&drawing::mermaid(plan))?,
+        Output::Html => ui::data(&html::page(plan, at))?,
+        Output::Runbook => ui::data(&runbook(plan, &logins(inventory), at))?,
     }
     if !plan.is_empty() {
         let given = match &args.out {
@@ -180,6 +203,39 @@ fn show(
     } else {
         Exit::Done
     })
+}
+
+/// How a person becomes root on each host, by the inventory.
+fn logins(inventory: &Inventory) -> Logins {
+    inventory
+        .hosts
+        .values()
+        .map(|host| {
+            let ssh = &host.ssh;
+            let mut words = vec!["ssh".to_owned()];
+            if ssh.port != 22 {
+                words.extend(["-p".to_owned(), ssh.port.to_string()]);
+            }
+            if let Some(file) = &ssh.identity_file {
+                words.extend(["-i".to_owned(), file.display().to_string()]);
+            }
+            if let Some(file) = &ssh.known_hosts {
+                let option = format!("UserKnownHostsFile={}", file.display());
+                words.extend(["-o".to_owned(), option]);
+            }
+            if let Some(jump) = &ssh.jump {
+                let through = format!("{}@{}:{}", jump.user, jump.address, jump.port);
+                words.extend(["-J".to_owned(), through]);
+            }
+            words.push(format!("{}@{}", ssh.user, host.address));
+            match ssh.become_root {
+                Become::None => {}
+                Become::Sudo => words.push("sudo".to_owned()),
+            }
+            let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+            (host.name.clone(), words.join(" "))
+        })
+        .collect()
 }
 
 /// Only the format, read first, so that another format gets a clear word.

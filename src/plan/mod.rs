@@ -1,5 +1,6 @@
 //! The plan as data, and the planner that computes it. Pure: same inputs, byte-identical plan.
 
+pub mod artifacts;
 pub mod citations;
 mod control_plane;
 pub mod data;
@@ -13,6 +14,7 @@ mod hop;
 mod host_steps;
 mod nodes;
 mod notes;
+mod operation;
 mod pace;
 mod packages;
 mod path;

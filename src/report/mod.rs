@@ -1,14 +1,18 @@
 //! Everything people and machines read. Reports never decide.
 
+pub mod artifacts;
 pub mod blocked;
 pub mod chart;
 pub mod diff;
+pub mod drawing;
 pub mod facts;
+pub mod html;
 pub mod look;
 pub mod markdown;
 pub mod parts;
 pub mod plan;
 pub mod progress;
+pub mod runbook;
 pub mod schedule;
 pub mod status;
 mod step;

@@ -5,6 +5,7 @@
 pub mod eviction;
 pub mod hazards;
 pub mod kubeadm_files;
+pub mod kubeadm_images;
 pub mod kubeadm_phases;
 pub mod kubeadm_policy;
 pub mod skew;

@@ -14,7 +14,7 @@ use super::event::{Event, How, StepState};
 use super::executor::{Context, Unrecorded};
 use super::meter::millis;
 use super::{check_step, cordon, drain, host_step, snapshot, wait_step};
-use crate::host::op::{Mutation, OpRef};
+use crate::host::op::OpRef;
 use crate::plan::data::{Action, Step};
 use crate::rules::eviction::Policy;
 
@@ -300,119 +300,23 @@ async fn act(attempt: &Try<'_, '_>) -> Result<Finished, Trouble> {
                 note: None,
             });
         }
-        Action::HoldPackages {
-            host,
-            manager,
-            packages,
-        } => (
-            host,
-            Mutation::HoldPackages {
-                manager: *manager,
-                packages: packages.clone(),
-            },
-        ),
-        Action::SwitchRepository {
-            host,
-            manager,
-            minor,
-            file,
-            content,
-            key_file,
-            key,
-            key_sha256,
-        } => (
-            host,
-            Mutation::SwitchRepository {
-                manager: *manager,
-                minor: *minor,
-                file: file.clone(),
-                content: content.clone(),
-                key_file: key_file.clone(),
-                key: key.clone(),
-                key_sha256: key_sha256.clone(),
-            },
-        ),
-        Action::PrefetchPackages {
-            host,
-            manager,
-            packages,
-        } => (
-            host,
-            Mutation::PrefetchPackages {
-                manager: *manager,
-                packages: packages.clone(),
-            },
-        ),
-        Action::InstallKubeadm {
-            host,
-            manager,
-            packages,
-        } => (
-            host,
-            Mutation::InstallPackages {
-                manager: *manager,
-                packages: packages.clone(),
-            },
-        ),
-        Action::PullImages {
-            host,
-            version,
-            image_repository,
-        } => (
-            host,
-            Mutation::PullImages {
-                version: version.clone(),
-                image_repository: image_repository.clone(),
-            },
-        ),
-        Action::KubeadmApply {
-            host,
-            version,
-            options,
-        } => (
-            host,
-            Mutation::KubeadmApply {
-                version: version.clone(),
-                options: options.clone(),
-            },
-        ),
-        Action::KubeadmNode {
-            host,
-            role,
-            version,
-            options,
-        } => (
-            host,
-            Mutation::KubeadmNode {
-                role: *role,
-                version: version.clone(),
-                options: options.clone(),
-            },
-        ),
-        Action::InstallKubelet {
-            host,
-            manager,
-            packages,
-        } => (
-            host,
-            Mutation::InstallKubelet {
-                manager: *manager,
-                packages: packages.clone(),
-            },
-        ),
-        Action::ReleaseHolds {
-            host,
-            manager,
-            packages,
-        } => (
-            host,
-            Mutation::ReleaseHolds {
-                manager: *manager,
-                packages: packages.clone(),
-            },
-        ),
+        Action::HoldPackages { .. }
+        | Action::SwitchRepository { .. }
+        | Action::PrefetchPackages { .. }
+        | Action::InstallKubeadm { .. }
+        | Action::PullImages { .. }
+        | Action::KubeadmApply { .. }
+        | Action::KubeadmNode { .. }
+        | Action::InstallKubelet { .. }
+        | Action::ReleaseHolds { .. } => attempt.step.action.operation(),
     };
-    let (host, mutation) = on_host;
+    let Some((host, mutation)) = on_host else {
+        let defect = format!(
+            "{} has no operation: this is a defect of refit",
+            attempt.step.id
+        );
+        return Err(Trouble::Hopeless(defect));
+    };
     let drained = attempt.cx.drained_before(attempt.step);
     host_step::run_if(attempt, host, None, &mutation, async || match drained {
         Some(node) => drain::still_cordoned(attempt, node).await,

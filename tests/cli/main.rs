@@ -28,6 +28,7 @@ fn help_says_how_each_command_is_used() {
         "plan",
         "diff",
         "verify",
+        "artifacts",
         "apply",
         "resume",
         "status",

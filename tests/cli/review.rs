@@ -62,3 +62,22 @@ fn two_plans_are_compared() {
     desk.refit(&["diff", "old.plan.json", "edited.plan.json"])
         .ends(1, &["edited.plan.json cannot be used"]);
 }
+
+#[test]
+fn a_plan_is_shown_in_every_form_and_needs_nothing_for_it() {
+    let desk = Desk::new();
+    for (form, says) in [
+        ("dot", "digraph"),
+        ("mermaid", "flowchart TD"),
+        ("html", "<!doctype html>"),
+        ("runbook", "ssh -p 1 ops@127.0.0.21 sudo"),
+    ] {
+        let first = desk.plan(&["-o", form]).ends(0, &[says]);
+        assert_eq!(first.out, desk.plan(&["-o", form]).out, "{form}");
+    }
+    desk.plan(&["--out", "plan.json"]).ends(0, &[]);
+    desk.refit(&["artifacts", "plan.json", "--facts", "facts.json"])
+        .ends(0, &["image       registry.k8s.io/kube-apiserver:v1.35.4"]);
+    desk.refit(&["artifacts", "plan.json", "-o", "json"])
+        .ends(0, &["refit.artifacts/v1"]);
+}

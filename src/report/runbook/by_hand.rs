@@ -1,0 +1,309 @@
+//! Each action as a person does it.
+
+use super::RUN;
+use super::shell::{command_line, quoted};
+use crate::cluster::facts::PackageManager;
+use crate::cluster::model::{HostName, NodeName};
+use crate::host::op::{Command, Mutation, PackageRevision, Query};
+use crate::plan::data::{Action, Plan, Step};
+use crate::rules::version::Version;
+
+/// One thing to do or to see.
+pub(super) enum Do<'p> {
+    /// As root on a host.
+    OnHost(&'p HostName, Vec<Command>),
+    /// As root on a host, changing nothing.
+    LookAt(&'p HostName, Vec<Query>),
+    /// Where `kubectl` and `ssh` are.
+    Here(Vec<String>),
+    /// There, with `{login}` for how a host is reached.
+    HereFrom(&'p HostName, String),
+    /// What must be seen.
+    See(String),
+}
+
+fn kubectl(words: &[&str]) -> String {
+    command_line(std::iter::once("kubectl").chain(words.iter().copied()))
+}
+
+/// What a step takes.
+pub(super) fn by_hand<'p>(plan: &Plan, step: &'p Step) -> Vec<Do<'p>> {
+    if let Some((host, mutation)) = step.action.operation() {
+        let mut lines = vec![Do::OnHost(host, vec![mutation.command()])];
+        if let Some(probe) = mutation.probe() {
+            lines.push(Do::LookAt(host, vec![probe]));
+        }
+        lines.extend(seen(&mutation).map(Do::See));
+        return lines;
+    }
+    let timeout = format!("--timeout={}s", step.timeout_s);
+    match &step.action {
+        Action::CheckHost {
+            host,
+            machine_id,
+            disk_free,
+            ..
+        } => {
+            let room: Vec<String> = disk_free
+                .iter()
+                .map(|(directory, bytes)| format!("{directory} {bytes}"))
+                .collect();
+            vec![
+                Do::LookAt(host, vec![Query::Basics]),
+                Do::See(format!(
+                    "uid 0, machine-id {machine_id}, no operation, and under disk at least these bytes: {}",
+                    room.join(", ")
+                )),
+            ]
+        }
+        Action::CheckCluster {
+            cluster_uid,
+            host,
+            nodes,
+        } => vec![
+            Do::Here(vec![
+                kubectl(&["get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"]),
+                kubectl(&["get", "--raw", "/readyz"]),
+                kubectl(&["get", "nodes"]),
+            ]),
+            Do::LookAt(host, vec![Query::Etcd]),
+            Do::See(format!(
+                "uid {cluster_uid}; ok; {} node(s) of the plan, all Ready; every member of etcd healthy, none a learner, no alarm",
+                nodes.len()
+            )),
+        ],
+        Action::SnapshotEtcd {
+            host,
+            file,
+            directory,
+            keep,
+            trial_restore,
+        } => snapshot(plan, host, file, directory, *keep, *trial_restore),
+        Action::AwaitControlPlane {
+            host,
+            node,
+            version,
+        } => vec![
+            Do::LookAt(
+                host,
+                vec![
+                    Query::ApiServerReady,
+                    Query::ApiServerVersion,
+                    Query::Manifests,
+                    Query::Etcd,
+                ],
+            ),
+            Do::Here(vec![
+                kubectl(&["get", "--raw", "/readyz"]),
+                on_node(node, &["-n", "kube-system", "-o", "wide"]),
+            ]),
+            Do::See(format!(
+                "readyz without a failed check; gitVersion {}; images of the API server, the controller manager and the scheduler at {}, \
+                 their pods Running and ready; every member of etcd healthy, none a learner, no alarm",
+                version.tag(),
+                version.tag()
+            )),
+        ],
+        Action::AwaitAddons { kube_proxy } => addons(kube_proxy.as_ref(), &timeout),
+        Action::Cordon { node } => vec![
+            Do::Here(vec![kubectl(&["get", "node", node.as_str()])]),
+            Do::See(
+                "not SchedulingDisabled; where someone else has cordoned it meanwhile, leave out its `uncordon` as well"
+                    .to_owned(),
+            ),
+            Do::Here(vec![kubectl(&["cordon", node.as_str()])]),
+        ],
+        Action::Drain {
+            node,
+            grace_period_s,
+            delete_empty_dir_data,
+            evict_unmanaged_pods,
+        } => {
+            let mut words = vec!["drain", node.as_str(), "--ignore-daemonsets"];
+            if *delete_empty_dir_data {
+                words.push("--delete-emptydir-data");
+            }
+            if *evict_unmanaged_pods {
+                words.push("--force");
+            }
+            let grace = grace_period_s.map(|seconds| format!("--grace-period={seconds}"));
+            words.extend(grace.as_deref());
+            words.push(&timeout);
+            vec![
+                Do::Here(vec![
+                    kubectl(&words),
+                    on_node(node, &["--all-namespaces"]),
+                ]),
+                Do::See("only pods of DaemonSets and static pods left".to_owned()),
+            ]
+        }
+        Action::AwaitNode { node, version } => vec![
+            Do::Here(vec![
+                kubectl(&[
+                    "wait",
+                    "--for=condition=Ready",
+                    &format!("node/{node}"),
+                    &timeout,
+                ]),
+                kubectl(&[
+                    "get",
+                    "node",
+                    node.as_str(),
+                    "-o",
+                    "jsonpath={.status.nodeInfo.kubeletVersion}",
+                ]),
+            ]),
+            Do::See(version.tag()),
+        ],
+        Action::Uncordon { node } => vec![Do::Here(vec![kubectl(&["uncordon", node.as_str()])])],
+        Action::Verify {
+            version,
+            control_planes,
+            nodes,
+            cordoned,
+        } => {
+            let mut lines: Vec<Do<'_>> = control_planes
+                .keys()
+                .map(|host| Do::LookAt(host, vec![Query::ApiServerVersion, Query::Etcd]))
+                .collect();
+            lines.push(Do::Here(vec![
+                kubectl(&["get", "nodes", "-o", "wide"]),
+                kubectl(&["-n", "kube-system", "get", "pods", "-o", "wide"]),
+            ]));
+            let kept: Vec<&str> = cordoned.iter().map(NodeName::as_str).collect();
+            let kept = if kept.is_empty() {
+                "none of them SchedulingDisabled".to_owned()
+            } else {
+                format!("SchedulingDisabled only {}", kept.join(", "))
+            };
+            lines.push(Do::See(format!(
+                "every API server at {}; etcd whole; {} node(s) Ready at {}, {kept}; CoreDNS and kube-proxy Running",
+                version.tag(),
+                nodes.len(),
+                version.tag()
+            )));
+            lines
+        }
+        Action::HoldPackages { .. }
+        | Action::SwitchRepository { .. }
+        | Action::PrefetchPackages { .. }
+        | Action::InstallKubeadm { .. }
+        | Action::PullImages { .. }
+        | Action::KubeadmApply { .. }
+        | Action::KubeadmNode { .. }
+        | Action::InstallKubelet { .. }
+        | Action::ReleaseHolds { .. }
+        | Action::Barrier { .. } => Vec::new(),
+    }
+}
+
+fn on_node(node: &NodeName, more: &[&str]) -> String {
+    let selector = format!("spec.nodeName={node}");
+    let mut words = vec!["get", "pods", "--field-selector", selector.as_str()];
+    words.extend(more);
+    kubectl(&words)
+}
+
+fn addons<'p>(kube_proxy: Option<&Version>, timeout: &str) -> Vec<Do<'p>> {
+    let rollout = |what: &str| kubectl(&["-n", "kube-system", "rollout", "status", what, timeout]);
+    let mut lines = vec![rollout("deployment/coredns")];
+    let Some(version) = kube_proxy else {
+        return vec![Do::Here(lines)];
+    };
+    lines.push(rollout("daemonset/kube-proxy"));
+    lines.push(kubectl(&[
+        "-n",
+        "kube-system",
+        "get",
+        "daemonset/kube-proxy",
+        "-o",
+        "jsonpath={.spec.template.spec.containers[0].image}",
+    ]));
+    vec![
+        Do::Here(lines),
+        Do::See(format!("an image that ends with {}", version.tag())),
+    ]
+}
+
+fn snapshot<'p>(
+    plan: &Plan,
+    host: &'p HostName,
+    file: &str,
+    directory: &str,
+    keep: u32,
+    trial_restore: bool,
+) -> Vec<Do<'p>> {
+    let file = file.replace("{run}", RUN);
+    let kept = format!("{directory}/{}-{RUN}.db", plan.inventory);
+    let save = Mutation::SaveSnapshot {
+        file: file.clone(),
+        trial_restore,
+    };
+    let remove = Mutation::RemoveSnapshot { file: file.clone() };
+    vec![
+        Do::OnHost(host, vec![save.command()]),
+        Do::LookAt(host, vec![Query::Snapshot { file: file.clone() }]),
+        Do::HereFrom(
+            host,
+            format!(
+                "(umask 077; mkdir -p {}; {{login}} cat {} > {})\nsha256sum {}",
+                quoted(directory),
+                quoted(&file),
+                quoted(&kept),
+                quoted(&kept)
+            ),
+        ),
+        Do::See(format!(
+            "the same SHA-256 on {host} and here. The snapshot holds every Secret of the cluster; keep {keep} of them"
+        )),
+        Do::OnHost(host, vec![remove.command()]),
+    ]
+}
+
+fn revisions(packages: &[PackageRevision]) -> String {
+    packages
+        .iter()
+        .map(|package| format!("{} {}", package.name, package.revision))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// What the look after a change must show.
+fn seen(mutation: &Mutation) -> Option<String> {
+    match mutation {
+        Mutation::HoldPackages { packages, .. } => Some(format!("held: {}", packages.join(", "))),
+        Mutation::ReleaseHolds { packages, .. } => {
+            Some(format!("not held any more: {}", packages.join(", ")))
+        }
+        Mutation::SwitchRepository {
+            manager,
+            key_sha256,
+            content,
+            ..
+        } => {
+            let lists = match manager {
+                PackageManager::Apt => "; lists fetched",
+                PackageManager::Dnf | PackageManager::Yum => "",
+            };
+            Some(format!(
+                "file with SHA-256 {}, key with SHA-256 {key_sha256}{lists}",
+                crate::host::judge::sha256(content.as_bytes())
+            ))
+        }
+        Mutation::PrefetchPackages { .. } => Some("missing: 0".to_owned()),
+        Mutation::InstallPackages { packages, .. } => {
+            Some(format!("installed and held: {}", revisions(packages)))
+        }
+        Mutation::InstallKubelet { packages, .. } => Some(format!(
+            "installed and held: {}; the kubelet that runs is the installed one",
+            revisions(packages)
+        )),
+        Mutation::PullImages { .. } => Some("every image there".to_owned()),
+        Mutation::KubeadmApply { version, .. } => {
+            Some(format!("manifests with images of {}", version.tag()))
+        }
+        Mutation::KubeadmNode { .. }
+        | Mutation::SaveSnapshot { .. }
+        | Mutation::RemoveSnapshot { .. } => None,
+    }
+}
