@@ -12,6 +12,8 @@
 
 #[path = "review/artifacts.rs"]
 mod artifacts;
+#[path = "review/binding.rs"]
+mod binding;
 #[path = "planner/build.rs"]
 #[allow(dead_code)]
 mod build;

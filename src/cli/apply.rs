@@ -15,7 +15,9 @@ use crate::adapters::disk;
 use crate::cluster::drift::{basis, drift};
 use crate::cluster::facts::Facts;
 use crate::plan::data::Plan;
+use crate::plan::diff::PlanDiff;
 use crate::ports::Clock as _;
+use crate::report::diff::lines;
 use crate::report::plan::{Look, blocked, summary, table};
 use crate::run::journal::Past;
 
@@ -148,9 +150,12 @@ fn decide(
         refuse_other_cluster(&given, uid, args)?;
         refuse_drift(&given, facts, args)?;
         refuse_unfit(&given, facts, plan_again(args))?;
-        // what a plan does not rest on, such as budgets, may still forbid it
+        // what a plan does not rest on, such as what budgets allow right now, may still forbid it
         return Ok(match fresh {
-            Ok(_) => Some(given),
+            Ok(fresh) => {
+                refuse_other_steps(&given, &fresh, args)?;
+                Some(given)
+            }
             Err(reasons) => {
                 ui::say(&blocked(&reasons, ui::width(), &Look::TERMINAL));
                 None
@@ -225,23 +230,50 @@ fn refuse_drift(plan: &Plan, facts: &Facts, args: &ApplyArgs) -> Result<(), Comm
     if differences.is_empty() {
         return Ok(());
     }
-    let mut error = CommandError::new(format!(
+    let what = format!(
         "the cluster is not as it was when the plan was made: {} difference(s)",
         differences.len()
-    ))
-    .exits(Exit::Blocked)
-    .nothing_changed()
-    .next(plan_again(args));
-    for difference in differences.iter().take(DIFFERENCES_SHOWN) {
-        error = error.detail(difference.to_string());
+    );
+    let lines: Vec<String> = differences.iter().map(ToString::to_string).collect();
+    Err(differing(what, &lines, args))
+}
+
+/// Refuses a plan unless the one that would be made now does exactly the same, and says what else is not as it was.
+fn refuse_other_steps(given: &Plan, fresh: &Plan, args: &ApplyArgs) -> Result<(), CommandError> {
+    let (binding, rest) = PlanDiff::of(given, fresh).split();
+    if !binding.is_empty() {
+        let lines = lines(&binding);
+        let what = format!(
+            "the plan is not the one that would be made now: {} difference(s)",
+            lines.len()
+        );
+        return Err(differing(what, &lines, args));
     }
-    if differences.len() > DIFFERENCES_SHOWN {
-        error = error.detail(format!(
-            "and {} more",
-            differences.len() - DIFFERENCES_SHOWN
-        ));
+    let lines = lines(&rest);
+    if !lines.is_empty() {
+        ui::line("not as it was when the plan was made, and no hindrance:");
     }
-    Err(error)
+    for line in lines.iter().take(DIFFERENCES_SHOWN) {
+        ui::line(&format!("  {line}"));
+    }
+    if lines.len() > DIFFERENCES_SHOWN {
+        ui::line(&format!("  and {} more", lines.len() - DIFFERENCES_SHOWN));
+    }
+    Ok(())
+}
+
+fn differing(what: String, lines: &[String], args: &ApplyArgs) -> CommandError {
+    let mut error = CommandError::new(what)
+        .exits(Exit::Blocked)
+        .nothing_changed()
+        .next(plan_again(args));
+    for line in lines.iter().take(DIFFERENCES_SHOWN) {
+        error = error.detail(line.clone());
+    }
+    if lines.len() > DIFFERENCES_SHOWN {
+        error = error.detail(format!("and {} more", lines.len() - DIFFERENCES_SHOWN));
+    }
+    error
 }
 
 fn refuse_second(

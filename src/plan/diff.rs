@@ -132,6 +132,47 @@ impl PlanDiff {
             && self.same_steps()
     }
 
+    /// What forbids that the old plan is carried out where the new one would be made, and what a reader is only told: notes,
+    /// reasons, and how long steps should take. What is done to whom, in which order, on which conditions and on the
+    /// strength of which observations binds.
+    #[must_use]
+    pub fn split(self) -> (Self, Self) {
+        let told = |change: &Change| matches!(change.what.as_str(), "because" | "expected");
+        let changed = |keep: &dyn Fn(&Change) -> bool| -> Vec<StepChange> {
+            self.changed
+                .iter()
+                .map(|step| StepChange {
+                    id: step.id.clone(),
+                    changes: step
+                        .changes
+                        .iter()
+                        .filter(|change| keep(change))
+                        .cloned()
+                        .collect(),
+                })
+                .filter(|step| !step.changes.is_empty())
+                .collect()
+        };
+        let rest = Self {
+            format: FORMAT,
+            purpose: Vec::new(),
+            limits: Vec::new(),
+            basis: Vec::new(),
+            notes: self.notes.clone(),
+            added: Vec::new(),
+            removed: Vec::new(),
+            changed: changed(&told),
+            observed: self.observed,
+        };
+        let binding = Self {
+            notes: Vec::new(),
+            observed: None,
+            changed: changed(&|change| !told(change)),
+            ..self
+        };
+        (binding, rest)
+    }
+
     /// Exactly the same is done in the same order.
     #[must_use]
     pub const fn same_steps(&self) -> bool {

@@ -100,6 +100,29 @@ pub(super) fn headline(diff: &PlanDiff) -> String {
     text
 }
 
+/// All differences, one a line, without headings.
+#[must_use]
+pub fn lines(diff: &PlanDiff) -> Vec<String> {
+    let mut lines: Vec<String> = diff.purpose.iter().chain(&diff.limits).map(told).collect();
+    lines.extend(diff.basis.iter().map(ToString::to_string));
+    lines.extend(
+        diff.removed
+            .iter()
+            .map(|id| format!("{id}: would not be done any more")),
+    );
+    lines.extend(
+        diff.added
+            .iter()
+            .map(|id| format!("{id}: would be done as well")),
+    );
+    for step in &diff.changed {
+        let changes: Vec<String> = step.changes.iter().map(told).collect();
+        lines.push(format!("{}: {}", step.id, changes.join("; ")));
+    }
+    lines.extend(diff.notes.iter().map(told));
+    lines
+}
+
 /// For people.
 #[must_use]
 pub fn differences(diff: &PlanDiff, width: u16, look: &Look) -> String {

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::by_hand::kept;
 use super::shell::{command_line, quoted};
 use super::{DIRECTORY, Logins, RUN, login};
 use crate::cluster::facts::PackageManager;
@@ -170,7 +171,8 @@ fn packages(text: &mut String, plan: &Plan) {
 
 /// The state of the cluster, from the snapshot.
 fn restore(text: &mut String, plan: &Plan, logins: &Logins) {
-    let snapshot = plan.steps.iter().find_map(|step| {
+    // the last one that was taken loses least; the newest in a plan of several hops is that of its last hop
+    let snapshot = plan.steps.iter().rev().find_map(|step| {
         if let Action::SnapshotEtcd {
             file, directory, ..
         } = &step.action
@@ -195,8 +197,8 @@ fn restore(text: &mut String, plan: &Plan, logins: &Logins) {
     let Some((file, directory)) = snapshot else {
         return;
     };
+    let kept = kept(plan, directory, &file.replace("{run}", RUN));
     let file = file.replace("{run}", &format!("{RUN}-back"));
-    let kept = format!("{directory}/{}-{RUN}.db", plan.inventory);
     text.push_str("### The cluster, from the snapshot\n\n");
     let mut part = |words: &str, lines: &[String]| {
         let _ = write!(text, "- [ ] {words}\n\n```sh\n");

@@ -234,7 +234,7 @@ fn snapshot<'p>(
     trial_restore: bool,
 ) -> Vec<Do<'p>> {
     let file = file.replace("{run}", RUN);
-    let kept = format!("{directory}/{}-{RUN}.db", plan.inventory);
+    let kept = kept(plan, directory, &file);
     let save = Mutation::SaveSnapshot {
         file: file.clone(),
         trial_restore,
@@ -258,6 +258,13 @@ fn snapshot<'p>(
         )),
         Do::OnHost(host, vec![remove.command()]),
     ]
+}
+
+/// Where a snapshot is kept here: one for each hop, as on the host.
+pub(super) fn kept(plan: &Plan, directory: &str, file: &str) -> String {
+    let name = file.rsplit_once('/').map_or(file, |(_, name)| name);
+    let name = name.strip_prefix("refit-").unwrap_or(name);
+    format!("{directory}/{}-{name}", plan.inventory)
 }
 
 fn revisions(packages: &[PackageRevision]) -> String {
