@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -301,11 +302,16 @@ impl Catalogue {
     /// # Errors
     /// Never, as a test holds; the caller has no other way to say so than to pass it on.
     pub fn built_in() -> Result<Self, CatalogueError> {
-        let mut catalogue = Self::default();
-        for (file, text) in BUILT_IN {
-            catalogue.add(file, text)?;
-        }
-        Ok(catalogue)
+        // Constant text, read once: a plan of several hops asks for it again and again.
+        static READ: OnceLock<Result<Catalogue, CatalogueError>> = OnceLock::new();
+        READ.get_or_init(|| {
+            let mut catalogue = Self::default();
+            for (file, text) in BUILT_IN {
+                catalogue.add(file, text)?;
+            }
+            Ok(catalogue)
+        })
+        .clone()
     }
 
     /// Adds the hazards of one file.
