@@ -25,6 +25,9 @@ use crate::rules::version::{Minor, Version};
 /// Why facts that were observed with other patches do not count.
 const OTHER_PATCHES: &str = "the facts were observed with another `kubeadm.patches`: run `refit inspect` again with this upgrade";
 
+/// The code of several hazards that could not be looked for.
+const UNCHECKED: &str = "hazards-unchecked";
+
 /// How many hosts are named before they are counted.
 const HOSTS_NAMED: usize = 5;
 
@@ -58,6 +61,27 @@ impl Threat {
             source: hazard.source.clone(),
             not_accepted,
         }
+    }
+
+    /// Several hazards that could not be looked for, in the same place and for the same reason.
+    fn unchecked(threats: Vec<Self>) -> Option<Self> {
+        let ids: Vec<&str> = threats.iter().map(|threat| threat.id.as_str()).collect();
+        let ids = ids.join(", ");
+        let several = threats.len() > 1;
+        let first = threats.into_iter().next()?;
+        Some(if several {
+            let hop = first.hop;
+            Self {
+                id: UNCHECKED.to_owned(),
+                breaks: format!("of the way to {hop}, these hazards cannot be ruled out: {ids}"),
+                remedy: "mend that and run `refit inspect` again; or accept each of them by its id"
+                    .to_owned(),
+                source: "refit: what is not known is not fine".to_owned(),
+                ..first
+            }
+        } else {
+            first
+        })
     }
 
     /// The hosts, or `cluster`.
@@ -141,7 +165,8 @@ pub fn judge(
     let hop = release.minor();
     let accepted = &upgrade.accepted_risks;
     let mut judged = Judged::default();
-    // Hazards that could not be looked for, by why and where: one note for all of them.
+    // Hazards that could not be looked for, by why and where: one reason, or one note, for all of them.
+    let mut open: BTreeMap<(Vec<HostName>, String), Vec<Threat>> = BTreeMap::new();
     let mut unchecked: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
     for finding in &found {
         let hazard = finding.hazard;
@@ -163,7 +188,15 @@ pub fn judge(
                     "hazard {} is accepted until {} ({}): {threat}",
                     hazard.id, risk.until, risk.reason
                 )),
-                (Severity::Blocking, _) => judged.reasons.push(Reason::Hazard(Box::new(threat))),
+                (Severity::Blocking, _) => match &threat.sighting.what {
+                    What::NotChecked(why) if threat.not_accepted.is_none() => {
+                        let place = (threat.sighting.hosts.clone(), why.clone());
+                        open.entry(place).or_default().push(threat);
+                    }
+                    What::NotChecked(_) | What::There(_) => {
+                        judged.reasons.push(Reason::Hazard(Box::new(threat)));
+                    }
+                },
                 (Severity::Advisory, _) => match &threat.sighting.what {
                     What::There(_) => judged.notes.push(format!(
                         "hazard {}: {threat}; {} ({})",
@@ -177,6 +210,10 @@ pub fn judge(
             }
         }
     }
+    let open = open.into_values().filter_map(Threat::unchecked);
+    judged
+        .reasons
+        .extend(open.map(|threat| Reason::Hazard(Box::new(threat))));
     for ((place, why), ids) in unchecked {
         judged.notes.push(format!(
             "on {place} these hazards could not be looked for ({why}): {}",

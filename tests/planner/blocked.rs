@@ -706,14 +706,15 @@ fn a_hazard_that_could_not_be_looked_for_blocks_or_is_told() {
     world.host("w1").kubelet_flags = Observed::Unknown("permission denied".to_owned());
     let told = world.told();
     assert!(
-        told[0].starts_with("kubelet-flags-1.31: could not be checked on w1 (permission denied): "),
+        told[0].starts_with("hazards-unchecked: could not be checked on w1 (permission denied): of the way to 1.35, these hazards cannot be ruled out: kubelet-flags-1.30, kubelet-flags-1.31, "),
         "{told:?}"
     );
+    assert_eq!(told.len(), 1, "{told:?}");
     let mut world = self::world();
     world.facts.cluster.kubelet_settings = Observed::Unknown("forbidden".to_owned());
     let notes = world.planned().notes.join("\n");
     assert!(
-        notes.contains("on cluster these hazards could not be looked for (forbidden): gates-removed-1.34-kubelet, "),
+        notes.contains("on cluster these hazards could not be looked for (forbidden): gates-removed-1.29-kubelet, "),
         "{notes}"
     );
 }

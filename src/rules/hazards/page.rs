@@ -37,7 +37,7 @@ A hop is named by the minor that it leads to: `1.35` is the way from 1.34 to 1.3
 const TAIL: &str = "
 ## Looked at for every plan
 
-What follows depends on no minor. It keeps a plan from being made under its own name, and nobody can accept it:
+What follows depends on no minor. It keeps a plan from being made under a code of its own, and nobody can accept it:
 
 | code | what |
 |---|---|
@@ -52,6 +52,7 @@ What follows depends on no minor. It keeps a plan from being made under its own 
 | `node-not-ready`, `same-machine`, `other-node` | nodes, and which machine is which |
 | `pod-refuses`, `several-budgets`, `budget-never` | pods that would never leave a drained node |
 | `unknown` | whatever of this could not be observed |
+| `hazards-unchecked` | hazards that could not be looked for, by their ids; each of these can be accepted |
 ";
 
 /// The page, in Markdown.
