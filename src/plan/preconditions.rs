@@ -75,7 +75,7 @@ pub fn room(view: &View<'_>, host: &HostView<'_>) -> Vec<Room> {
             rooms.push(of(images, CONTROL_PLANE_IMAGES, "the new images"));
             rooms.push(of(
                 "/etc/kubernetes",
-                database + KUBEADM_BACKUP_BASE,
+                database.saturating_add(KUBEADM_BACKUP_BASE),
                 "kubeadm's copy of etcd's directory",
             ));
             // Where etcd keeps its data elsewhere, its file system was not looked at under that name.
@@ -86,7 +86,9 @@ pub fn room(view: &View<'_>, host: &HostView<'_>) -> Vec<Room> {
             };
             rooms.push(of(
                 directory,
-                ETCD_TIMES * database + ETCD_BASE,
+                database
+                    .saturating_mul(ETCD_TIMES)
+                    .saturating_add(ETCD_BASE),
                 "etcd's snapshot and its trial restoration",
             ));
         }
