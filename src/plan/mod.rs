@@ -24,6 +24,7 @@ pub mod reason;
 mod step_id;
 pub mod verify;
 mod view;
+pub mod waves;
 pub mod windows;
 mod work;
 
