@@ -109,6 +109,7 @@ fn pod() -> Pod {
         mirror: false,
         empty_dir: false,
         images: BTreeMap::new(),
+        placement: None,
     }
 }
 

@@ -15,3 +15,5 @@ mod hops;
 mod order;
 #[path = "planner/properties.rs"]
 mod properties;
+#[path = "planner/waves.rs"]
+mod waves;

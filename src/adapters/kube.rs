@@ -8,6 +8,7 @@
 mod around;
 mod convert;
 mod error;
+mod placement;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ use tokio::time::{Instant, timeout};
 
 use self::convert::CORDONED_BY;
 use self::error::{CallError, Endpoint, chain, words};
+use self::placement::Volumes;
 use crate::cluster::facts::{KubeadmConfig, KubeletConfig, Surroundings};
 use crate::cluster::model::{Budget, Node, NodeName, Pod, Workload};
 use crate::ports::{ClusterApi, Eviction, Failure, PodList};
@@ -503,7 +505,26 @@ impl ClusterApi for Kube {
         let (pods, _) = self
             .list::<core::Pod>("listing pods", Api::all(self.client.clone()), None)
             .await?;
-        Ok(sorted(pods))
+        let volumes = if Volumes::matter(&pods) {
+            let (claims, _) = self
+                .list::<core::PersistentVolumeClaim>(
+                    "listing PersistentVolumeClaims",
+                    Api::all(self.client.clone()),
+                    None,
+                )
+                .await?;
+            let (volumes, _) = self
+                .list::<core::PersistentVolume>(
+                    "listing PersistentVolumes",
+                    Api::all(self.client.clone()),
+                    None,
+                )
+                .await?;
+            Volumes::of(claims, volumes).map_err(Failure::Refused)?
+        } else {
+            Volumes::default()
+        };
+        Ok(sorted(pods, |pod| convert::placed_pod(pod, &volumes)))
     }
 
     async fn pods_on(&self, node: &NodeName) -> Result<PodList, Failure> {
@@ -515,7 +536,7 @@ impl ClusterApi for Kube {
             )
             .await?;
         Ok(PodList {
-            pods: sorted(pods),
+            pods: sorted(pods, convert::pod),
             resource_version,
         })
     }
@@ -677,8 +698,8 @@ fn on_node(node: &NodeName) -> String {
     format!("spec.nodeName={node}")
 }
 
-fn sorted(pods: Vec<core::Pod>) -> Vec<Pod> {
-    let mut pods: Vec<_> = pods.into_iter().map(convert::pod).collect();
+fn sorted(pods: Vec<core::Pod>, convert: impl Fn(core::Pod) -> Pod) -> Vec<Pod> {
+    let mut pods: Vec<_> = pods.into_iter().map(convert).collect();
     pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
     pods
 }

@@ -62,7 +62,7 @@ pub enum Role {
 /// A Kubernetes label selector.
 ///
 /// Source: kubernetes/apimachinery `pkg/apis/meta/v1/types.go`, `LabelSelector`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LabelSelector {
     /// Labels that must be there with this value.
@@ -74,7 +74,7 @@ pub struct LabelSelector {
 }
 
 /// One requirement of a selector.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Requirement {
     /// The label's key.
     pub key: String,
@@ -86,7 +86,7 @@ pub struct Requirement {
 }
 
 /// How a requirement compares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Operator {
     /// The label has one of the values.
     In,
@@ -96,6 +96,32 @@ pub enum Operator {
     Exists,
     /// The label is not there.
     DoesNotExist,
+    /// The label is a whole number greater than the one value; in node affinity only.
+    Gt,
+    /// The label is a whole number less than the one value; in node affinity only.
+    Lt,
+}
+
+impl Requirement {
+    /// Whether a label of this value, or its absence, is as required.
+    ///
+    /// Source: kubernetes/apimachinery `pkg/labels/selector.go`, `Requirement.Matches`.
+    #[must_use]
+    pub fn holds(&self, value: Option<&str>) -> bool {
+        let among = |value: &str| self.values.iter().any(|wanted| wanted == value);
+        let number = |text: &str| text.parse::<i64>().ok();
+        let limit = || self.values.first().and_then(|limit| number(limit));
+        match self.operator {
+            Operator::In => value.is_some_and(among),
+            Operator::NotIn => value.is_none_or(|value| !among(value)),
+            Operator::Exists => value.is_some(),
+            Operator::DoesNotExist => value.is_none(),
+            Operator::Gt => value.and_then(number) > limit() && limit().is_some(),
+            Operator::Lt => value
+                .and_then(number)
+                .is_some_and(|value| limit().is_some_and(|limit| value < limit)),
+        }
+    }
 }
 
 impl LabelSelector {
@@ -105,15 +131,10 @@ impl LabelSelector {
         self.match_labels
             .iter()
             .all(|(key, value)| labels.get(key) == Some(value))
-            && self.match_expressions.iter().all(|wanted| {
-                let value = labels.get(&wanted.key);
-                match wanted.operator {
-                    Operator::In => value.is_some_and(|value| wanted.values.contains(value)),
-                    Operator::NotIn => value.is_none_or(|value| !wanted.values.contains(value)),
-                    Operator::Exists => value.is_some(),
-                    Operator::DoesNotExist => value.is_none(),
-                }
-            })
+            && self
+                .match_expressions
+                .iter()
+                .all(|wanted| wanted.holds(labels.get(&wanted.key).map(String::as_str)))
     }
 }
 
@@ -147,7 +168,13 @@ pub struct Node {
     /// `key=value:Effect`, sorted.
     #[serde(default)]
     pub taints: Vec<String>,
+    /// `status.allocatable`: what there is for pods. None in facts that an earlier refit recorded.
+    #[serde(default)]
+    pub allocatable: Option<Quantities>,
 }
+
+/// Amounts by resource: `cpu` in thousandths, everything else whole (`memory` in bytes, `pods`, `example.com/gpu`).
+pub type Quantities = BTreeMap<String, u64>;
 
 /// A pod, reduced to what eviction and drain need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,6 +205,75 @@ pub struct Pod {
     /// Each container's image, by container name.
     #[serde(default)]
     pub images: BTreeMap<String, String>,
+    /// What it asks of a node. None in facts that an earlier refit recorded.
+    #[serde(default)]
+    pub placement: Option<Placement>,
+}
+
+/// What a pod asks of a node, as far as it must have it: preferences are left out.
+///
+/// Source: kubernetes/api `core/v1/types.go`, `PodSpec`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Placement {
+    /// What it takes of a node's `allocatable`, less the place for itself (`pods`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub requests: Quantities,
+    /// `spec.nodeSelector`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub node_selector: BTreeMap<String, String>,
+    /// Required node affinity: one of the terms must hold. None: any node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_affinity: Option<Vec<NodeTerm>>,
+    /// `spec.tolerations`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tolerations: Vec<Toleration>,
+    /// Required pod anti-affinity: no pod that matches in the same domain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub apart_from: Vec<PodTerm>,
+    /// Where each of its volumes can be attached: one of a volume's terms must hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Vec<NodeTerm>>,
+    /// What else restricts it, in words: it is not judged, and told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_judged: Vec<String>,
+}
+
+/// Requirements on a node, of which all must hold. Without any, no node matches.
+///
+/// Source: kubernetes/component-helpers `scheduling/corev1/nodeaffinity/nodeaffinity.go`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NodeTerm {
+    /// On its labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<Requirement>,
+    /// On its name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub name: Vec<Requirement>,
+}
+
+/// Pods that a pod may not share a domain with.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PodTerm {
+    /// Nodes with the same value of this label are one domain.
+    pub topology_key: String,
+    /// Namespaces of those pods.
+    pub namespaces: Vec<String>,
+    /// Which pods.
+    pub selector: LabelSelector,
+}
+
+/// A taint that a pod puts up with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Toleration {
+    /// The taint's key; every taint when none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The taint's value; any when none is given (`operator: Exists`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// The taint's effect; all when none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<String>,
 }
 
 /// `status.phase`.
@@ -231,6 +327,10 @@ pub struct Budget {
     pub expected_pods: i32,
     /// `status.observedGeneration` has reached `metadata.generation`.
     pub up_to_date: bool,
+    /// The disruption controller's words on why it cannot count the budget's pods (condition `DisruptionAllowed` with
+    /// reason `SyncFailed`).
+    #[serde(default)]
+    pub sync_failed: Option<String>,
 }
 
 /// A Deployment, StatefulSet or DaemonSet and how far its rollout is.

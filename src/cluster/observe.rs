@@ -601,6 +601,7 @@ mod tests {
             control_plane: ControlPlaneStrategy { drain: true },
             workers: WorkerStrategy {
                 max_unavailable: Share::Count(1),
+                topology_key: None,
                 order: vec![],
                 skip_level: false,
             },

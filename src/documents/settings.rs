@@ -174,6 +174,8 @@ pub struct ControlPlaneStrategy {
 pub struct WorkerStrategy {
     /// Nodes out of service at once.
     pub max_unavailable: Share,
+    /// Nodes with two values of this label are never out of service together.
+    pub topology_key: Option<String>,
     /// Groups of nodes, first to last; nodes that match none come at the end.
     pub order: Vec<LabelSelector>,
     /// Kubelets may skip minors: up to three at once, in the last hop.

@@ -180,6 +180,7 @@ fn workers(view: View<'_>) -> Option<WorkerStrategy> {
     });
     Some(WorkerStrategy {
         max_unavailable: format::share(view.text("maxUnavailable")?)?,
+        topology_key: view.text("topologyKey").map(str::to_owned),
         order: order.collect::<Option<_>>()?,
         skip_level: view.flag("skipLevel")?,
     })

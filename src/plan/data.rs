@@ -63,6 +63,9 @@ pub struct Limits {
     pub control_planes_drained: bool,
     /// `strategy.workers.skipLevel`.
     pub workers_skip_minors: bool,
+    /// `strategy.workers.topologyKey`: workers with two values of this label are never out of service together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topology_key: Option<String>,
     /// Nodes that `ignoreNodes` leaves as they are, sorted.
     pub left_out: Vec<NodeName>,
 }

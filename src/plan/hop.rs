@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::control_plane::{self, ControlPlanes};
 use super::data::{Action, Step, StepId};
 use super::draft::{CLUSTER, Draft};
+use super::drains::Waves;
 use super::host_steps::{self, Touched};
 use super::nodes::{self, Start};
 use super::pace;
@@ -33,6 +34,8 @@ pub struct HopSteps<'p, 'v, 'a> {
     pub view: &'p View<'a>,
     /// The hosts that it touches.
     pub touched: &'p [Touched<'v, 'a>],
+    /// Its workers in waves.
+    pub waves: &'p Waves<'a>,
     /// The first control plane.
     pub first: &'p HostView<'a>,
     /// `kubeadm upgrade apply` is still to run there.
@@ -96,7 +99,6 @@ impl HopSteps<'_, '_, '_> {
             gate: &addons,
             prepared: &prepared,
         };
-        let size = nodes::wave_size(view, upgrade);
         let mut ends = Vec::new();
         ends.extend(nodes::control_planes(
             &mut draft,
@@ -104,8 +106,19 @@ impl HopSteps<'_, '_, '_> {
             &start,
             upgrade,
         ));
+        let control_planes_done = ends.first().cloned();
+        let apart = self.waves.after_control_planes.is_some();
+        let beside = Start {
+            gate: control_planes_done
+                .as_ref()
+                .filter(|_| apart)
+                .unwrap_or(&addons),
+            prepared: &prepared,
+        };
         ends.extend(nodes::passing(&mut draft, &workers, &start, upgrade));
-        ends.extend(nodes::workers(&mut draft, &workers, &start, size, upgrade));
+        ends.extend(nodes::workers(
+            &mut draft, &workers, &beside, self.waves, upgrade,
+        ));
         if ends.is_empty() {
             ends.push(addons.clone());
         }

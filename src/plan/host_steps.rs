@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::data::{Action, StepId};
 use super::draft::Draft;
+use super::drains::Forecast;
 use super::pace::{self, Pace};
 use super::packages::Packages;
-use super::preconditions::{Forecast, Room};
+use super::preconditions::Room;
 use super::view::HostView;
 use super::work::Work;
 use crate::documents::settings::Upgrade;

@@ -6,6 +6,7 @@ mod control_plane;
 pub mod data;
 pub mod diff;
 mod draft;
+pub mod drains;
 pub mod file;
 mod forecast;
 pub mod graph;

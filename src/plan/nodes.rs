@@ -1,6 +1,7 @@
 //! Kubelets: control planes one at a time, and beside them workers in waves.
 //!
-//! A wave holds at most `maxUnavailable` workers; the next one begins when all of it is back in service. Groups of
+//! A wave holds at most `maxUnavailable` workers, and no more than budgets and the other nodes' room let go together
+//! (`plan::drains`); the next one begins when all of it is back in service. Groups of
 //! `strategy.workers.order` come one after another and never share a wave. A worker that someone else cordoned is out of
 //! service before, during and after, so it counts: waves are smaller by the number of such workers, but never smaller than
 //! one node. Workers that an earlier run left out of service are out already, so they come before every group: no other one
@@ -10,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::data::{Action, Limits, StepId};
 use super::draft::Draft;
+use super::drains::{Allowed, Drains, Group, Waves};
 use super::host_steps::{self, Touched};
 use super::pace;
 use super::view::{HostView, View};
@@ -58,6 +60,7 @@ pub fn limits(view: &View<'_>, upgrade: &Upgrade) -> Limits {
         workers_out_of_service: upgrade.workers.max_unavailable.of(view.workers().count()),
         control_planes_drained: upgrade.control_plane.drain,
         workers_skip_minors: upgrade.workers.skip_level,
+        topology_key: upgrade.workers.topology_key.clone(),
         left_out: left_out.map(|name| (*name).clone()).collect(),
     }
 }
@@ -86,31 +89,54 @@ fn group(host: &HostView<'_>, upgrade: &Upgrade) -> usize {
         .unwrap_or(order.len())
 }
 
+/// The workers in waves.
+#[must_use]
+pub fn waves<'a>(
+    view: &View<'a>,
+    drains: &Drains<'a>,
+    touched: &[Touched<'_, 'a>],
+    upgrade: &Upgrade,
+) -> Waves<'a> {
+    let mut groups: BTreeMap<Option<usize>, Vec<&'a NodeName>> = BTreeMap::new();
+    let going = || {
+        touched
+            .iter()
+            .filter(|on| on.work.kubelet || on.work.uncordon)
+    };
+    for on in going().filter(|on| on.host.instance.is_none()) {
+        let place = (!on.work.uncordon).then(|| group(on.host, upgrade));
+        groups.entry(place).or_default().push(&on.host.node.name);
+    }
+    let groups: Vec<Group<'_>> = groups.into_values().map(|nodes| Group { nodes }).collect();
+    let allowed = Allowed {
+        at_most: wave_size(view, upgrade),
+        topology_key: upgrade.workers.topology_key.as_deref(),
+    };
+    let beside: Vec<&NodeName> = going()
+        .filter(|on| on.host.instance.is_some() && on.drain.is_some())
+        .map(|on| &on.host.node.name)
+        .collect();
+    drains.waves(&groups, allowed, &beside)
+}
+
 /// Adds the workers, wave by wave. Returns the last barrier, if any.
 pub fn workers(
     draft: &mut Draft<'_>,
     touched: &[&Touched<'_, '_>],
     start: &Start<'_>,
-    size: usize,
+    waves: &Waves<'_>,
     upgrade: &Upgrade,
 ) -> Option<StepId> {
-    let mut groups: BTreeMap<Option<usize>, Vec<&Touched<'_, '_>>> = BTreeMap::new();
-    for on in touched {
-        if on.work.kubelet || on.work.uncordon {
-            let place = (!on.work.uncordon).then(|| group(on.host, upgrade));
-            groups.entry(place).or_default().push(on);
-        }
-    }
-    let waves: Vec<&[&Touched<'_, '_>]> = groups
-        .values()
-        .flat_map(|group| group.chunks(size.max(1)))
-        .collect();
-    let count = waves.len();
+    let by_node: BTreeMap<&NodeName, &Touched<'_, '_>> =
+        touched.iter().map(|on| (&on.host.node.name, *on)).collect();
+    let count = waves.waves.len();
     let mut gate: Option<StepId> = None;
-    for (index, wave) in waves.into_iter().enumerate() {
+    for (index, wave) in waves.waves.iter().enumerate() {
         let before = gate.as_ref().unwrap_or(start.gate);
         let ends: Vec<StepId> = wave
+            .nodes
             .iter()
+            .filter_map(|node| by_node.get(node))
             .map(|on| worker(draft, on, before, start, upgrade))
             .collect();
         let ends: Vec<&StepId> = ends.iter().collect();
@@ -118,9 +144,7 @@ pub fn workers(
             &format!("wave-{}", index + 1),
             format!("workers of wave {} of {count} are done", index + 1),
             &ends,
-            format!(
-                "at most {size} worker(s) out of service at once (strategy.workers.maxUnavailable)"
-            ),
+            &wave.because,
         ));
     }
     gate

@@ -1,8 +1,11 @@
 //! What the reader of a plan should know and no step shows.
 
+use std::collections::BTreeSet;
+
+use super::drains::Forecast;
 use super::host_steps::Touched;
 use super::nodes;
-use super::preconditions::{self, Forecast};
+use super::preconditions;
 use super::reason::as_declared;
 use super::view::View;
 use crate::cluster::model::NodeName;
@@ -12,6 +15,8 @@ use crate::rules::version::Version;
 
 /// How many nodes are named with the number of their pods: a few lines are read, a page is not.
 const NODES_NAMED: usize = 20;
+/// How many pods without another node are named, each with what it would need.
+const PODS_NAMED: usize = 10;
 
 /// For a plan without steps.
 #[must_use]
@@ -131,11 +136,11 @@ fn drains(notes: &mut Vec<String>, touched: &[Touched<'_, '_>]) {
         return;
     }
     let forecasts = || drained.iter().map(|(_, forecast)| *forecast);
-    let pods: usize = forecasts().map(|forecast| forecast.evicted).sum();
+    let pods: usize = forecasts().map(Forecast::evicted).sum();
     let mut by_node: Vec<String> = drained
         .iter()
         .take(NODES_NAMED)
-        .map(|(node, forecast)| format!("{node} {}", forecast.evicted))
+        .map(|(node, forecast)| format!("{node} {}", forecast.evicted()))
         .collect();
     if drained.len() > NODES_NAMED {
         by_node.push(format!("and {} more nodes", drained.len() - NODES_NAMED));
@@ -145,14 +150,14 @@ fn drains(notes: &mut Vec<String>, touched: &[Touched<'_, '_>]) {
         drained.len(),
         by_node.join(", ")
     ));
-    let losing: usize = forecasts().map(|forecast| forecast.lose_data).sum();
+    let losing: usize = forecasts().map(Forecast::lose_data).sum();
     if losing > 0 {
         notes.push(format!(
             "the emptyDir data of {losing} of them is lost (drain.deleteEmptyDirData)"
         ));
     }
     let gone: Vec<&str> = forecasts()
-        .flat_map(|forecast| &forecast.gone)
+        .flat_map(Forecast::gone)
         .map(String::as_str)
         .collect();
     if !gone.is_empty() {
@@ -161,6 +166,36 @@ fn drains(notes: &mut Vec<String>, touched: &[Touched<'_, '_>]) {
             gone.join(", ")
         ));
     }
+    let waiting: BTreeSet<&String> = forecasts().flat_map(Forecast::waits_for).collect();
+    for budget in waiting {
+        notes.push(format!(
+            "{budget}: it allows nothing at present, and drains wait until it does"
+        ));
+    }
+    homeless(notes, &drained);
+}
+
+/// Pods that come back with their node only.
+fn homeless(notes: &mut Vec<String>, drained: &[(&NodeName, &Forecast)]) {
+    let mut lost = drained
+        .iter()
+        .flat_map(|(node, forecast)| forecast.homeless.iter().map(move |lost| (node, lost)));
+    let count = lost.clone().count();
+    if count == 0 {
+        return;
+    }
+    let mut named: Vec<String> = lost
+        .by_ref()
+        .take(PODS_NAMED)
+        .map(|(node, (pod, want))| format!("{pod} of {node} ({want})"))
+        .collect();
+    if count > PODS_NAMED {
+        named.push(format!("and {} more", count - PODS_NAMED));
+    }
+    notes.push(format!(
+        "{count} pod(s) find no other node while theirs is out, and come back with it: {}",
+        named.join("; ")
+    ));
 }
 
 fn cordons(notes: &mut Vec<String>, view: &View<'_>, upgrade: &Upgrade) {

@@ -5,9 +5,10 @@
 //! begin), `plan::packages` (what is installed from where), then each hop's steps (`plan::hop`), and `plan::forecast`, which
 //! judges every state on the way. Each hop is planned from what the hops before it leave behind.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::data::{FORMAT, Plan, Step};
+use super::drains::{Drains, Seen};
 use super::forecast;
 use super::graph;
 use super::hazards::{self, Judged};
@@ -17,7 +18,7 @@ use super::nodes;
 use super::notes;
 use super::packages;
 use super::path;
-use super::preconditions::{self, Forecast};
+use super::preconditions;
 use super::reason::{Blocked, Reason};
 use super::view::{HostView, View};
 use super::windows::{self, Trouble};
@@ -106,7 +107,8 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Blocked> {
         if steps.is_empty() {
             notes.extend(notes::of(&at, &touched, upgrade, &hops));
         }
-        for note in &stage.judged.notes {
+        let waves = nodes::waves(&at, &stage.drains, &touched, upgrade);
+        for note in waves.notes.iter().chain(&stage.judged.notes) {
             // What holds on every hop is told once.
             if !notes.contains(note) {
                 notes.push(note.clone());
@@ -115,6 +117,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Blocked> {
         let part = HopSteps {
             view: &at,
             touched: &touched,
+            waves: &waves,
             first: stage.first,
             apply: stage.apply,
             upgrade,
@@ -157,7 +160,7 @@ struct Stage<'v, 'a> {
     several: bool,
     first: &'v HostView<'a>,
     apply: bool,
-    forecasts: BTreeMap<&'a NodeName, Forecast>,
+    drains: Drains<'a>,
     judged: Judged,
 }
 
@@ -193,8 +196,8 @@ impl<'v, 'a> Stage<'v, 'a> {
             .filter(|(host, work)| work.kubelet && preconditions::drains(host.host.role, upgrade))
             .map(|(host, _)| &host.node.name)
             .collect();
-        let (forecasts, unmovable) = preconditions::drains_forecast(view, &drained, upgrade);
-        judged.reasons.extend(unmovable);
+        let drains = Drains::of(Seen::of(view), &drained, &preconditions::policy(upgrade));
+        judged.reasons.extend(drains.reasons.iter().cloned());
         judged.reasons.extend(packages::differing_keys(&view.hosts));
         Some(Self {
             view,
@@ -203,7 +206,7 @@ impl<'v, 'a> Stage<'v, 'a> {
             works,
             several,
             first,
-            forecasts,
+            drains,
             judged,
         })
     }
@@ -242,7 +245,7 @@ impl<'v, 'a> Stage<'v, 'a> {
                 work,
                 packages,
                 hold,
-                drain: self.forecasts.get(&host.node.name).cloned(),
+                drain: self.drains.forecasts.get(&host.node.name).cloned(),
                 room: preconditions::room(self.view, host),
             });
         }

@@ -1,16 +1,16 @@
-//! Whether the cluster is fit to be upgraded: etcd, nodes, disks, clocks, pods that would not leave. What is known to break
-//! on the way to a minor is for `plan::hazards`.
+//! Whether the cluster is fit to be upgraded: etcd, nodes, disks, clocks. Pods that would not leave are for `plan::drains`,
+//! what is known to break on the way to a minor for `plan::hazards`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
 use super::reason::Reason;
 use super::view::{HostView, View};
 use crate::cluster::facts::Facts;
-use crate::cluster::model::{HostName, NodeName, Pod, Role};
+use crate::cluster::model::{HostName, Role};
 use crate::documents::settings::{UnmanagedPods, Upgrade};
-use crate::rules::eviction::{self, Admission, Fate, Policy};
+use crate::rules::eviction::Policy;
 
 const MIB: u64 = 1 << 20;
 
@@ -212,17 +212,6 @@ pub fn rolls_kube_proxy(upgrade: &Upgrade) -> bool {
         .any(|phase| phase == "addon" || phase == "addon/kube-proxy")
 }
 
-/// What a drain of one node would do, as far as can be told now.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Forecast {
-    /// Pods that would be evicted.
-    pub evicted: usize,
-    /// Of them, those that take emptyDir data with them.
-    pub lose_data: usize,
-    /// Of them, those that nothing brings back, by `namespace/name`.
-    pub gone: Vec<String>,
-}
-
 /// What the declaration lets a drain do.
 #[must_use]
 pub const fn policy(upgrade: &Upgrade) -> Policy {
@@ -242,79 +231,4 @@ pub const fn drains(role: Role, upgrade: &Upgrade) -> bool {
         Role::ControlPlane => upgrade.control_plane.drain,
         Role::Worker => true,
     }
-}
-
-/// What drains of these nodes would do, and every pod and budget that would stop one.
-pub fn drains_forecast<'a>(
-    view: &View<'a>,
-    drained: &[&'a NodeName],
-    upgrade: &Upgrade,
-) -> (BTreeMap<&'a NodeName, Forecast>, Vec<Reason>) {
-    let policy = policy(upgrade);
-    let mut forecasts: BTreeMap<&NodeName, Forecast> = drained
-        .iter()
-        .map(|node| (*node, Forecast::default()))
-        .collect();
-    let mut reasons = Vec::new();
-    let mut never: BTreeMap<String, Vec<NodeName>> = BTreeMap::new();
-    for pod in view.pods {
-        let Some((node, forecast)) = pod
-            .node
-            .as_ref()
-            .and_then(|node| forecasts.get_mut(node).map(|forecast| (node, forecast)))
-        else {
-            continue;
-        };
-        let warnings = match eviction::fate(pod, &policy) {
-            Fate::Evict { warnings } => warnings,
-            Fate::Await | Fate::Keep(_) => continue,
-            Fate::Refuse(reason) => {
-                reasons.push(Reason::PodRefuses {
-                    node: node.clone(),
-                    pod: full_name(pod),
-                    reason,
-                });
-                continue;
-            }
-        };
-        forecast.evicted += 1;
-        for loss in warnings {
-            match loss {
-                eviction::Loss::EmptyDirData => forecast.lose_data += 1,
-                eviction::Loss::ThePod => forecast.gone.push(full_name(pod)),
-            }
-        }
-        match eviction::admission(pod, view.budgets) {
-            Admission::SeveralBudgets => {
-                let budgets = eviction::matching(pod, view.budgets);
-                reasons.push(Reason::SeveralBudgets {
-                    node: node.clone(),
-                    pod: full_name(pod),
-                    budgets: budgets.iter().map(|budget| budget.name.clone()).collect(),
-                });
-            }
-            Admission::Exhausted(budget) if eviction::can_never_allow(budget) => {
-                let nodes = never.entry(eviction::describe(budget)).or_default();
-                if nodes.last() != Some(node) {
-                    nodes.push(node.clone());
-                }
-            }
-            // Refused at this instant only: the drain waits for it.
-            Admission::Exhausted(_) | Admission::NotObserved(_) | Admission::Negative(_) => {}
-            Admission::Bypassed
-            | Admission::NoBudget
-            | Admission::Unready(_)
-            | Admission::Charged(_) => {}
-        }
-    }
-    reasons.extend(never.into_iter().map(|(budget, mut nodes)| {
-        nodes.sort();
-        nodes.dedup();
-        Reason::BudgetNever { budget, nodes }
-    }));
-    (forecasts, reasons)
-}
-
-fn full_name(pod: &Pod) -> String {
-    format!("{}/{}", pod.namespace, pod.name)
 }

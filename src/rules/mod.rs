@@ -8,6 +8,7 @@ pub mod kubeadm_files;
 pub mod kubeadm_images;
 pub mod kubeadm_phases;
 pub mod kubeadm_policy;
+pub mod placement;
 pub mod skew;
 pub mod support;
 pub mod version;

@@ -348,6 +348,7 @@ fn upgrade(target: Version) -> Upgrade {
             max_unavailable: Share::Count(1),
             order: Vec::new(),
             skip_level: false,
+            topology_key: None,
         },
         drain: DrainPolicy {
             timeout: Duration::from_secs(900),
@@ -471,6 +472,10 @@ fn node(name: &str, role: Role, from: &Version) -> Node {
         system_uuid: format!("system-{name}"),
         internal_ips: Vec::new(),
         taints: Vec::new(),
+        allocatable: Some(BTreeMap::from(
+            [("cpu", 4_000), ("memory", 16 << 30), ("pods", 110)]
+                .map(|(name, amount)| (name.to_owned(), amount)),
+        )),
     }
 }
 
@@ -493,6 +498,7 @@ pub fn pod(namespace: &str, name: &str, node: &str) -> Pod {
         mirror: false,
         empty_dir: false,
         images: BTreeMap::new(),
+        placement: Some(Placement::default()),
     }
 }
 
@@ -525,6 +531,7 @@ pub fn budget(name: &str, needs: i32, has: i32) -> Budget {
         desired_healthy: needs,
         expected_pods: has,
         up_to_date: true,
+        sync_failed: None,
     }
 }
 

@@ -6,7 +6,7 @@ use refit::documents::settings::Share;
 use refit::plan::data::{Action, Plan, Step, StepId};
 use refit::plan::verify::{Invariant, verify};
 
-use crate::build::{World, v};
+use crate::build::{World, budget, v};
 
 /// Two control planes, three workers in waves of one.
 fn world() -> World {
@@ -406,6 +406,52 @@ fn no_more_nodes_are_out_than_allowed() {
             plan.wait("barrier/nodes", "cp1/uncordon");
         },
         "unordered: cp2/cordon@1.35.4 may begin before cp1/uncordon@1.35.4 has ended",
+    );
+}
+
+/// Two workers that a budget or a domain parts, put into one wave by hand.
+fn together(plan: &mut Plan) {
+    plan.limits.workers_out_of_service = 3;
+    plan.unwait("w2/kubeadm-node", "barrier/wave-1");
+    plan.wait("w2/kubeadm-node", "cluster/await-addons");
+}
+
+#[test]
+fn budgets_keep_what_they_need_whatever_drains_meet() {
+    let mut parted = world();
+    parted.upgrade.workers.max_unavailable = Share::Count(3);
+    parted.budgets().push(budget("web", 2, 3));
+    breaks_in(
+        &parted,
+        together,
+        "budget-exceeded: budget shop/web allows 1 of its pods to be away at once, and these nodes with more of them can be out together: w1, w3",
+    );
+    // Pods have moved since: the drains ask about each.
+    let mut plan = parted.planned();
+    together(&mut plan);
+    parted.facts.observed_at = "2026-11-21T11:00:00Z".parse().unwrap();
+    let told = told(&plan, &parted.facts);
+    assert!(
+        !told.iter().any(|line| line.starts_with("budget")),
+        "{told:#?}"
+    );
+}
+
+#[test]
+fn workers_of_two_domains_are_never_out_together() {
+    let mut zoned = world();
+    zoned.upgrade.workers.max_unavailable = Share::Count(3);
+    zoned.upgrade.workers.topology_key = Some("zone".to_owned());
+    for (node, zone) in [("w1", "a"), ("w2", "b"), ("w3", "b")] {
+        zoned
+            .node(node)
+            .labels
+            .insert("zone".to_owned(), zone.to_owned());
+    }
+    breaks_in(
+        &zoned,
+        together,
+        "two-domains: nodes with two values of zone can be out of service together: w1, w2",
     );
 }
 

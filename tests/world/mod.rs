@@ -198,6 +198,7 @@ impl Sim {
                 }
                 Role::Worker => vec![],
             },
+            allocatable: None,
         };
         inner.nodes.insert(node.name.clone(), node);
         let packages = ["kubeadm", "kubelet", "kubectl"];
@@ -342,6 +343,7 @@ impl Inner {
             mirror: false,
             empty_dir: false,
             images: BTreeMap::new(),
+            placement: None,
         };
         let sim = SimPod {
             pod,
@@ -487,6 +489,7 @@ impl Inner {
                     desired_healthy: budget.min_available,
                     expected_pods: self.sets.get(&budget.app).map_or(0, |n| *n as i32),
                     up_to_date: budget.up_to_date,
+                    sync_failed: None,
                 }
             })
             .collect()
@@ -585,6 +588,7 @@ impl Inner {
                 mirror: true,
                 empty_dir: false,
                 images: [(component.to_owned(), image)].into(),
+                placement: None,
             })
             .collect()
     }

@@ -31,6 +31,7 @@ pub fn plan(steps: Vec<Step>) -> Plan {
             workers_out_of_service: 1,
             control_planes_drained: true,
             workers_skip_minors: false,
+            topology_key: None,
             left_out: vec![],
         },
         facts_at: Timestamp::UNIX_EPOCH,

@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::Deserialize;
 
+use super::placement::{self, Volumes};
 use crate::cluster::facts::{KubeadmConfig, KubeletSettings};
 use crate::cluster::model::{
     Budget, Controller, LabelSelector, Node, NodeName, Operator, Pod, PodPhase, Requirement,
@@ -70,6 +71,17 @@ pub fn node(node: core::Node) -> Node {
             .map(|address| address.address)
             .collect(),
         taints,
+        allocatable: placement::allocatable(status.allocatable),
+    }
+}
+
+/// A pod with what it asks of a node.
+#[must_use]
+pub fn placed_pod(object: core::Pod, volumes: &Volumes) -> Pod {
+    let placement = placement::placement(&object, volumes);
+    Pod {
+        placement,
+        ..pod(object)
     }
 }
 
@@ -114,6 +126,7 @@ pub fn pod(pod: core::Pod) -> Pod {
             .iter()
             .any(|volume| volume.empty_dir.is_some()),
         images: images(spec.containers),
+        placement: None,
     }
 }
 
@@ -165,11 +178,23 @@ pub fn budget(budget: PodDisruptionBudget) -> Result<Budget, String> {
         desired_healthy: status.desired_healthy.unwrap_or_default(),
         expected_pods: status.expected_pods.unwrap_or_default(),
         up_to_date: reached(status.observed_generation, meta.generation),
+        sync_failed: status
+            .conditions
+            .unwrap_or_default()
+            .into_iter()
+            .find(|condition| {
+                condition.type_ == "DisruptionAllowed" && condition.reason == "SyncFailed"
+            })
+            .map(|condition| condition.message),
         namespace,
         name,
     })
 }
 
+/// A selector.
+///
+/// # Errors
+/// If it has an operator that this build does not know.
 pub(super) fn selector(selector: meta::LabelSelector) -> Result<LabelSelector, String> {
     let match_expressions = selector
         .match_expressions

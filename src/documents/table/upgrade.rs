@@ -229,8 +229,7 @@ pub(in crate::documents) static WORKERS: Object = object(
             Shape::Text(Format::LabelKey),
             NULL,
             "Never two values of this label in one wave.",
-        )
-        .not_yet(),
+        ),
         optional(
             "order",
             Shape::List(&Shape::Object(&ORDER)),

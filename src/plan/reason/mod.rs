@@ -370,6 +370,28 @@ pub enum Reason {
         /// Nodes to be drained that have pods of it.
         nodes: Vec<NodeName>,
     },
+    /// A budget allows nothing because the disruption controller cannot count its pods.
+    BudgetSync {
+        /// `namespace/name`.
+        budget: String,
+        /// The controller's words.
+        why: String,
+        /// Nodes to be drained that have pods of it.
+        nodes: Vec<NodeName>,
+    },
+    /// More pods of one budget find no other node than it allows to be away.
+    Stranded {
+        /// The node.
+        node: NodeName,
+        /// `namespace/name`.
+        budget: String,
+        /// What the budget allows at once.
+        allowed: usize,
+        /// `namespace/name` of the pods.
+        pods: Vec<String>,
+        /// Why they find none.
+        why: String,
+    },
     /// The planner has made steps without an order: a fault of refit.
     Fault(String),
 }
@@ -424,6 +446,8 @@ impl Reason {
             Self::PodRefuses { .. } => "pod-refuses",
             Self::SeveralBudgets { .. } => "several-budgets",
             Self::BudgetNever { .. } => "budget-never",
+            Self::BudgetSync { .. } => "budget-sync",
+            Self::Stranded { .. } => "stranded",
             Self::Fault(_) => "fault",
         }
     }
@@ -459,9 +483,10 @@ impl Reason {
             | Self::SkipLevel { node, .. }
             | Self::NodeNotReady { node }
             | Self::PodRefuses { node, .. }
-            | Self::SeveralBudgets { node, .. } => node.to_string(),
+            | Self::SeveralBudgets { node, .. }
+            | Self::Stranded { node, .. } => node.to_string(),
             Self::SameMachine { hosts, .. } => names(hosts),
-            Self::BudgetNever { nodes, .. } => names(nodes),
+            Self::BudgetNever { nodes, .. } | Self::BudgetSync { nodes, .. } => names(nodes),
             Self::Skew { violation, .. } => violation
                 .party
                 .node

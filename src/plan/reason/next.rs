@@ -164,6 +164,12 @@ impl Reason {
             Self::BudgetNever { .. } => {
                 "add a replica, or loosen the budget until the upgrade is over".to_owned()
             }
+            Self::BudgetSync { .. } => {
+                "look at the budget with `kubectl describe pdb`: its pods need a controller that can be scaled".to_owned()
+            }
+            Self::Stranded { .. } => {
+                "make room on another node for them, or loosen the budget until the upgrade is over".to_owned()
+            }
             Self::Catalogue(_) | Self::Fault(_) => "report this as a bug of refit, with the facts".to_owned(),
         }
     }

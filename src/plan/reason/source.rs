@@ -80,7 +80,12 @@ impl Reason {
             }
             Self::Hazard(threat) => &threat.source,
             Self::PodRefuses { .. } => DRAIN,
-            Self::SeveralBudgets { .. } | Self::BudgetNever { .. } => EVICTION,
+            Self::SeveralBudgets { .. } | Self::BudgetNever { .. } | Self::Stranded { .. } => {
+                EVICTION
+            }
+            Self::BudgetSync { .. } => {
+                "kubernetes/kubernetes pkg/controller/disruption/disruption.go, failSafe"
+            }
         }
     }
 

@@ -297,6 +297,22 @@ impl fmt::Display for Reason {
             Self::BudgetNever { budget, .. } => {
                 write!(f, "{budget}: it can never allow an eviction")
             }
+            Self::BudgetSync { budget, why, .. } => write!(
+                f,
+                "budget {budget} allows no eviction while its pods cannot be counted: {why}"
+            ),
+            Self::Stranded {
+                budget,
+                allowed,
+                pods,
+                why,
+                ..
+            } => write!(
+                f,
+                "{} pod(s) of budget {budget} find no other node ({why}), and it lets no more than {allowed} be away, so that the drain would never end: {}",
+                pods.len(),
+                pods.join(", ")
+            ),
             Self::Fault(what) => write!(f, "the planner contradicts itself: {what}"),
         }
     }

@@ -7,8 +7,8 @@
 //! plan, and a plan that has one is not carried out.
 //!
 //! The parts: `order` (what comes before what), `flight` (the most that can be in flight), `cluster` (the facts),
-//! `timeline` (which versions may run when), `hops` (one release after another), and the invariants: `arguments`, `skew`, `preflight`, `packages`, `kubeadm`,
-//! `nodes`, `target`.
+//! `timeline` (which versions may run when), `hops` (one release after another), and the invariants: `arguments`, `skew`,
+//! `preflight`, `packages`, `kubeadm`, `nodes`, `together`, `target`.
 
 mod arguments;
 mod cluster;
@@ -24,6 +24,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod together;
 mod violation;
 
 pub use violation::{Invariant, Needed, Told, Violation};
@@ -64,6 +65,7 @@ pub fn verify(plan: &Plan, facts: &Facts) -> Vec<Violation> {
     wrong.extend(packages::judge(&cluster, &order));
     wrong.extend(kubeadm::judge(&cluster, &order, &lines));
     wrong.extend(nodes::judge(plan, &cluster, &order, &lines, &hops));
+    wrong.extend(together::judge(plan, facts, &cluster, &order));
     wrong.extend(skew::judge(plan, &cluster, &order, &lines));
     wrong.extend(target::judge(plan, &cluster, &order, &lines));
     wrong

@@ -28,8 +28,10 @@ pub enum Invariant {
     ControlPlanes,
     /// A node is cordoned, drained, upgraded, awaited and made schedulable again, in this order and once.
     NodeOrder,
-    /// No more nodes are out of service at once than allowed.
+    /// No more nodes are out of service at once than allowed, nor of two domains.
     OutOfService,
+    /// Drains that can be in flight together leave every budget what it needs.
+    Budgets,
     /// Repository, holds and downloads come before what is installed; one operation at a time on a host.
     Packages,
     /// A hop to another release begins once the hop before it is over and was looked at.
@@ -62,7 +64,12 @@ impl Invariant {
             Self::NodeOrder => {
                 "a node is configured, cordoned, drained, upgraded, awaited and made schedulable again, in this order and once"
             }
-            Self::OutOfService => "no more nodes are out of service at once than allowed",
+            Self::OutOfService => {
+                "no more nodes are out of service at once than allowed, nor of two domains"
+            }
+            Self::Budgets => {
+                "drains that can be in flight together leave every budget what it needs"
+            }
             Self::Packages => {
                 "one operation at a time on a host: holds, repository, download, installation; holds end last"
             }
@@ -88,7 +95,7 @@ impl Invariant {
             Self::Packages => Some(
                 "https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/change-package-repository/",
             ),
-            Self::OutOfService => {
+            Self::OutOfService | Self::Budgets => {
                 Some("https://kubernetes.io/docs/tasks/administer-cluster/safely-drain-node/")
             }
             Self::Graph | Self::Facts | Self::Arguments | Self::Target => None,
@@ -108,6 +115,7 @@ impl fmt::Display for Invariant {
             | Self::ControlPlanes
             | Self::NodeOrder
             | Self::OutOfService
+            | Self::Budgets
             | Self::Packages
             | Self::Hops
             | Self::Target => f.write_str(self.text()),
@@ -268,6 +276,26 @@ pub enum Violation {
         /// How many may be.
         allowed: usize,
     },
+    /// Nodes that can be out together have more pods of a budget than it allows to be away.
+    BudgetExceeded {
+        /// `namespace/name`.
+        budget: String,
+        /// Pods that may be away at once.
+        allowed: u64,
+        /// The nodes.
+        nodes: Vec<NodeName>,
+        /// The steps that take them out.
+        steps: Vec<StepId>,
+    },
+    /// Workers of two domains can be out together.
+    TwoDomains {
+        /// The label that tells domains apart.
+        key: String,
+        /// A node of each.
+        nodes: Vec<NodeName>,
+        /// The steps that take them out.
+        steps: Vec<StepId>,
+    },
     /// A component does not end at the target.
     NotAtTarget {
         /// Which; none for kubeadm-config.
@@ -302,7 +330,9 @@ impl Violation {
             Self::Cycle(steps)
             | Self::Skew { steps, .. }
             | Self::Missing { steps, .. }
-            | Self::TooManyOut { steps, .. } => steps.iter().collect(),
+            | Self::TooManyOut { steps, .. }
+            | Self::BudgetExceeded { steps, .. }
+            | Self::TwoDomains { steps, .. } => steps.iter().collect(),
             Self::Unknown { .. }
             | Self::OtherFacts { .. }
             | Self::LeftOut { .. }
@@ -323,7 +353,8 @@ impl Violation {
             Self::Unordered { invariant, .. }
             | Self::Missing { invariant, .. }
             | Self::Needless { invariant, .. } => *invariant,
-            Self::TooManyOut { .. } => Invariant::OutOfService,
+            Self::TooManyOut { .. } | Self::TwoDomains { .. } => Invariant::OutOfService,
+            Self::BudgetExceeded { .. } => Invariant::Budgets,
             Self::NotAtTarget { .. } => Invariant::Target,
         }
     }
@@ -344,6 +375,8 @@ impl Violation {
             Self::Missing { .. } => "missing",
             Self::Needless { .. } => "needless",
             Self::TooManyOut { .. } => "too-many-out",
+            Self::BudgetExceeded { .. } => "budget-exceeded",
+            Self::TwoDomains { .. } => "two-domains",
             Self::NotAtTarget { .. } => "not-at-target",
         }
     }
@@ -409,6 +442,21 @@ impl fmt::Display for Violation {
                 f,
                 "{} nodes can be out of service at once, and {allowed} may be: {}",
                 nodes.len(),
+                list(nodes)
+            ),
+            Self::BudgetExceeded {
+                budget,
+                allowed,
+                nodes,
+                ..
+            } => write!(
+                f,
+                "budget {budget} allows {allowed} of its pods to be away at once, and these nodes with more of them can be out together: {}",
+                list(nodes)
+            ),
+            Self::TwoDomains { key, nodes, .. } => write!(
+                f,
+                "nodes with two values of {key} can be out of service together: {}",
                 list(nodes)
             ),
             Self::NotAtTarget {

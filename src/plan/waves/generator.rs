@@ -53,12 +53,12 @@ impl Random {
     }
 
     /// From `least` to `most`, both included.
-    pub fn from_to(&mut self, least: usize, most: usize) -> usize {
+    pub fn between(&mut self, least: usize, most: usize) -> usize {
         least + usize::try_from(self.next() % (most - least + 1) as u64).unwrap()
     }
 
     fn small(&mut self, least: usize, most: usize) -> u32 {
-        u32::try_from(self.from_to(least, most)).unwrap()
+        u32::try_from(self.between(least, most)).unwrap()
     }
 }
 
@@ -87,38 +87,38 @@ pub fn generate(family: Family, number: u64) -> Instance {
     let random = &mut random;
     match family {
         Family::Small => {
-            let count = random.from_to(5, 12);
+            let count = random.between(5, 12);
             let mut made = instance(count);
-            let budgets = random.from_to(2, count);
+            let budgets = random.between(2, count);
             scatter(&mut made, random, budgets, count.min(5));
-            made.at_most = random.from_to(2, count);
+            made.at_most = random.between(2, count);
             made
         }
         Family::Random => {
-            let count = random.from_to(20, 300);
+            let count = random.between(20, 300);
             let mut made = instance(count);
-            let budgets = random.from_to(5, count);
+            let budgets = random.between(5, count);
             scatter(&mut made, random, budgets, 20);
-            made.at_most = random.from_to(count / 10 + 1, count);
+            made.at_most = random.between(count / 10 + 1, count);
             made
         }
         Family::Zones => {
-            let count = random.from_to(30, 300);
+            let count = random.between(30, 300);
             let mut made = instance(count);
-            let budgets = random.from_to(5, count);
+            let budgets = random.between(5, count);
             scatter(&mut made, random, budgets, 12);
             for node in &mut made.nodes {
-                node.zone = Some(format!("zone-{}", random.from_to(0, 2)));
+                node.zone = Some(format!("zone-{}", random.between(0, 2)));
             }
-            made.at_most = random.from_to(count / 10 + 1, count);
+            made.at_most = random.between(count / 10 + 1, count);
             made
         }
         Family::Graph => {
-            let count = random.from_to(6, 60);
+            let count = random.between(6, 60);
             let mut made = instance(count);
-            let edges = count * random.from_to(1, 4);
+            let edges = count * random.between(1, 4);
             for _ in 0..edges {
-                let (a, b) = (random.from_to(0, count - 1), random.from_to(0, count - 1));
+                let (a, b) = (random.between(0, count - 1), random.between(0, count - 1));
                 if a != b {
                     let budget = made.allowed.len();
                     made.allowed.push(1);
@@ -129,16 +129,16 @@ pub fn generate(family: Family, number: u64) -> Instance {
             made
         }
         Family::Full => {
-            let count = random.from_to(4, 400);
+            let count = random.between(4, 400);
             let mut made = instance(count);
             fill(&mut made, random);
-            if random.next() % 2 == 0 {
+            if random.next().is_multiple_of(2) {
                 scatter(&mut made, random, count / 5 + 1, 8);
             }
             made
         }
         Family::Large => {
-            let count = 1_000 * random.from_to(1, 5);
+            let count = 1_000 * random.between(1, 5);
             let mut made = instance(count);
             scatter(&mut made, random, count, 60);
             fill(&mut made, random);
@@ -152,14 +152,14 @@ pub fn generate(family: Family, number: u64) -> Instance {
 fn scatter(made: &mut Instance, random: &mut Random, budgets: usize, most: usize) {
     for _ in 0..budgets {
         let budget = made.allowed.len();
-        let pods = random.from_to(2, most.max(2));
+        let pods = random.between(2, most.max(2));
         made.allowed.push(match random.next() % 4 {
             0 => random.small(1, pods),
             1 => u32::try_from(pods.div_ceil(4)).unwrap(),
             _ => 1,
         });
         for _ in 0..pods {
-            let node = random.from_to(0, made.nodes.len() - 1);
+            let node = random.between(0, made.nodes.len() - 1);
             let own = &mut made.nodes[node].pods;
             match own.iter_mut().find(|(of, _)| *of == budget) {
                 Some((_, pods)) => *pods += 1,
@@ -170,21 +170,21 @@ fn scatter(made: &mut Instance, random: &mut Random, budgets: usize, most: usize
 }
 
 fn fill(made: &mut Instance, random: &mut Random) {
-    let equal = random.next() % 2 == 0;
+    let equal = random.next().is_multiple_of(2);
     let (least, most) = if equal {
-        let full = random.from_to(40, 85);
+        let full = random.between(40, 85);
         (full, full)
     } else {
         (40, 85)
     };
     for node in &mut made.nodes {
-        let size = if equal { 1 } else { 1 << random.from_to(0, 2) };
+        let size = if equal { 1 } else { 1 << random.between(0, 2) };
         let of = |whole: u64, percent: usize| {
             let needs = whole * size * percent as u64 / 100;
             (needs, whole * size - needs)
         };
         let kinds: [(u64, u64); KINDS] =
-            [4_000, 16 << 20, 110].map(|whole| of(whole, random.from_to(least, most)));
+            [4_000, 16 << 20, 110].map(|whole| of(whole, random.between(least, most)));
         node.needs = kinds.map(|(needs, _)| needs) as Amounts;
         node.free = kinds.map(|(_, free)| free) as Amounts;
     }

@@ -12,9 +12,11 @@ const MEETINGS: usize = 5_000_000;
 /// Shares are compared in millionths of the room.
 const MILLION: u128 = 1_000_000;
 
+type Rule = fn(&Shares) -> Vec<Vec<usize>>;
+
 /// The best of all rules, or the first that needs no more waves than `enough`.
 pub fn best(shares: &Shares, enough: usize) -> (Vec<Vec<usize>>, Method) {
-    let rules: [(Method, fn(&Shares) -> Vec<Vec<usize>>); 4] = [
+    let rules: [(Method, Rule); 4] = [
         (Method::BySum, |shares| first_fit(shares, &sums(shares))),
         (Method::ByLargest, |shares| {
             first_fit(shares, &largest(shares))

@@ -241,7 +241,7 @@ fn the_order_of_listing_changes_nothing() {
         let mut shuffled = of.clone();
         let mut random = Random(number);
         for at in (1..shuffled.nodes.len()).rev() {
-            shuffled.nodes.swap(at, random.from_to(0, at));
+            shuffled.nodes.swap(at, random.between(0, at));
         }
         assert_eq!(names(&of), names(&shuffled));
     }

@@ -1,0 +1,170 @@
+//! Workers in waves, as a plan has them: budgets, room and the declaration's limits. Every plan here passes `verify`.
+
+use std::collections::BTreeMap;
+
+use refit::cluster::model::{LabelSelector, NodeTerm, Operator, Requirement};
+use refit::documents::settings::Share;
+use refit::plan::data::{Action, Plan};
+
+use crate::build::{World, budget, pod};
+
+/// The workers of each wave, as `w1 w3 | w2`.
+fn waves(plan: &Plan) -> String {
+    let mut waves: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
+    for step in &plan.steps {
+        let Action::Barrier { .. } = step.action else {
+            continue;
+        };
+        let Some(number) = step.id.as_str().strip_prefix("barrier/wave-") else {
+            continue;
+        };
+        let number = number.split('@').next().unwrap().parse().unwrap();
+        let nodes = step
+            .after
+            .iter()
+            .map(|id| id.as_str().split('/').next().unwrap());
+        waves.insert(number, nodes.collect());
+    }
+    let waves: Vec<String> = waves.values().map(|nodes| nodes.join(" ")).collect();
+    waves.join(" | ")
+}
+
+fn because(plan: &Plan, barrier: &str) -> String {
+    let found = plan
+        .steps
+        .iter()
+        .find(|step| step.id.as_str().starts_with(barrier));
+    found.unwrap().because.clone()
+}
+
+fn note<'p>(plan: &'p Plan, with: &str) -> &'p str {
+    let found = plan.notes.iter().find(|note| note.contains(with));
+    found.unwrap_or_else(|| panic!("{:#?}", plan.notes))
+}
+
+fn world(workers: usize) -> World {
+    let mut world = World::new(1, workers, "1.34.4", "1.35.4");
+    world.upgrade.workers.max_unavailable = Share::Percent(100);
+    world
+}
+
+#[test]
+fn budgets_part_workers() {
+    let mut world = world(4);
+    assert_eq!(waves(&world.planned()), "w1 w2 w3 w4");
+    world.budgets().push(budget("web", 2, 4));
+    let plan = world.planned();
+    assert_eq!(waves(&plan), "w1 w2 | w3 w4");
+    assert_eq!(
+        because(&plan, "barrier/wave-1@"),
+        "budget shop/web lets no more than 2 of its pods go at once"
+    );
+    note(
+        &plan,
+        "workers go in 2 waves; no fewer are possible: budget shop/web lets no more than 2",
+    );
+    world.upgrade.workers.max_unavailable = Share::Count(1);
+    let plan = world.planned();
+    assert_eq!(waves(&plan), "w1 | w2 | w3 | w4");
+    assert!(because(&plan, "barrier/wave-1@").contains("maxUnavailable"));
+}
+
+#[test]
+fn domains_and_groups_part_workers() {
+    let mut world = world(5);
+    for (node, zone) in [
+        ("w1", "a"),
+        ("w2", "b"),
+        ("w3", "a"),
+        ("w4", "b"),
+        ("w5", "a"),
+    ] {
+        world
+            .node(node)
+            .labels
+            .insert("zone".to_owned(), zone.to_owned());
+    }
+    world.upgrade.workers.topology_key = Some("zone".to_owned());
+    let plan = world.planned();
+    assert_eq!(waves(&plan), "w1 w3 w5 | w2 w4");
+    note(&plan, "never two values of zone in one wave");
+    world.upgrade.workers.order = vec![LabelSelector {
+        match_labels: BTreeMap::from([("kubernetes.io/hostname".to_owned(), "w4".to_owned())]),
+        match_expressions: Vec::new(),
+    }];
+    assert_eq!(waves(&world.planned()), "w4 | w1 w3 w5 | w2");
+}
+
+#[test]
+fn workers_wait_for_control_planes_that_share_a_budget_with_them() {
+    let mut world = World::new(2, 2, "1.34.4", "1.35.4");
+    world.pods().push(pod("shop", "web-cp1", "cp1"));
+    let cordoned_after = |plan: &Plan| {
+        let first = plan
+            .steps
+            .iter()
+            .find(|step| step.id.as_str().starts_with("w1/kubeadm-node@"));
+        let after: Vec<String> = first
+            .unwrap()
+            .after
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        after.join(" ")
+    };
+    assert!(!cordoned_after(&world.planned()).contains("cp2/uncordon"));
+    world.budgets().push(budget("web", 2, 3));
+    let plan = world.planned();
+    assert!(
+        cordoned_after(&plan).contains("cp2/uncordon"),
+        "{}",
+        cordoned_after(&plan)
+    );
+    note(
+        &plan,
+        "workers wait for the control planes' kubelets: budget shop/web has pods on both, and allows 1 at once",
+    );
+}
+
+#[test]
+fn what_a_drain_waits_for_and_what_finds_no_other_node_is_told() {
+    let mut world = world(2);
+    let mut budget = budget("web", 1, 2);
+    (budget.current_healthy, budget.disruptions_allowed) = (1, 0);
+    world.budgets().push(budget);
+    let mut pinned = pod("shop", "cache-0", "w1");
+    pinned.labels.clear();
+    pinned.placement.as_mut().unwrap().volumes = vec![vec![NodeTerm {
+        labels: vec![Requirement {
+            key: "kubernetes.io/hostname".to_owned(),
+            operator: Operator::In,
+            values: vec!["w1".to_owned()],
+        }],
+        name: Vec::new(),
+    }]];
+    world.pods().push(pinned);
+    let plan = world.planned();
+    note(
+        &plan,
+        "budget shop/web: needs 1 healthy pod, has 1: it allows nothing at present, and drains wait until it does",
+    );
+    note(
+        &plan,
+        "1 pod(s) find no other node while theirs is out, and come back with it: shop/cache-0 of w1 (of the other nodes: 2 out of reach of its volume)",
+    );
+}
+
+#[test]
+fn facts_that_do_not_say_what_pods_need_stop() {
+    let mut world = world(2);
+    for pod in world.pods() {
+        pod.placement = None;
+    }
+    let told = world.told();
+    assert_eq!(
+        told,
+        [
+            "unknown: could not observe what pod shop/web-w1 needs of a node: the facts do not have it: run `refit inspect` again"
+        ]
+    );
+}
