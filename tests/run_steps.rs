@@ -412,8 +412,16 @@ async fn an_unfit_cluster_or_host_is_named_in_full() {
     }
     let mut plan = whole();
     for step in &mut plan.steps {
-        if let Action::CheckHost { disk_free, .. } = &mut step.action {
+        if let Action::CheckHost {
+            host,
+            disk_free,
+            patches,
+            ..
+        } = &mut step.action
+        {
             disk_free.insert("/var/lib/etcd".into(), 9000);
+            let none = host.as_str() == "w1";
+            *patches = Some(if none { "/none" } else { world::PATCHES }.to_owned());
         }
     }
     let (outcome, _) = go(
@@ -438,7 +446,37 @@ async fn an_unfit_cluster_or_host_is_named_in_full() {
     assert!(of("check-cluster").contains("w2: not ready"));
     assert!(of("w1/check").contains("it is not node w1: its machine id is another"));
     assert!(of("w1/check").contains("/var/lib/etcd has 5000 bytes free, and 9000 are needed"));
+    assert!(
+        of("w1/check").contains("/none, where kubeadm is told to find patches, is no directory")
+    );
+    assert!(!of("w3/check").contains("patches"));
     assert!(sim.inner.borrow().changes.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_look_sees_a_kube_proxy_at_another_release() {
+    let sim = Sim::usual();
+    let mut plan = whole();
+    for step in &mut plan.steps {
+        if let Action::Verify { kube_proxy, .. } = &mut step.action {
+            *kube_proxy = Some("1.36.0".parse().unwrap());
+        }
+    }
+    let (outcome, _) = go(
+        &plan,
+        sim.world(),
+        &sim,
+        &[],
+        &mut Memory::default(),
+        never(),
+    )
+    .await;
+    let Outcome::Halted { failures, .. } = outcome else {
+        unreachable!("{outcome:?}")
+    };
+    let (step, why) = &failures[0];
+    assert_eq!(step.as_str(), "verify");
+    assert!(why.ends_with("kube-proxy: not at 1.36.0 yet"), "{why}");
 }
 
 #[tokio::test(start_paused = true)]

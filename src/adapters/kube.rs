@@ -38,6 +38,7 @@ use self::error::{CallError, Endpoint, chain, words};
 use self::placement::Volumes;
 use crate::cluster::facts::{KubeadmConfig, KubeletConfig, Surroundings};
 use crate::cluster::model::{Budget, Node, NodeName, Pod, Workload};
+use crate::host::clause::brief;
 use crate::ports::{ClusterApi, Eviction, Failure, PodList};
 use crate::rules::version::Version;
 
@@ -476,13 +477,13 @@ impl ClusterApi for Kube {
                     .filter_map(|line| line.split_whitespace().next())
                     .collect();
                 let failing = if failing.is_empty() {
-                    words(&status)
+                    brief(&words(&status))
                 } else {
                     failing.join(", ")
                 };
                 Err(Failure::Refused(format!(
-                    "the API server at {} is not ready: {failing}",
-                    self.at.url
+                    "API server {} is not ready: {failing}",
+                    self.at.place()
                 )))
             }
         }

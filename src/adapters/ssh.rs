@@ -33,9 +33,10 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
-use self::trouble::{Trouble, chain, connecting, refused};
+use self::trouble::{Trouble, chain, connecting, lost, refused};
 use crate::cluster::model::HostName;
 use crate::documents::settings::{Become, Host, Inventory};
+use crate::host::clause::clause;
 use crate::host::command::shorten;
 use crate::host::op::{Command, Mutation, OpEnd, OpRef, OpState, Output, Query};
 use crate::host::unit::{self, Answer};
@@ -200,9 +201,6 @@ impl Ssh {
         argv: &[String],
         stdin: bool,
     ) -> Result<Running, Trouble> {
-        let unreachable = |error: &openssh::Error| {
-            Trouble::Unreachable(format!("{}: {}", target.host.name, chain(error)))
-        };
         let (program, arguments) = argv
             .split_first()
             .ok_or_else(|| Trouble::Hopeless("an empty command".to_owned()))?;
@@ -224,7 +222,7 @@ impl Ssh {
                     drop(session);
                     // the channel was not opened: nothing ran
                     if renewed {
-                        return Err(unreachable(&error));
+                        return Err(lost(&target.host, &chain(&error)));
                     }
                     renewed = true;
                 }
@@ -276,7 +274,7 @@ impl Ssh {
                 return Err(Trouble::Broken(format!(
                     "{name}: the connection broke while `{}` ran: {}",
                     shorten(&command.argv),
-                    chain(&error)
+                    clause(&chain(&error))
                 )));
             }
         };
@@ -573,7 +571,10 @@ impl Hosts for Ssh {
             size += count as u64;
         }
         let said = collect(stderr).await;
-        let status = child.wait().await.map_err(|error| failed(chain(&error)))?;
+        let status = child
+            .wait()
+            .await
+            .map_err(|error| failed(clause(&chain(&error))))?;
         if !status.success() {
             let output = Output {
                 status: status.code().unwrap_or(255),

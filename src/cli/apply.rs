@@ -16,6 +16,7 @@ use crate::cluster::drift::{basis, drift};
 use crate::cluster::facts::Facts;
 use crate::plan::data::Plan;
 use crate::plan::diff::PlanDiff;
+use crate::plan::file::Label;
 use crate::ports::Clock as _;
 use crate::report::diff::lines;
 use crate::report::plan::{Look, blocked, summary, table};
@@ -62,10 +63,12 @@ pub fn run(args: &ApplyArgs, global: &Global) -> Result<Exit, CommandError> {
     refuse_outside(&declaration.upgrade.windows, clock.now(), &again)?;
     let runs = Runs::of(global)?;
     let mut lock = runs.lock("refit apply", clock.now())?;
+    let of_inventory = |label: &Label| {
+        let same = |name: &String| *name == declaration.inventory.name;
+        label.inventory.as_ref().is_none_or(same)
+    };
     if !args.new_run {
-        let inventory = &declaration.inventory.name;
-        let same = |run: &ReadRun| run.plan.inventory == *inventory;
-        refuse_second(&runs, runs.unfinished(&same)?, args)?;
+        refuse_second(&runs, runs.unfinished(&of_inventory)?, args)?;
     }
     block_on(async {
         let connection = Connection::open(&declaration.inventory).await?;
@@ -76,15 +79,16 @@ pub fn run(args: &ApplyArgs, global: &Global) -> Result<Exit, CommandError> {
         )
         .await?;
         let uid = cluster_uid(&facts)?;
+        let of_cluster = |label: &Label| {
+            label
+                .cluster_uid
+                .as_ref()
+                .is_none_or(|cluster| cluster == uid)
+        };
         let displaced = if args.new_run {
-            let inventory = &declaration.inventory.name;
-            runs.displaced(&|plan| plan.cluster_uid == uid || plan.inventory == *inventory)?
+            runs.displaced(&|label| of_cluster(label) || of_inventory(label))?
         } else {
-            refuse_second(
-                &runs,
-                runs.unfinished(&|run| run.plan.cluster_uid == uid)?,
-                args,
-            )?;
+            refuse_second(&runs, runs.unfinished(&of_cluster)?, args)?;
             Vec::new()
         };
         let Some(plan) = decide(&declaration, &facts, uid, given, args)? else {

@@ -15,7 +15,7 @@ use crate::plan::windows::{Calendar, Now};
 use crate::report::progress::{Format, Progress};
 use crate::report::status::{Around, status};
 use crate::report::words::next_window;
-use crate::run::event::{Halt, Stamped, progress};
+use crate::run::event::{Halt, Stamped};
 use crate::run::executor::{Outcome, Run, execute};
 use crate::run::journal::{Journal, Past};
 
@@ -75,7 +75,7 @@ pub async fn carry_out(
     let mut state = job.past.state.clone();
     let mut lines = Progress::new(
         job.plan,
-        progress(&state, job.plan).all.done,
+        state.clone(),
         match output {
             Output::Text => Format::Text,
             Output::Json => Format::Json,

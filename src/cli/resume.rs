@@ -38,12 +38,14 @@ pub fn run(args: &ResumeArgs, global: &Global) -> Result<Exit, CommandError> {
     // before the state directory is made where there is none
     runs.find(args.run.as_deref())?;
     let mut lock = runs.lock("refit resume", RealClock::new().now())?;
-    let (folder, run) = choose(&runs, args.run.as_deref())?;
+    let folder = choose(&runs, args.run.as_deref())?;
     let id = &folder.id;
-    if run.past.state.finished {
+    // before anything else of it is read: another refit may have written it
+    if folder.is_finished()? {
         ui::line(&format!("run {id} is finished: nothing is left to do"));
         return Ok(Exit::Done);
     }
+    let run = folder.read()?;
     if run.put_aside {
         return Err(
             CommandError::new(format!("run {id} was put aside for a newer one"))
@@ -106,15 +108,13 @@ pub fn run(args: &ResumeArgs, global: &Global) -> Result<Exit, CommandError> {
     })
 }
 
-fn choose(runs: &Runs, id: Option<&str>) -> Result<(RunFolder, ReadRun), CommandError> {
+fn choose(runs: &Runs, id: Option<&str>) -> Result<RunFolder, CommandError> {
     if id.is_none()
-        && let Some(unfinished) = runs.unfinished(&|_| true)?
+        && let Some((unfinished, _)) = runs.unfinished(&|_| true)?
     {
         return Ok(unfinished);
     }
-    let folder = runs.find(id)?;
-    let run = folder.read()?;
-    Ok((folder, run))
+    runs.find(id)
 }
 
 /// The inventory that the run began with; its paths are those of the file that it was read from.

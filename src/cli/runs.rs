@@ -14,6 +14,7 @@
 //!
 //! A run without a journal never began: nothing was done in its name.
 
+use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -25,10 +26,13 @@ use super::{CommandError, Exit, Global};
 use crate::adapters::disk::{self, Access, AppendFile, Holder, Lock, LockError};
 use crate::cluster::facts::Facts;
 use crate::plan::data::Plan;
-use crate::plan::file::sha256;
-use crate::run::journal::{self, Past};
+use crate::plan::file::{Label, PlanError, sha256};
+use crate::run::journal::{self, DamageKind, Outline, Past};
 
 const FORMAT: &str = "refit.run/v1";
+const RECORD: &str = "run.json";
+const PLAN: &str = "plan.json";
+const JOURNAL: &str = "journal.jsonl";
 
 /// What a run was made from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +48,30 @@ pub struct Record {
     pub inventory: PathBuf,
     /// The working directory, which relative paths of the plan (the snapshots' directory) are relative to.
     pub working_directory: PathBuf,
+}
+
+/// Why a record is not read.
+#[derive(Debug, thiserror::Error)]
+enum RecordError {
+    #[error("it does not tell what a run was made from: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("the run's format is `{0}`, and this refit knows `{FORMAT}`")]
+    Format(String),
+}
+
+impl Record {
+    fn from_json(text: &[u8]) -> Result<Self, RecordError> {
+        /// Only the format, read first, so that another format gets a clear word rather than a list of unknown fields.
+        #[derive(Deserialize)]
+        struct Peek {
+            format: String,
+        }
+        let Peek { format } = serde_json::from_slice(text)?;
+        if format != FORMAT {
+            return Err(RecordError::Format(format));
+        }
+        Ok(serde_json::from_slice(text)?)
+    }
 }
 
 /// The state directory.
@@ -204,20 +232,21 @@ impl Runs {
         })
     }
 
-    /// The newest run that began, is not finished, was not put aside and is one of those meant.
+    /// The newest run that began, is not finished, was not put aside and is one of those meant. A run whose plan does not
+    /// tell whom it is for counts as meant, and a finished one is not looked at any further, whatever refit wrote it.
     ///
     /// # Errors
-    /// If a run cannot be read: whether it is finished is not known then.
+    /// If such a run cannot be gone on with, or its journal does not tell whether it is finished.
     pub fn unfinished(
         &self,
-        meant: &dyn Fn(&ReadRun) -> bool,
+        meant: &dyn Fn(&Label) -> bool,
     ) -> Result<Option<(RunFolder, ReadRun)>, CommandError> {
         for folder in self.all()?.into_iter().rev() {
-            if folder.is_put_aside() {
+            if folder.is_put_aside() || !meant(&folder.label()) || folder.is_finished()? {
                 continue;
             }
             let run = folder.read()?;
-            if run.unfinished() && meant(&run) {
+            if run.unfinished() {
                 return Ok(Some((folder, run)));
             }
         }
@@ -228,11 +257,14 @@ impl Runs {
     ///
     /// # Errors
     /// If the directory cannot be read.
-    pub fn displaced(&self, meant: &dyn Fn(&Plan) -> bool) -> Result<Vec<RunFolder>, CommandError> {
+    pub fn displaced(
+        &self,
+        meant: &dyn Fn(&Label) -> bool,
+    ) -> Result<Vec<RunFolder>, CommandError> {
         let displaced = |folder: &RunFolder| {
             !folder.is_put_aside()
-                && folder.read_plan().is_none_or(|plan| meant(&plan))
-                && folder.read().map_or(true, |run| run.unfinished())
+                && meant(&folder.label())
+                && !folder.is_finished().unwrap_or(false)
         };
         Ok(self.all()?.into_iter().filter(displaced).collect())
     }
@@ -275,15 +307,15 @@ impl Runs {
             disk::make_new_folder(&path)?;
             let put =
                 |name: &str, bytes: &[u8]| disk::write(&path.join(name), bytes, Access::Private);
-            put("run.json", &serde_json::to_vec_pretty(&record)?)?;
+            put(RECORD, &serde_json::to_vec_pretty(&record)?)?;
             put("inventory.yaml", &declaration.inventory_text.bytes)?;
             put("upgrade.yaml", &declaration.upgrade_text.bytes)?;
             for (index, text) in declaration.hazard_texts.iter().enumerate() {
                 put(&format!("hazards-{}.yaml", index + 1), &text.bytes)?;
             }
             put("facts.json", &serde_json::to_vec_pretty(facts)?)?;
-            put("plan.json", plan_text.as_bytes())?;
-            AppendFile::create(&path.join("journal.jsonl"))
+            put(PLAN, plan_text.as_bytes())?;
+            AppendFile::create(&path.join(JOURNAL))
         };
         let journal = write().map_err(|error| {
             CommandError::new(format!("cannot write the run to {}", path.display()))
@@ -297,7 +329,7 @@ impl Runs {
 
 impl RunFolder {
     fn journal(&self) -> PathBuf {
-        self.path.join("journal.jsonl")
+        self.path.join(JOURNAL)
     }
 
     fn began(&self) -> bool {
@@ -308,10 +340,23 @@ impl RunFolder {
         disk::read_up_to(&self.path.join("put-aside"), 1).is_ok()
     }
 
-    /// The plan, if it can be read.
-    fn read_plan(&self) -> Option<Plan> {
-        let text = disk::read(&self.path.join("plan.json")).ok()?;
-        Plan::from_json(&String::from_utf8_lossy(&text)).ok()
+    /// Whom the plan is for, as far as it tells.
+    fn label(&self) -> Label {
+        disk::read(&self.path.join(PLAN)).map_or_else(
+            |_| Label::default(),
+            |text| Label::of(&String::from_utf8_lossy(&text)),
+        )
+    }
+
+    /// Whether nothing is left of it, from its journal alone: neither its plan nor the refit that wrote it matters.
+    ///
+    /// # Errors
+    /// If the journal does not tell.
+    pub fn is_finished(&self) -> Result<bool, CommandError> {
+        let name = JOURNAL;
+        let text = disk::read(&self.journal()).map_err(|error| self.unusable(name, &error))?;
+        let outline = journal::outline(&text).map_err(|error| self.unusable(name, &error))?;
+        Ok(outline.finished)
     }
 
     /// Says that a newer run takes this one's place.
@@ -335,40 +380,42 @@ impl RunFolder {
     /// Reads the run.
     ///
     /// # Errors
-    /// If a file is missing, was changed, or does not belong to the others.
+    /// If a file is missing, was changed, is of another refit, or does not belong to the others.
     pub fn read(&self) -> Result<ReadRun, CommandError> {
-        let wrong = |name: &str, error: &(dyn std::error::Error + 'static)| {
-            CommandError::new(format!(
-                "run {}: {} cannot be used",
-                self.id,
-                self.path.join(name).display()
-            ))
-            .because(error)
-            .state("nothing was changed now; what the run did before is not known from here")
-            .next(format!(
-                "restore {} from a copy and `{} resume` again",
-                self.path.display(),
-                self.refit
-            ))
-            .next(format!("or leave this run: `refit inspect` shows what the cluster is now, `{} apply UPGRADE --new-run` goes on from there", self.refit))
+        let file = |name: &str| {
+            disk::read(&self.path.join(name)).map_err(|error| self.unusable(name, &error))
         };
-        let file =
-            |name: &str| disk::read(&self.path.join(name)).map_err(|error| wrong(name, &error));
-        let record: Record = serde_json::from_slice(&file("run.json")?)
-            .map_err(|error| wrong("run.json", &error))?;
-        let plan_text = file("plan.json")?;
+        let journal_text = file(JOURNAL)?;
+        let outline =
+            journal::outline(&journal_text).map_err(|error| self.unusable(JOURNAL, &error))?;
+        let record = Record::from_json(&file(RECORD)?).map_err(|error| match error {
+            RecordError::Json(error) => self.unusable(RECORD, &error),
+            RecordError::Format(_) => self.foreign(RECORD, &error, &outline),
+        })?;
+        let plan_text = file(PLAN)?;
         let plan_sha256 = sha256(&plan_text);
-        let plan = Plan::from_json(&String::from_utf8_lossy(&plan_text))
-            .map_err(|error| wrong("plan.json", &error))?;
-        let past = journal::read(&file("journal.jsonl")?)
-            .map_err(|error| wrong("journal.jsonl", &error))?;
+        let plan =
+            Plan::from_json(&String::from_utf8_lossy(&plan_text)).map_err(|error| match error {
+                PlanError::Format(_) | PlanError::Fields(_) => self.foreign(PLAN, &error, &outline),
+                PlanError::Json(_)
+                | PlanError::Digest { .. }
+                | PlanError::Fingerprint
+                | PlanError::Graph(_) => self.unusable(PLAN, &error),
+            })?;
+        let past = journal::read(&journal_text).map_err(|error| match error.kind {
+            DamageKind::Foreign(_) => self.foreign(JOURNAL, &error, &outline),
+            DamageKind::NotARecord
+            | DamageKind::Changed
+            | DamageKind::Chain
+            | DamageKind::Transition(_) => self.unusable(JOURNAL, &error),
+        })?;
         if let Some(began_with) = &past.state.plan_sha256
             && *began_with != plan_sha256
         {
             let error = io::Error::other(format!(
                 "its digest is {plan_sha256}, and the journal says that the run began with {began_with}"
             ));
-            return Err(wrong("plan.json", &error));
+            return Err(self.unusable(PLAN, &error));
         }
         Ok(ReadRun {
             record,
@@ -377,6 +424,57 @@ impl RunFolder {
             past,
             put_aside: self.is_put_aside(),
         })
+    }
+
+    /// A file of the run is missing or damaged.
+    fn unusable(&self, name: &str, error: &(dyn Error + 'static)) -> CommandError {
+        let (path, refit) = (&self.path, &self.refit);
+        CommandError::new(format!(
+            "run {}: {} cannot be used",
+            self.id,
+            path.join(name).display()
+        ))
+        .because(error)
+        .state("nothing was changed now; what the run did before is not known from here")
+        .next(format!(
+            "restore {} from a copy and `{refit} resume` again",
+            path.display()
+        ))
+        .next(format!("or leave this run: `refit inspect` shows what the cluster is now, `{refit} apply UPGRADE --new-run` goes on from there"))
+    }
+
+    /// A file of the run is sound, and of a refit that writes it otherwise.
+    fn foreign(
+        &self,
+        name: &str,
+        error: &(dyn Error + 'static),
+        outline: &Outline,
+    ) -> CommandError {
+        let (id, refit) = (&self.id, &self.refit);
+        let file = format!("{}:", self.path.join(name).display());
+        let this = env!("CARGO_PKG_VERSION");
+        if outline.finished {
+            return CommandError::new(format!("run {id} is finished, and another refit wrote it"))
+                .detail(file)
+                .because(error)
+                .state("nothing is left of it to do");
+        }
+        let which = match &outline.refit {
+            Some(version) if version != this => {
+                format!("with refit {version}, which began it (this is {this})")
+            }
+            Some(_) | None => "with the build of refit that began it".to_owned(),
+        };
+        CommandError::new(format!(
+            "run {id} is not finished, and this refit cannot go on with it"
+        ))
+        .detail(file)
+        .because(error)
+        .state("nothing was changed now; what the run did stays as it is")
+        .next(format!("finish it {which}: `{refit} resume {id}`"))
+        .next(format!(
+            "or put it aside: `{refit} apply UPGRADE --new-run` plans afresh from what the cluster is now"
+        ))
     }
 
     /// The inventory's text as it was when the run was made.

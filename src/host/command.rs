@@ -15,6 +15,7 @@ const API: &str = include_str!("scripts/api.sh");
 const ETCD_TOOLS: &str = include_str!("scripts/etcd-tools.sh");
 const KUBELET_STATE: &str = include_str!("scripts/kubelet-state.sh");
 const APT: &str = include_str!("scripts/apt.sh");
+const DNF: &str = include_str!("scripts/dnf.sh");
 
 /// A constant script with its parameters; `name` becomes `$0`, and so appears in process lists and logs.
 fn script(name: &str, parts: &[&str], parameters: Vec<String>) -> Command {
@@ -92,7 +93,7 @@ fn install(
     parameters.extend(packages.iter().map(|package| exact(manager, package)));
     script(
         name,
-        &[APT, include_str!("scripts/install.sh"), then],
+        &[APT, DNF, include_str!("scripts/install.sh"), then],
         parameters,
     )
 }
@@ -136,14 +137,14 @@ impl Query {
             Self::Basics => script("refit-basics", &[include_str!("scripts/basics.sh")], vec![]),
             Self::Packages => script(
                 "refit-packages",
-                &[include_str!("scripts/packages.sh")],
+                &[DNF, include_str!("scripts/packages.sh")],
                 vec![],
             ),
             Self::Offer { manager, url, key } => {
                 let [key_url, key_text] = key_parameters(key);
                 script(
                     "refit-offer",
-                    &[FETCH, include_str!("scripts/offer.sh")],
+                    &[FETCH, DNF, include_str!("scripts/offer.sh")],
                     with_tool(*manager, [url.clone(), key_url, key_text]),
                 )
             }
@@ -204,9 +205,10 @@ impl Query {
             ),
             Self::Prefetched { manager, packages } => script(
                 "refit-prefetched",
-                &[include_str!("scripts/prefetched.sh")],
+                &[DNF, include_str!("scripts/prefetched.sh")],
                 all_exact(*manager, packages),
             ),
+            Self::Directory { path } => words(&["test", "-d", path]),
             Self::Snapshot { file } => script(
                 "refit-snapshot",
                 &[API, ETCD_TOOLS, include_str!("scripts/snapshot.sh")],
@@ -233,6 +235,7 @@ impl Query {
             | Self::Manifests
             | Self::ApiServerVersion
             | Self::ApiServerReady
+            | Self::Directory { .. }
             | Self::Repository { .. }
             | Self::Patches { .. } => Duration::from_secs(30),
             Self::Packages
@@ -293,7 +296,7 @@ impl Mutation {
             }
             Self::PrefetchPackages { manager, packages } => script(
                 "refit-prefetch",
-                &[APT, include_str!("scripts/prefetch.sh")],
+                &[APT, DNF, include_str!("scripts/prefetch.sh")],
                 all_exact(*manager, packages),
             ),
             Self::InstallPackages { manager, packages } => {

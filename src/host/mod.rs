@@ -1,5 +1,6 @@
 //! Operations on hosts: for each its command, its parser and the probe that tells whether it is done.
 
+pub mod clause;
 pub mod command;
 pub mod judge;
 pub mod op;

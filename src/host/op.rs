@@ -122,6 +122,11 @@ pub enum Query {
         /// The revisions.
         packages: Vec<PackageRevision>,
     },
+    /// Whether a directory is there.
+    Directory {
+        /// Its path.
+        path: String,
+    },
     /// Status of a snapshot file on the host: its size, SHA-256, and etcdutl's verdict.
     Snapshot {
         /// The snapshot's path.

@@ -129,6 +129,9 @@ pub enum Action {
         machine_id: String,
         /// Bytes that must be free, by directory.
         disk_free: BTreeMap<String, u64>,
+        /// The directory of patches that kubeadm will read there; none where it reads none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        patches: Option<String>,
     },
     /// Reads only: the API answers, this is the plan's cluster, etcd is whole, every node of the plan is ready.
     CheckCluster {
@@ -299,6 +302,9 @@ pub enum Action {
         nodes: Vec<NodeName>,
         /// Nodes that were cordoned by others and stay so.
         cordoned: Vec<NodeName>,
+        /// What kube-proxy's image tag must be; none where there is no kube-proxy, or its release is not kubeadm's to choose.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kube_proxy: Option<Version>,
     },
     /// Nothing: many steps meet here, so that edges stay few.
     Barrier {

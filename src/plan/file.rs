@@ -4,6 +4,7 @@
 //! refused, as is one of another format, one whose basis does not match its fingerprint, and one whose steps are out of
 //! order.
 
+use std::cmp::Ordering;
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
@@ -20,14 +21,16 @@ pub enum PlanError {
     #[error("this is not a plan of refit: {0}")]
     Json(#[from] serde_json::Error),
     /// Written by another version of refit.
-    #[error(
-        "the plan's format is `{0}`, and this refit reads `{FORMAT}`; make the plan again with `refit plan`"
-    )]
+    #[error("the plan's format is `{0}`{age}, and this refit knows `{FORMAT}`", age = age(.0))]
     Format(String),
-    /// Changed since it was written.
+    /// Of this format by name, and its fields are others: written by another build of refit.
     #[error(
-        "the plan was changed after it was made: its digest is {found}, and it says {said}; make it again with `refit plan`"
+        "the plan says that its format is `{FORMAT}`, which this refit knows, and its fields are not those of this refit: {0}. \
+         Another build of refit made it"
     )]
+    Fields(serde_json::Error),
+    /// Changed since it was written.
+    #[error("the plan was changed after it was made: its digest is {found}, and it says {said}")]
     Digest {
         /// What the plan's digest is.
         found: String,
@@ -35,9 +38,7 @@ pub enum PlanError {
         said: String,
     },
     /// The fingerprint is not that of the basis.
-    #[error(
-        "the plan's basis does not match its fingerprint; make the plan again with `refit plan`"
-    )]
+    #[error("the plan's basis does not match its fingerprint")]
     Fingerprint,
     /// Its steps do not make a plan.
     #[error("the plan's steps make no order: {0}")]
@@ -68,6 +69,33 @@ struct PeekPlan {
     format: String,
 }
 
+/// What can be told of a plan whatever refit wrote it: whom it is for, where that stands where it always stood.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Label {
+    /// The inventory's `metadata.name`.
+    pub inventory: Option<String>,
+    /// UID of the cluster's `kube-system`.
+    pub cluster_uid: Option<String>,
+}
+
+/// Whether another format comes before or after this one, where its name tells.
+fn age(format: &str) -> &'static str {
+    let number = |format: &str| {
+        let (name, number) = format.rsplit_once("/v")?;
+        Some((name.to_owned(), number.parse::<u32>().ok()?))
+    };
+    match (number(format), number(FORMAT)) {
+        (Some((name, theirs)), Some((ours_name, ours))) if name == ours_name => {
+            match theirs.cmp(&ours) {
+                Ordering::Less => ", an older one",
+                Ordering::Greater => ", a newer one",
+                Ordering::Equal => "",
+            }
+        }
+        (Some(_) | None, Some(_) | None) => "",
+    }
+}
+
 /// SHA-256 in hexadecimal.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
@@ -76,6 +104,18 @@ pub fn sha256(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
     }
     text
+}
+
+impl Label {
+    /// From a plan file's text; empty where it does not tell.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        #[derive(Deserialize)]
+        struct Outer {
+            plan: Label,
+        }
+        serde_json::from_str(text).map_or_else(|_| Self::default(), |outer: Outer| outer.plan)
+    }
 }
 
 impl Plan {
@@ -109,7 +149,8 @@ impl Plan {
         if format != FORMAT {
             return Err(PlanError::Format(format));
         }
-        let Unsealed { sha256: said, plan } = serde_json::from_str(text)?;
+        let Unsealed { sha256: said, plan } =
+            serde_json::from_str(text).map_err(PlanError::Fields)?;
         let found = plan.sha256()?;
         if found != said {
             return Err(PlanError::Digest { found, said });

@@ -18,6 +18,7 @@ use super::work::Hop;
 use crate::cluster::facts::PackageManager;
 use crate::cluster::model::{HostName, NodeName};
 use crate::documents::settings::Upgrade;
+use crate::rules::version::Version;
 
 /// Packages of a host that the plan holds and that were not held before.
 #[derive(Debug, Clone)]
@@ -143,7 +144,7 @@ impl HopSteps<'_, '_, '_> {
             )
         };
         let done = draft.barrier("nodes", holds, &ends, because);
-        self.finish(&mut draft, held, &done);
+        self.finish(&mut draft, held, &done, part.kube_proxy);
         draft.into_steps()
     }
 
@@ -204,7 +205,13 @@ impl HopSteps<'_, '_, '_> {
         )
     }
 
-    fn finish(&self, draft: &mut Draft<'_>, held: &[Held], done: &StepId) {
+    fn finish(
+        &self,
+        draft: &mut Draft<'_>,
+        held: &[Held],
+        done: &StepId,
+        kube_proxy: Option<Version>,
+    ) {
         let mut last = vec![done.clone()];
         for Held {
             host,
@@ -250,6 +257,7 @@ impl HopSteps<'_, '_, '_> {
                     .collect(),
                 nodes: nodes.map(|host| host.node.name.clone()).collect(),
                 cordoned: cordoned.map(|host| host.node.name.clone()).collect(),
+                kube_proxy,
             },
             &last,
             pace::VERIFY,

@@ -49,6 +49,7 @@ pub fn check(draft: &mut Draft<'_>, on: &Touched<'_, '_>, after: &[&StepId]) -> 
             node: host.node.name.clone(),
             machine_id: host.identity.machine_id.clone(),
             disk_free,
+            patches: None, // told once all of the host's steps are known
         },
         after,
         pace::LOOK,

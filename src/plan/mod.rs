@@ -18,6 +18,7 @@ mod notes;
 mod operation;
 mod pace;
 mod packages;
+mod patches;
 mod path;
 pub mod planner;
 mod preconditions;

@@ -17,6 +17,7 @@ use super::host_steps::Touched;
 use super::nodes;
 use super::notes;
 use super::packages;
+use super::patches;
 use super::path;
 use super::preconditions;
 use super::reason::{Blocked, Reason};
@@ -128,7 +129,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Blocked> {
         at.follow(&more, preconditions::rolls_kube_proxy(upgrade));
         steps.extend(more);
     }
-    let steps = match graph::sorted(steps) {
+    let steps = match graph::sorted(patches::told_to_checks(steps)) {
         Ok(steps) => steps,
         Err(error) => return Err(blocked(vec![Reason::Fault(error.to_string())])),
     };

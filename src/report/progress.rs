@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::words::{next_window, took};
 use crate::plan::data::{Plan, StepId};
-use crate::run::event::{Event, Halt, How, Stamped};
+use crate::run::event::{Event, Halt, How, Stamped, State, progress};
 
 /// Writes the lines of a run.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct Progress {
     total: usize,
     done: usize,
     expected: BTreeMap<StepId, u64>,
+    /// The run so far, other processes' part included.
+    state: State,
     format: Format,
 }
 
@@ -29,12 +31,13 @@ pub enum Format {
 }
 
 impl Progress {
-    /// For a plan of which `done` steps are done.
+    /// For a plan whose run is in `state`.
     #[must_use]
-    pub fn new(plan: &Plan, done: usize, format: Format) -> Self {
+    pub fn new(plan: &Plan, state: State, format: Format) -> Self {
         Self {
             total: plan.steps.len(),
-            done,
+            done: progress(&state, plan).all.done,
+            state,
             expected: plan
                 .steps
                 .iter()
@@ -46,6 +49,8 @@ impl Progress {
 
     /// The event's line, with its line break.
     pub fn line(&mut self, stamped: &Stamped) -> String {
+        // what comes from an executor makes sense, and a line that cannot follow is better shown than hidden
+        let _ = self.state.apply(stamped);
         match self.format {
             Format::Text => self.text(stamped),
             // an event is made of strings and numbers only
@@ -107,11 +112,22 @@ impl Progress {
                     next_window(*opens)
                 ),
             },
-            Event::Finished { wall_ms, own_ms } => format!(
-                "{green}finished{green:#} in {}, of which {} were refit's own",
-                took(*wall_ms),
-                took(*own_ms)
-            ),
+            Event::Finished { wall_ms, own_ms } => {
+                let mut words = format!(
+                    "{green}finished{green:#} in {}, of which {} were refit's own",
+                    took(*wall_ms),
+                    took(*own_ms)
+                );
+                if self.state.sittings > 1 {
+                    words.push_str(&format!(
+                        "; {} since the run began, {} of it at work, in {} sittings",
+                        took(self.state.elapsed_ms()),
+                        took(self.state.worked_ms),
+                        self.state.sittings
+                    ));
+                }
+                words
+            }
         };
         format!(
             "{dim}{}{dim:#} [{:>width$}/{}] {words}\n",

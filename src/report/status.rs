@@ -9,7 +9,7 @@ use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::words::{ago, duration};
+use super::words::{ago, duration, took};
 use crate::cluster::model::NodeName;
 use crate::plan::data::{Action, Plan, Step, StepId};
 use crate::run::event::{Count, Halt, State, StepState, progress};
@@ -187,6 +187,12 @@ pub struct RunStatus {
     pub started_at: Option<Timestamp>,
     /// When something last happened.
     pub last_at: Option<Timestamp>,
+    /// From its beginning to its last event, in milliseconds.
+    pub elapsed_ms: u64,
+    /// The part of that in which a process was at work.
+    pub worked_ms: u64,
+    /// How many processes carried it out, one after the other.
+    pub sittings: u32,
     /// The process, while there is one.
     pub process: Option<Process>,
     /// Steps under way, or cut off.
@@ -263,6 +269,9 @@ pub fn status(plan: &Plan, state: &State, around: Around) -> RunStatus {
         steps: count.all,
         started_at: state.started_at,
         last_at: state.last_at,
+        elapsed_ms: state.elapsed_ms(),
+        worked_ms: state.worked_ms,
+        sittings: state.sittings,
         nodes: nodes(plan, state, count.nodes),
         running,
         failed,
@@ -371,6 +380,9 @@ impl RunStatus {
                 ago(last, now)
             );
         }
+        if let Some(line) = self.time() {
+            let _ = writeln!(text, "{line}");
+        }
         if !self.failed.is_empty() {
             let _ = writeln!(text, "\n{bold}failed{bold:#}");
             for failed in &self.failed {
@@ -424,6 +436,38 @@ impl RunStatus {
         }
         let _ = writeln!(text, "\n{bold}next{bold:#}: {}", self.next);
         text
+    }
+
+    /// How long it took or has taken, with the processes that carried it out where they were several.
+    fn time(&self) -> Option<String> {
+        let several = || {
+            format!(
+                "{} of it at work, in {} sittings",
+                took(self.worked_ms),
+                self.sittings
+            )
+        };
+        match (self.doing, self.sittings) {
+            (_, 0) => None,
+            (Doing::Finished, 1) => Some(format!("took {}", took(self.elapsed_ms))),
+            (Doing::Finished, _) => Some(format!("took {}, {}", took(self.elapsed_ms), several())),
+            (
+                Doing::Running
+                | Doing::Halted
+                | Doing::Interrupted
+                | Doing::CutOff
+                | Doing::PutAside,
+                1,
+            ) => None,
+            (
+                Doing::Running
+                | Doing::Halted
+                | Doing::Interrupted
+                | Doing::CutOff
+                | Doing::PutAside,
+                _,
+            ) => Some(format!("so far {}, {}", took(self.elapsed_ms), several())),
+        }
     }
 
     /// For programs.

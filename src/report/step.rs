@@ -12,8 +12,12 @@ pub(super) fn duration(seconds: u64) -> String {
 #[must_use]
 pub fn what(action: &Action) -> String {
     match action {
-        Action::CheckHost { node, .. } => {
-            format!("checks that it is node {node}, idle and with room")
+        Action::CheckHost { node, patches, .. } => {
+            let patches = match patches {
+                Some(directory) => format!(", and that {directory} is there"),
+                None => String::new(),
+            };
+            format!("checks that it is node {node}, idle and with room{patches}")
         }
         Action::CheckCluster { nodes, .. } => {
             format!("checks API, etcd and {} node(s)", nodes.len())

@@ -8,23 +8,15 @@ use super::{health, look};
 use crate::cluster::model::{HostName, NodeName};
 use crate::rules::version::Version;
 
-/// The host is the node it should be, we are root there, nothing of ours is under way, and there is room.
+/// The host is the node it should be, we are root there, nothing of ours is under way, and there is what the plan needs.
 pub(super) async fn host(
     attempt: &Try<'_, '_>,
     host: &HostName,
-    node: &NodeName,
-    machine_id: &str,
-    disk_free: &BTreeMap<String, u64>,
+    wanted: &look::Wanted<'_>,
 ) -> Result<Finished, Trouble> {
     attempt.start()?;
     let problems = attempt
-        .within(look::host(
-            attempt.cx.world,
-            host,
-            node,
-            machine_id,
-            disk_free,
-        ))
+        .within(look::host(attempt.cx.world, host, wanted))
         .await
         .ok_or_else(|| attempt.timed_out())?;
     verdict(&format!("host {host} is not fit"), &problems)
@@ -75,15 +67,26 @@ pub(super) async fn cluster(
     verdict("the cluster is not fit", &problems)
 }
 
+/// What there must be at a run's end.
+pub(super) struct End<'a> {
+    pub(super) version: &'a Version,
+    pub(super) control_planes: &'a BTreeMap<HostName, NodeName>,
+    pub(super) nodes: &'a [NodeName],
+    /// Those that someone else cordoned.
+    pub(super) cordoned: &'a [NodeName],
+    pub(super) kube_proxy: Option<&'a Version>,
+}
+
 /// Every component at the release, every node ready and schedulable as before, no mark of ours left.
-pub(super) async fn verify(
-    attempt: &Try<'_, '_>,
-    version: &Version,
-    control_planes: &BTreeMap<HostName, NodeName>,
-    nodes: &[NodeName],
-    cordoned: &[NodeName],
-) -> Result<Finished, Trouble> {
+pub(super) async fn verify(attempt: &Try<'_, '_>, end: &End<'_>) -> Result<Finished, Trouble> {
     attempt.start()?;
+    let End {
+        version,
+        control_planes,
+        nodes,
+        cordoned,
+        kube_proxy,
+    } = *end;
     let world = attempt.cx.world;
     let instances = futures::future::join_all(
         control_planes
@@ -121,7 +124,7 @@ pub(super) async fn verify(
         Err(failure) => problems.push(format!("the nodes: {failure}")),
     }
     match workloads {
-        Ok(workloads) => problems.extend(health::addons(&workloads, None)),
+        Ok(workloads) => problems.extend(health::addons(&workloads, kube_proxy)),
         Err(failure) => problems.push(format!("the workloads: {failure}")),
     }
     verdict(

@@ -178,6 +178,11 @@ pub struct State {
     pub finished: bool,
     /// Own time over all its processes, in milliseconds.
     pub own_ms: u64,
+    /// How many processes carried it out, one after the other.
+    pub sittings: u32,
+    /// From each process's first event to its last, added up, in milliseconds. The time in between, when nobody was at
+    /// work, is not in it; a wall clock that went back adds nothing.
+    pub worked_ms: u64,
 }
 
 /// An event that cannot follow what came before it.
@@ -364,8 +369,31 @@ impl State {
                 self.own_ms += own_ms;
             }
         }
+        match event {
+            Event::RunStarted { .. } | Event::RunResumed { .. } => self.sittings += 1,
+            Event::StepStarted { .. }
+            | Event::StepWaiting { .. }
+            | Event::StepDone { .. }
+            | Event::StepFailed { .. }
+            | Event::Halted { .. }
+            | Event::Finished { .. } => {
+                let since = self
+                    .last_at
+                    .map_or(0, |last| at.duration_since(last).as_millis());
+                self.worked_ms += u64::try_from(since).unwrap_or(0);
+            }
+        }
         self.last_at = Some(at);
         Ok(())
+    }
+
+    /// From the run's beginning to its last event, in milliseconds; 0 before it began and where the wall clock went back.
+    #[must_use]
+    pub fn elapsed_ms(&self) -> u64 {
+        let (Some(began), Some(last)) = (self.started_at, self.last_at) else {
+            return 0;
+        };
+        u64::try_from(last.duration_since(began).as_millis()).unwrap_or(0)
     }
 
     /// Whether the step is done.
@@ -612,12 +640,36 @@ mod tests {
     }
 
     #[test]
+    fn a_runs_time_is_told_with_and_without_the_time_when_nobody_was_at_work() {
+        let mut state = State::default();
+        assert_eq!(state.elapsed_ms(), 0);
+        for (second, event) in [
+            (100, begin()),
+            (130, started(1)),
+            // killed here, and taken up an hour later
+            (3700, resume()),
+            (3710, done(How::Recovered)),
+            // the clock is set back
+            (3705, halted()),
+            (4000, resume()),
+            (4002, finished()),
+        ] {
+            let at = at(second);
+            state.apply(&Stamped { at, event }).unwrap();
+        }
+        assert_eq!(state.elapsed_ms(), 3_902_000);
+        assert_eq!(state.worked_ms, 42_000);
+        assert_eq!(state.sittings, 3);
+    }
+
+    #[test]
     fn own_time_adds_up_over_processes() {
         let mut state = State::default();
         for event in [begin(), halted(), resume(), finished()] {
             apply(&mut state, event).unwrap();
         }
         assert_eq!(state.own_ms, 12);
+        assert_eq!(state.sittings, 2);
         assert_eq!(state.pid, Some(2));
         assert!(state.finished);
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::look;
+use super::look::{self, Problem};
 use crate::cluster::model::{HostName, Node, NodeName, Pod, Workload};
 use crate::ports::World;
 use crate::rules::version::Version;
@@ -28,12 +28,12 @@ pub(super) async fn control_plane(
     );
     let mut missing = Vec::new();
     if let Err(problem) = ready {
-        missing.push(format!("{host}: API server not ready: {problem}"));
+        missing.push(unknown(host, "API server not ready", problem));
     }
     match release {
         Ok(found) if found == *version => {}
         Ok(found) => missing.push(format!("{host}: API server at {found}, not {version}")),
-        Err(problem) => missing.push(format!("{host}: API server's version: {problem}")),
+        Err(problem) => missing.push(unknown(host, "API server's version", problem)),
     }
     match (manifests, pods) {
         (Ok(manifests), Ok(list)) => {
@@ -52,7 +52,7 @@ pub(super) async fn control_plane(
         }
         (manifests, pods) => {
             if let Err(problem) = manifests {
-                missing.push(format!("{host}: static pods' manifests: {problem}"));
+                missing.push(unknown(host, "static pods' manifests", problem));
             }
             if let Err(failure) = pods {
                 missing.push(format!("{node}: its pods: {failure}"));
@@ -63,7 +63,25 @@ pub(super) async fn control_plane(
     if let Err(failure) = endpoint {
         missing.push(format!("the API's endpoint: {failure}"));
     }
-    missing
+    each_once(missing)
+}
+
+/// What could not be found out. That a host cannot be asked is said in the same words for every question.
+fn unknown(host: &HostName, what: &str, problem: Problem) -> String {
+    match problem {
+        Problem::Unasked(text) => text,
+        Problem::Answer(text) => format!("{host}: {what}: {text}"),
+    }
+}
+
+fn each_once(texts: Vec<String>) -> Vec<String> {
+    let mut once: Vec<String> = Vec::with_capacity(texts.len());
+    for text in texts {
+        if !once.contains(&text) {
+            once.push(text);
+        }
+    }
+    once
 }
 
 /// One static pod: its manifest's image at the release, and the kubelet running just that, ready.
@@ -96,7 +114,7 @@ fn static_pod(
 pub(super) async fn etcd(world: World<'_>, host: &HostName) -> Vec<String> {
     let etcd = match look::etcd(world, host).await {
         Ok(etcd) => etcd,
-        Err(problem) => return vec![format!("{host}: etcd: {problem}")],
+        Err(problem) => return vec![unknown(host, "etcd", problem)],
     };
     let mut missing = Vec::new();
     if etcd.members.is_empty() {
@@ -199,6 +217,25 @@ fn tag(image: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_that_cannot_be_asked_is_told_once_and_each_answer_with_its_question() {
+        let host = HostName::new("cp1");
+        let unasked = || Problem::Unasked("cp1: connection refused".to_owned());
+        let told = each_once(vec![
+            unknown(&host, "API server not ready", unasked()),
+            unknown(&host, "API server's version", unasked()),
+            unknown(
+                &host,
+                "etcd",
+                Problem::Answer("connection refused".to_owned()),
+            ),
+        ]);
+        assert_eq!(
+            told,
+            ["cp1: connection refused", "cp1: etcd: connection refused"]
+        );
+    }
 
     #[test]
     fn a_tag_is_told_from_a_port_and_a_digest() {

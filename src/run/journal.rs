@@ -10,6 +10,7 @@
 //! that line, because what an event announces begins only after the line is on disk; so it is cut off. Every other
 //! damage is refused: a journal that was changed cannot tell what was done.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -22,8 +23,29 @@ const NOTHING: &str = "000000000000000000000000000000000000000000000000000000000
 /// What comes between a line's text and its hash.
 const HASH_KEY: &str = ",\"hash\":\"";
 
+/// The name of a run's last event.
+const FINISHED: &str = "finished";
+
 /// Hexadecimal digits of a SHA-256.
 const HASH_LEN: usize = 64;
+
+/// What a journal tells whatever refit wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// Every step is done: nothing is left of the run.
+    pub finished: bool,
+    /// The version of the refit that began it.
+    pub refit: Option<String>,
+}
+
+/// The part of a line that every refit writes and knows.
+#[derive(Deserialize)]
+struct Spine {
+    seq: u64,
+    prev: String,
+    event: String,
+    refit: Option<String>,
+}
 
 /// One line, without its hash.
 #[derive(Serialize, Deserialize)]
@@ -80,31 +102,42 @@ impl Link {
             prev: NOTHING.to_owned(),
         }
     }
+
+    /// Reads the next line, which must go on from here.
+    fn take<T: DeserializeOwned>(&mut self, line: &[u8]) -> Result<T, DamageKind> {
+        let (record, spine, hash) = parse(line)?;
+        if spine.seq != self.seq || spine.prev != self.prev {
+            return Err(DamageKind::Chain);
+        }
+        self.seq += 1;
+        self.prev = hash;
+        Ok(record)
+    }
 }
 
 /// Why a journal is not read.
 #[derive(Debug, thiserror::Error)]
 pub enum DamageKind {
     /// Not a record at all.
-    #[error("it is not a record of a journal")]
-    NotARecord(#[source] Option<serde_json::Error>),
+    #[error("is damaged: it is not a record of a journal")]
+    NotARecord,
+    /// It is as it was written, and says something that this refit does not know.
+    #[error("was written by another refit, and this one does not know what it says: {0}")]
+    Foreign(serde_json::Error),
     /// Its text is not what was written.
-    #[error("its text was changed after it was written")]
+    #[error("is damaged: its text was changed after it was written")]
     Changed,
     /// A line before it is missing, or was put in.
-    #[error("a line before it is missing, was added or was moved")]
+    #[error("is damaged: a line before it is missing, was added or was moved")]
     Chain,
     /// It cannot follow the lines before it.
-    #[error("it cannot follow the lines before it")]
+    #[error("is damaged: it cannot follow the lines before it")]
     Transition(#[source] TransitionError),
 }
 
 /// A journal that cannot be trusted.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "line {line} of the journal is damaged: {kind}; the cluster was not touched. Restore the file from a copy, or leave this \
-     run: `refit inspect` shows what the cluster is now, and a new `refit plan` goes on from there"
-)]
+#[error("line {line} of the journal {kind}")]
 pub struct Damage {
     /// Counted from 1.
     pub line: usize,
@@ -132,39 +165,59 @@ pub enum AppendError {
 /// # Errors
 /// If any finished line is damaged. An unfinished last line is not an error: see [`Past::torn`].
 pub fn read(text: &[u8]) -> Result<Past, Damage> {
-    let valid_len = text
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |position| position + 1);
     let mut past = Past::none();
-    past.valid_len = valid_len as u64;
-    past.torn = (text.len() - valid_len) as u64;
-    let lines = text[..valid_len].split_inclusive(|byte| *byte == b'\n');
-    for (index, line) in lines.enumerate() {
-        let damage = |kind| Damage {
-            line: index + 1,
-            kind,
-        };
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        let (record, hash) = parse(line).map_err(damage)?;
-        if record.seq != past.link.seq || record.prev != past.link.prev {
-            return Err(damage(DamageKind::Chain));
-        }
+    past.valid_len = whole(text).len() as u64;
+    past.torn = text.len() as u64 - past.valid_len;
+    let mut link = Link::first();
+    for (number, line) in lines(text) {
+        let damage = |kind| Damage { line: number, kind };
+        let record: Line = link.take(line).map_err(damage)?;
         past.state
             .apply(&record.stamped)
             .map_err(|error| damage(DamageKind::Transition(error)))?;
         past.events.push(record.stamped);
-        past.link = Link {
-            seq: record.seq + 1,
-            prev: hash,
-        };
     }
+    past.link = link;
     Ok(past)
 }
 
+/// What is told even by a journal that this refit cannot go on with: one of a refit with other events.
+///
+/// # Errors
+/// If any finished line is not as it was written.
+pub fn outline(text: &[u8]) -> Result<Outline, Damage> {
+    let mut link = Link::first();
+    let mut outline = Outline {
+        finished: false,
+        refit: None,
+    };
+    for (number, line) in lines(text) {
+        let damage = |kind| Damage { line: number, kind };
+        let record: Spine = link.take(line).map_err(damage)?;
+        outline.refit = outline.refit.or(record.refit);
+        outline.finished = record.event == FINISHED;
+    }
+    Ok(outline)
+}
+
+/// Everything up to the last newline.
+fn whole(text: &[u8]) -> &[u8] {
+    let end = text.iter().rposition(|byte| *byte == b'\n');
+    end.map_or(&[], |position| &text[..=position])
+}
+
+/// The finished lines with their numbers, counted from 1.
+fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    whole(text)
+        .split_inclusive(|byte| *byte == b'\n')
+        .map(|line| line.strip_suffix(b"\n").unwrap_or(line))
+        .enumerate()
+        .map(|(index, line)| (index + 1, line))
+}
+
 /// The record of one line and its hash, which is checked.
-fn parse(line: &[u8]) -> Result<(Line, String), DamageKind> {
-    let not_a_record = || DamageKind::NotARecord(None);
+fn parse<T: DeserializeOwned>(line: &[u8]) -> Result<(T, Spine, String), DamageKind> {
+    let not_a_record = || DamageKind::NotARecord;
     let line = std::str::from_utf8(line).map_err(|_| not_a_record())?;
     let rest = line.strip_suffix("\"}").ok_or_else(not_a_record)?;
     let (rest, hash) = rest
@@ -177,9 +230,9 @@ fn parse(line: &[u8]) -> Result<(Line, String), DamageKind> {
     if digest(&text) != hash {
         return Err(DamageKind::Changed);
     }
-    let record =
-        serde_json::from_str(&text).map_err(|error| DamageKind::NotARecord(Some(error)))?;
-    Ok((record, hash.to_owned()))
+    let spine = serde_json::from_str(&text).map_err(|_| not_a_record())?;
+    let record = serde_json::from_str(&text).map_err(DamageKind::Foreign)?;
+    Ok((record, spine, hash.to_owned()))
 }
 
 fn digest(text: &str) -> String {
@@ -380,6 +433,49 @@ mod tests {
         let damage = read(&file.text).unwrap_err();
         assert_eq!(damage.line, 2);
         assert!(matches!(damage.kind, DamageKind::Transition(_)));
+    }
+
+    /// The text with another event's name in its last line, as another refit would have written it.
+    fn with_a_foreign_end(name: &str) -> Vec<u8> {
+        let text = String::from_utf8(written()).unwrap();
+        let (before, last) = text.trim_end().rsplit_once('\n').unwrap();
+        let (line, _) = last.split_once(HASH_KEY).unwrap();
+        let line = line.replace("\"halted\"", &format!("\"{name}\""));
+        let hash = digest(&format!("{line}}}"));
+        format!("{before}\n{line}{HASH_KEY}{hash}\"}}\n").into_bytes()
+    }
+
+    #[test]
+    fn events_of_another_refit_are_no_damage() {
+        let text = with_a_foreign_end("paused");
+        let damage = read(&text).unwrap_err();
+        assert!(matches!(damage.kind, DamageKind::Foreign(_)), "{damage}");
+        let said = damage.to_string();
+        assert!(
+            said.starts_with("line 5 of the journal was written by another refit"),
+            "{said}"
+        );
+        assert!(said.contains("paused"), "{said}");
+    }
+
+    #[test]
+    fn an_outline_tells_the_end_whatever_refit_wrote_it_and_no_changed_line() {
+        let of = |finished| Outline {
+            finished,
+            refit: Some("0.1.0".to_owned()),
+        };
+        assert_eq!(outline(&written()).unwrap(), of(false));
+        assert_eq!(outline(&with_a_foreign_end("paused")).unwrap(), of(false));
+        // with fields that this one does not have
+        assert_eq!(outline(&with_a_foreign_end(FINISHED)).unwrap(), of(true));
+        let name = Event::Finished {
+            own_ms: 1,
+            wall_ms: 1,
+        };
+        assert_eq!(name.name(), FINISHED);
+        let changed = String::from_utf8(with_a_foreign_end(FINISHED)).unwrap();
+        let changed = changed.replacen("\"pid\":7", "\"pid\":8", 1);
+        assert_eq!(outline(changed.as_bytes()).unwrap_err().line, 1);
     }
 
     #[test]

@@ -4,25 +4,49 @@
 //! failure to ask and an answer that makes no sense become words for people.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::step::{Trouble, Try};
 use crate::cluster::facts::EtcdFacts;
 use crate::cluster::model::{HostName, NodeName};
+use crate::host::clause::clause;
 use crate::host::op::{Mutation, Output, Query, Standing};
 use crate::host::parse;
 use crate::ports::World;
 use crate::rules::version::Version;
 
-async fn ask(world: World<'_>, host: &HostName, query: &Query) -> Result<Output, String> {
+/// Why something about a host is not known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Problem {
+    /// It could not be asked; names the host.
+    Unasked(String),
+    /// It answered, and that makes no sense or tells of a failure there.
+    Answer(String),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unasked(text) | Self::Answer(text) => f.write_str(text),
+        }
+    }
+}
+
+async fn ask(world: World<'_>, host: &HostName, query: &Query) -> Result<Output, Problem> {
     world
         .hosts
         .query(host, query)
         .await
-        .map_err(|failure| failure.to_string())
+        .map_err(|failure| Problem::Unasked(failure.to_string()))
 }
 
-fn words(error: impl std::fmt::Display) -> String {
-    error.to_string()
+fn words(error: impl fmt::Display) -> Problem {
+    Problem::Answer(error.to_string())
+}
+
+/// What a client that runs on the host says of a connection that failed there: kubectl and etcdctl say it at length.
+fn connection(error: impl fmt::Display) -> Problem {
+    Problem::Answer(clause(&error.to_string()))
 }
 
 /// Where the host stands with respect to a mutation. Unknown is a failure: nothing may be done then.
@@ -47,11 +71,11 @@ pub(super) async fn standing(
 }
 
 /// `/readyz` of this control plane's API server.
-pub(super) async fn api_server_ready(world: World<'_>, host: &HostName) -> Result<(), String> {
+pub(super) async fn api_server_ready(world: World<'_>, host: &HostName) -> Result<(), Problem> {
     let output = ask(world, host, &Query::ApiServerReady).await?;
-    match parse::api_ready(&output).map_err(words)? {
+    match parse::api_ready(&output).map_err(connection)? {
         parse::ApiReady::Ready => Ok(()),
-        parse::ApiReady::NotReady(why) => Err(why),
+        parse::ApiReady::NotReady(why) => Err(connection(why)),
     }
 }
 
@@ -59,16 +83,16 @@ pub(super) async fn api_server_ready(world: World<'_>, host: &HostName) -> Resul
 pub(super) async fn api_server_version(
     world: World<'_>,
     host: &HostName,
-) -> Result<Version, String> {
+) -> Result<Version, Problem> {
     let output = ask(world, host, &Query::ApiServerVersion).await?;
-    parse::api_version(&output).map_err(words)
+    parse::api_version(&output).map_err(connection)
 }
 
 /// The image of each static pod's manifest, by component (`etcd` of `etcd.yaml`).
 pub(super) async fn manifests(
     world: World<'_>,
     host: &HostName,
-) -> Result<BTreeMap<String, String>, String> {
+) -> Result<BTreeMap<String, String>, Problem> {
     let output = ask(world, host, &Query::Manifests).await?;
     Ok(parse::manifests(&output)
         .map_err(words)?
@@ -82,9 +106,9 @@ pub(super) async fn manifests(
 }
 
 /// etcd, asked through this control plane's member.
-pub(super) async fn etcd(world: World<'_>, host: &HostName) -> Result<EtcdFacts, String> {
+pub(super) async fn etcd(world: World<'_>, host: &HostName) -> Result<EtcdFacts, Problem> {
     let output = ask(world, host, &Query::Etcd).await?;
-    parse::etcd(&output).map_err(words)
+    parse::etcd(&output).map_err(connection)
 }
 
 /// Size and SHA-256 of a good snapshot on the host.
@@ -92,32 +116,42 @@ pub(super) async fn snapshot(
     world: World<'_>,
     host: &HostName,
     file: &str,
-) -> Result<(u64, String), String> {
+) -> Result<(u64, String), Problem> {
     let query = Query::Snapshot {
         file: file.to_owned(),
     };
     let output = ask(world, host, &query).await?;
     match parse::snapshot(&output).map_err(words)? {
         parse::Snapshot::Good(status) => Ok((status.size, status.sha256)),
-        parse::Snapshot::Absent => Err("it is not there".to_owned()),
-        parse::Snapshot::Broken(why) => Err(format!("it is damaged: {why}")),
+        parse::Snapshot::Absent => Err(words("it is not there")),
+        parse::Snapshot::Broken(why) => Err(words(format_args!("it is damaged: {why}"))),
     }
 }
 
+/// What a host must be to be worked on.
+pub(super) struct Wanted<'a> {
+    pub(super) node: &'a NodeName,
+    pub(super) machine_id: &'a str,
+    /// Bytes, by directory.
+    pub(super) disk_free: &'a BTreeMap<String, u64>,
+    /// kubeadm's directory of patches, where it reads one.
+    pub(super) patches: Option<&'a str>,
+}
+
 /// What makes a host unfit to be worked on, in words; nothing when it is fit.
-pub(super) async fn host(
-    world: World<'_>,
-    host: &HostName,
-    node: &NodeName,
-    machine_id: &str,
-    disk_free: &BTreeMap<String, u64>,
-) -> Vec<String> {
+pub(super) async fn host(world: World<'_>, host: &HostName, wanted: &Wanted<'_>) -> Vec<String> {
+    let Wanted {
+        node,
+        machine_id,
+        disk_free,
+        patches,
+    } = *wanted;
     let basics = match ask(world, host, &Query::Basics).await {
         Ok(output) => match parse::basics(&output) {
             Ok(basics) => basics,
-            Err(error) => return vec![words(error)],
+            Err(error) => return vec![error.to_string()],
         },
-        Err(problem) => return vec![problem],
+        Err(problem) => return vec![problem.to_string()],
     };
     let mut problems = Vec::new();
     match basics.identity {
@@ -126,15 +160,15 @@ pub(super) async fn host(
             "it is not node {node}: its machine id is {}, the node's is {machine_id}",
             identity.machine_id
         )),
-        Err(error) => problems.push(words(error)),
+        Err(error) => problems.push(error.to_string()),
     }
     if let Err(error) = basics.root {
-        problems.push(words(error));
+        problems.push(error.to_string());
     }
     match basics.operation {
         Ok(None) => {}
         Ok(Some(operation)) => problems.push(format!("an operation is under way: {operation}")),
-        Err(error) => problems.push(words(error)),
+        Err(error) => problems.push(error.to_string()),
     }
     match basics.disk_free {
         Ok(free) => {
@@ -148,7 +182,23 @@ pub(super) async fn host(
                 }
             }
         }
-        Err(error) => problems.push(words(error)),
+        Err(error) => problems.push(error.to_string()),
+    }
+    if let Some(path) = patches {
+        let query = Query::Directory {
+            path: path.to_owned(),
+        };
+        let found = match ask(world, host, &query).await {
+            Ok(output) => parse::directory(&output).map_err(words),
+            Err(problem) => Err(problem),
+        };
+        match found {
+            Ok(true) => {}
+            Ok(false) => problems.push(format!(
+                "{path}, where kubeadm is told to find patches, is no directory there"
+            )),
+            Err(problem) => problems.push(format!("whether {path} is there: {problem}")),
+        }
     }
     problems
 }

@@ -13,7 +13,7 @@ use futures::future::{Either, select};
 use super::event::{Event, How, StepState};
 use super::executor::{Context, Unrecorded};
 use super::meter::millis;
-use super::{check_step, cordon, drain, host_step, snapshot, wait_step};
+use super::{check_step, cordon, drain, host_step, look, snapshot, wait_step};
 use crate::host::op::OpRef;
 use crate::plan::data::{Action, Step};
 use crate::rules::eviction::Policy;
@@ -240,7 +240,16 @@ async fn act(attempt: &Try<'_, '_>) -> Result<Finished, Trouble> {
             node,
             machine_id,
             disk_free,
-        } => return check_step::host(attempt, host, node, machine_id, disk_free).await,
+            patches,
+        } => {
+            let wanted = look::Wanted {
+                node,
+                machine_id,
+                disk_free,
+                patches: patches.as_deref(),
+            };
+            return check_step::host(attempt, host, &wanted).await;
+        }
         Action::CheckCluster {
             cluster_uid,
             host,
@@ -293,7 +302,17 @@ async fn act(attempt: &Try<'_, '_>) -> Result<Finished, Trouble> {
             control_planes,
             nodes,
             cordoned,
-        } => return check_step::verify(attempt, version, control_planes, nodes, cordoned).await,
+            kube_proxy,
+        } => {
+            let wanted = check_step::End {
+                version,
+                control_planes,
+                nodes,
+                cordoned,
+                kube_proxy: kube_proxy.as_ref(),
+            };
+            return check_step::verify(attempt, &wanted).await;
+        }
         Action::Barrier { .. } => {
             return Ok(Finished {
                 how: attempt.found_done(),

@@ -77,10 +77,38 @@ impl Desk {
 
     /// A run as `apply` leaves it, with the events that `happened` makes of its plan.
     pub fn record(&self, happened: impl Fn(&Plan) -> Vec<Event>) {
+        self.record_as(happened, |_| {});
+    }
+
+    /// As [`Self::record`], with what the plan's file holds altered before the run begins.
+    pub fn record_as(
+        &self,
+        happened: impl Fn(&Plan) -> Vec<Event>,
+        alter: impl Fn(&mut serde_json::Value),
+    ) {
+        let at_once = |plan: &Plan| happened(plan).into_iter().map(|event| (0, event)).collect();
+        self.record_at(at_once, alter);
+    }
+
+    /// As [`Self::record_as`], with the seconds after the beginning at which each event happened.
+    pub fn record_at(
+        &self,
+        happened: impl Fn(&Plan) -> Vec<(i64, Event)>,
+        alter: impl Fn(&mut serde_json::Value),
+    ) {
         let folder = self.path(".refit/runs").join(RUN);
         std::fs::create_dir_all(&folder).unwrap();
         let text = self.plan(&["-o", "json"]).out;
         let plan = Plan::from_json(&text).unwrap();
+        let mut sealed: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let before = sealed.clone();
+        alter(&mut sealed);
+        // the file as it was written, unless it was to be altered: the digest is of its text
+        let text = if sealed == before {
+            text
+        } else {
+            sealed.to_string()
+        };
         std::fs::write(folder.join("plan.json"), &text).unwrap();
         for name in ["inventory.yaml", "upgrade.yaml"] {
             std::fs::copy(self.path(name), folder.join(name)).unwrap();
@@ -101,14 +129,29 @@ impl Desk {
             refit: "0.1.0".to_owned(),
             pid: 4711,
         };
-        for event in std::iter::once(begin).chain(happened(&plan)) {
-            let at = AT.parse().unwrap();
+        for (second, event) in std::iter::once((0, begin)).chain(happened(&plan)) {
+            let began: jiff::Timestamp = AT.parse().unwrap();
+            let at = began + jiff::SignedDuration::from_secs(second);
             journal.append(&Stamped { at, event }).unwrap();
         }
     }
 
     pub fn journal(&self) -> PathBuf {
         self.path(".refit/runs").join(RUN).join("journal.jsonl")
+    }
+
+    /// Replaces the journal with one whose lines say what `text`'s say, chained anew.
+    pub fn rewrite_journal(&self, text: &str) {
+        let mut prev = "0".repeat(64);
+        let mut chained = String::new();
+        for line in text.lines() {
+            let (line, _) = line.rsplit_once(",\"hash\":\"").unwrap();
+            let (before, rest) = line.split_once("\"prev\":\"").unwrap();
+            let line = format!("{before}\"prev\":\"{prev}{}", &rest[64..]);
+            prev = sha256(format!("{line}}}").as_bytes());
+            chained.push_str(&format!("{line},\"hash\":\"{prev}\"}}\n"));
+        }
+        std::fs::write(self.journal(), chained).unwrap();
     }
 
     pub fn hold_lock(&self, run: Option<&str>) -> Lock {

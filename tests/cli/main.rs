@@ -6,6 +6,8 @@
 mod build;
 mod desk;
 mod review;
+mod stored;
+mod times;
 mod verify;
 mod windows;
 mod words;

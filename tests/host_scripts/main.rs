@@ -117,6 +117,7 @@ mod apt;
 mod etcd;
 mod looking;
 mod operation;
+mod rpm;
 
 fn packages(names: &[&str]) -> Vec<PackageRevision> {
     names

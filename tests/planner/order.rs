@@ -315,6 +315,28 @@ fn a_patch_keeps_the_order_and_the_repository() {
 }
 
 #[test]
+fn patches_are_looked_for_where_kubeadm_reads_them_before_anything_changes() {
+    let mut world = World::new(3, 2, "1.34.4", "1.35.4");
+    world.upgrade.kubeadm.patches = Some("/etc/kubernetes/patches".to_owned());
+    let plan = world.planned();
+    let checks: Vec<_> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match &step.action {
+            Action::CheckHost { patches, .. } => Some((patches.as_deref(), step.because.as_str())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(checks.len(), 5);
+    for (patches, because) in checks {
+        assert_eq!(patches, Some("/etc/kubernetes/patches"));
+        assert!(because.contains("patches that kubeadm is told to apply"));
+    }
+    assert_eq!(refit::plan::verify::verify(&plan, &world.facts), []);
+    assert_eq!(Plan::from_json(&plan.to_json().unwrap()).unwrap(), plan);
+}
+
+#[test]
 fn a_plan_is_read_as_it_was_written_and_no_other_way() {
     let plan = World::new(3, 2, "1.34.4", "1.35.4").planned();
     let text = plan.to_json().unwrap();
@@ -332,7 +354,10 @@ fn a_plan_is_read_as_it_was_written_and_no_other_way() {
     let other = text.replace("refit.plan/v1", "refit.plan/v9");
     assert!(matches!(Plan::from_json(&other), Err(PlanError::Format(_))));
     let unknown = text.replace("\"upgrade\":", "\"surprise\": 1, \"upgrade\":");
-    assert!(matches!(Plan::from_json(&unknown), Err(PlanError::Json(_))));
+    assert!(matches!(
+        Plan::from_json(&unknown),
+        Err(PlanError::Fields(_))
+    ));
 
     // Sealed again, but out of order.
     let mut shuffled = plan.clone();

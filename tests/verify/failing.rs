@@ -191,6 +191,22 @@ fn arguments_are_what_the_facts_say() {
         },
         "argument: cluster/await-addons@1.35.4: kube_proxy is none and should be 1.35.4",
     );
+    breaks(
+        |plan| match plan.does("cluster/verify") {
+            Action::Verify { kube_proxy, .. } => *kube_proxy = None,
+            other => panic!("{other:?}"),
+        },
+        "argument: cluster/verify@1.35.4: kube_proxy is none and should be 1.35.4",
+    );
+    breaks(
+        |plan| match plan.does("w1/kubeadm-node") {
+            Action::KubeadmNode { options, .. } => {
+                options.patches = Some("/etc/kubernetes/patches".to_owned());
+            }
+            other => panic!("{other:?}"),
+        },
+        "argument: w1/check-host@1.35.4: patches is none and should be /etc/kubernetes/patches",
+    );
 }
 
 #[test]

@@ -38,6 +38,9 @@ pub const OPERATION: Duration = Duration::from_secs(20);
 /// How long a pod takes to end, and a new one to become ready.
 pub const POD_ENDS: Duration = Duration::from_secs(2);
 pub const POD_READY: Duration = Duration::from_secs(3);
+/// A directory that every host has.
+pub const PATCHES: &str = "/etc/kubernetes/patches";
+
 /// How long a node is not ready after its kubelet was replaced.
 const NODE_READY: Duration = Duration::from_secs(4);
 const SNAPSHOT_SHA: &str = "d7adf89cbf90a86bdeea00ec08e74ec66acabc372d0cdc7ce2054b9da02b3fbe";
@@ -923,6 +926,10 @@ impl Hosts for Sim {
                 ("verdict", r#"{"hash":1,"revision":42,"totalKey":8}"#),
             ]),
             Query::Snapshot { .. } => answer(&[("sha256", ""), ("size", ""), ("verdict", "")]),
+            Query::Directory { path } => Output {
+                status: i32::from(path != PATCHES),
+                ..Output::default()
+            },
             other => panic!("the executor does not ask {other:?}"),
         })
     }

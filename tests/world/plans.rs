@@ -125,6 +125,7 @@ pub fn whole() -> Plan {
                 node: node(name),
                 machine_id: format!("machine-{name}"),
                 disk_free: [("/var/lib/etcd".to_owned(), 1000)].into(),
+                patches: None,
             },
         ));
     }
@@ -253,6 +254,7 @@ pub fn whole() -> Plan {
             control_planes: [(host("cp1"), node("cp1"))].into(),
             nodes: all.map(NodeName::new).into(),
             cordoned: vec![node("w3")],
+            kube_proxy: Some(new()),
         },
     ));
     plan(steps)

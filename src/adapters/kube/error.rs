@@ -2,6 +2,7 @@
 
 use kube::core::Status;
 
+use crate::host::clause::{brief, cause, clause};
 use crate::ports::Failure;
 
 /// A call that brought no answer of the wanted kind.
@@ -46,10 +47,9 @@ impl CallError {
             }
             Self::Answered(status) => Failure::Refused(at.refusal(what, &status)),
             Self::Unreachable(why) => Failure::NotSent(at.unreachable(what, &why)),
-            Self::Lost(why) => Failure::NotSent(format!(
-                "{what}: the API server at {} did not answer: {why}",
-                at.url
-            )),
+            Self::Lost(why) => {
+                Failure::NotSent(format!("{what}: API server {}: {why}", at.place()))
+            }
             Self::Unsendable(why) => {
                 Failure::NotSent(format!("{what}: {why} (kubeconfig {})", at.kubeconfig))
             }
@@ -60,10 +60,14 @@ impl CallError {
     /// The failure of a change.
     pub fn of_change(self, what: &str, at: &Endpoint) -> Failure {
         match self {
-            Self::Answered(status) if status.code >= 500 => {
-                Failure::MaybeDone(format!("{what}: {} ({})", words(&status), status.code))
+            Self::Answered(status) if status.code >= 500 => Failure::MaybeDone(format!(
+                "{what}: {} ({})",
+                brief(&words(&status)),
+                status.code
+            )),
+            Self::Lost(why) => {
+                Failure::MaybeDone(format!("{what}: API server {}: {why}", at.place()))
             }
-            Self::Lost(why) => Failure::MaybeDone(format!("{what}: no answer: {why}")),
             Self::Odd(why) => Failure::MaybeDone(format!("{what}: unexpected answer: {why}")),
             Self::Answered(_) | Self::Unreachable(_) | Self::Unsendable(_) => {
                 self.of_read(what, at)
@@ -77,27 +81,30 @@ impl From<kube::Error> for CallError {
         match error {
             kube::Error::Api(status) => Self::Answered(status),
             kube::Error::Service(inner) => {
-                let why = chain(inner.as_ref());
+                let said = chain(inner.as_ref());
+                // told at length only here
+                tracing::debug!(said, "no answer");
+                let why = cause(&said).map_or_else(|| brief(&said), str::to_owned);
                 let unconnected = inner
                     .downcast_ref::<hyper_util::client::legacy::Error>()
                     .is_some_and(hyper_util::client::legacy::Error::is_connect);
                 if !unconnected {
                     Self::Lost(why)
-                } else if why.contains("invalid peer certificate") {
+                } else if said.contains("invalid peer certificate") {
                     Self::Unsendable(format!(
-                        "the API server's certificate is not trusted: {why}"
+                        "the API server is not trusted: {why}; check its address and `certificate-authority`"
                     ))
                 } else {
                     Self::Unreachable(why)
                 }
             }
             error @ (kube::Error::HyperError(_) | kube::Error::ReadEvents(_)) => {
-                Self::Lost(chain(&error))
+                Self::Lost(clause(&chain(&error)))
             }
             error @ (kube::Error::SerdeError(_) | kube::Error::FromUtf8(_)) => {
-                Self::Odd(error.to_string())
+                Self::Odd(brief(&error.to_string()))
             }
-            other => Self::Unsendable(chain(&other)),
+            other => Self::Unsendable(brief(&chain(&other))),
         }
     }
 }
@@ -146,30 +153,111 @@ pub struct Endpoint {
     pub client_certificate: bool,
 }
 
+/// The URL without what every one of them has: `10.77.0.10:6443` of `https://10.77.0.10:6443/`.
+fn place(url: &str) -> &str {
+    url.split_once("://")
+        .map_or(url, |(_, rest)| rest)
+        .trim_end_matches('/')
+}
+
 impl Endpoint {
     fn unreachable(&self, what: &str, why: &str) -> String {
         format!(
-            "{what}: the API server at {} cannot be reached: {why} (kubeconfig {}, context {})",
-            self.url, self.kubeconfig, self.context
+            "{what}: API server {} cannot be reached: {why} (kubeconfig {}, context {})",
+            self.place(),
+            self.kubeconfig,
+            self.context
         )
+    }
+
+    /// Host and port.
+    pub fn place(&self) -> &str {
+        place(&self.url)
     }
 
     fn refusal(&self, what: &str, status: &Status) -> String {
         if status.code != 401 {
-            return format!("{what}: {} ({})", words(status), status.code);
+            return format!("{what}: {} ({})", brief(&words(status)), status.code);
         }
         let why = if self.client_certificate {
-            "; its client certificate may have expired or belong to another cluster (`kubeadm certs check-expiration` on a \
-             control plane tells for admin.conf)"
+            "its client certificate may have expired (`kubeadm certs check-expiration` on a control plane tells)"
         } else {
-            "; its token may have expired"
+            "its token may have expired"
         };
         format!(
-            "{what}: the API server at {} does not accept the credentials of kubeconfig {}, context {}: {} (401){why}",
-            self.url,
+            "{what}: API server {} does not accept the credentials of kubeconfig {}, context {} (401): {why}",
+            self.place(),
             self.kubeconfig,
             self.context,
-            words(status),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at() -> Endpoint {
+        Endpoint {
+            url: "https://10.77.0.10:6443/".to_owned(),
+            kubeconfig: "/home/ops/.kube/config".to_owned(),
+            context: "lab".to_owned(),
+            client_certificate: true,
+        }
+    }
+
+    fn answered(code: u16, message: &str) -> CallError {
+        CallError::Answered(Box::new(Status {
+            code,
+            message: message.to_owned(),
+            ..Status::default()
+        }))
+    }
+
+    #[test]
+    fn every_failure_is_one_short_clause_that_names_what_and_where() {
+        let webhook = "Internal error occurred: failed calling webhook \"x.example.org\": failed to call webhook: Post \
+                       \"https://x.ns.svc:443/validate?timeout=10s\": dial tcp 10.96.0.17:443: connect: connection refused";
+        for (error, needles) in [
+            (
+                CallError::Unreachable("connection refused".to_owned()),
+                &[
+                    "10.77.0.10:6443 cannot be reached: connection refused",
+                    "context lab",
+                ][..],
+            ),
+            (
+                CallError::Lost("no answer in time".to_owned()),
+                &["API server 10.77.0.10:6443: no answer in time"],
+            ),
+            (
+                answered(401, "Unauthorized"),
+                &[
+                    "does not accept the credentials",
+                    "kubeadm certs check-expiration",
+                ],
+            ),
+            (
+                answered(500, webhook),
+                &["failed calling webhook \"x.example.org\"", "(500)"],
+            ),
+            (
+                answered(403, "nodes \"w1\" is forbidden"),
+                &["nodes \"w1\" is forbidden (403)"],
+            ),
+        ] {
+            for failure in [
+                error.clone().of_read("reading node w1", &at()),
+                error.of_change("reading node w1", &at()),
+            ] {
+                let text = failure.to_string();
+                assert!(text.starts_with("reading node w1: "), "{text}");
+                for needle in needles {
+                    assert!(text.contains(needle), "{needle}: {text}");
+                }
+                assert!(!text.contains("://") && !text.contains('\n'), "{text}");
+                assert!(text.chars().count() < 240, "{text}");
+            }
+        }
     }
 }

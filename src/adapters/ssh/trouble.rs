@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 
 use crate::documents::settings::{Become, Host};
+use crate::host::clause::{brief, clause};
 use crate::host::op::Output;
 use crate::ports::Failure;
 
@@ -45,7 +46,7 @@ impl Trouble {
 /// Why ssh did not connect, from what it wrote; `jump_log` is what the jump host's ssh wrote.
 pub fn connecting(host: &Host, error: &openssh::Error, jump_log: &str) -> Trouble {
     let openssh::Error::Connect(error) = error else {
-        return Trouble::Unreachable(format!("{}: {}", host.name, chain(error)));
+        return lost(host, &chain(error));
     };
     if error.kind() == ErrorKind::NotFound {
         return Trouble::Hopeless(
@@ -55,7 +56,7 @@ pub fn connecting(host: &Host, error: &openssh::Error, jump_log: &str) -> Troubl
     let said = error.to_string();
     match (&host.ssh.jump, jump_log.trim()) {
         (Some(jump), log) if !log.is_empty() => {
-            let place = format!("{} (through the jump host {})", host.name, jump.address);
+            let place = format!("{} (through jump host {})", host.name, jump.address);
             // the jump host was reached, and could not reach the host behind it
             if log.contains("open failed") {
                 let (address, port) = (&host.address, host.ssh.port);
@@ -86,15 +87,14 @@ fn explain(host: &Host, place: &str, address: &str, port: u16, user: &str, said:
     };
     if said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") {
         return Trouble::Hopeless(format!(
-            "{place}: the host key of {address} is not the one in {known_hosts}. Either the machine was replaced or \
-             someone is in between. If it was replaced: `ssh-keygen -R '{entry}' -f {known_hosts}`, then add the new key \
-             after comparing its fingerprint on the machine itself"
+            "{place}: the host key of {address} is not the one in {known_hosts}; if the machine was replaced, \
+             `ssh-keygen -R '{entry}' -f {known_hosts}` and add the key that the machine itself shows"
         ));
     }
     if said.contains("host key is known for") || said.contains("Host key verification failed") {
         return Trouble::Hopeless(format!(
-            "{place}: the host key of {address} is not in {known_hosts}. Compare its fingerprint on the machine itself, \
-             then `ssh-keyscan -p {port} {address} >> {known_hosts}`"
+            "{place}: the host key of {address} is not in {known_hosts}; \
+             `ssh-keyscan -p {port} {address} >> {known_hosts}`, and compare it with what the machine itself shows"
         ));
     }
     if said.contains("Permission denied (") {
@@ -103,19 +103,24 @@ fn explain(host: &Host, place: &str, address: &str, port: u16, user: &str, said:
             |file| file.display().to_string(),
         );
         return Trouble::Hopeless(format!(
-            "{place}: {address} does not accept the login `{user}` with {key}. Try it: `ssh -p {port} {user}@{address}`"
+            "{place}: {address} does not accept the login `{user}` with {key}; try `ssh -p {port} {user}@{address}`"
         ));
     }
     if said.contains("no such identity")
         || said.contains("bad permissions")
         || said.contains("Bad configuration option")
     {
-        return Trouble::Hopeless(format!("{place}: {}", one_line(said)));
+        return Trouble::Hopeless(format!("{place}: {}", brief(said)));
     }
     Trouble::Unreachable(format!(
         "{place}: {address} port {port} cannot be reached over SSH: {}",
-        one_line(said)
+        clause(said)
     ))
+}
+
+/// A connection that was there is not any more, and nothing was sent over it.
+pub fn lost(host: &Host, said: &str) -> Trouble {
+    Trouble::Unreachable(format!("{}: {}", host.name, clause(said)))
 }
 
 /// What a command that ended may have met before it began: a `sudo` that refuses.
@@ -135,11 +140,11 @@ pub fn refused(host: &Host, output: &Output) -> Option<Trouble> {
     let by_sudo = (output.status == 1 && output.stdout.is_empty()) || output.status == 127;
     by_sudo.then(|| {
         Trouble::Refused(format!(
-            "{}: the login `{}` may not become root: {}. Give it `NOPASSWD: ALL` in /etc/sudoers.d, or log in as root and \
-             set `become: none`",
+            "{}: the login `{}` may not become root ({}); give it `NOPASSWD: ALL` in /etc/sudoers.d, or log in as root \
+             with `become: none`",
             host.name,
             host.ssh.user,
-            one_line(said)
+            brief(said)
         ))
     })
 }
@@ -153,14 +158,6 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         source = error.source();
     }
     text
-}
-
-fn one_line(text: &str) -> String {
-    text.lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect::<Vec<_>>()
-        .join("; ")
 }
 
 #[cfg(test)]
@@ -223,12 +220,22 @@ mod tests {
             (
                 "connect to host 10.77.0.21 port 22: No route to host",
                 false,
-                "No route to host",
+                "w1: 10.77.0.21 port 22 cannot be reached over SSH: no route to host",
             ),
             (
                 "Could not resolve hostname w1: Name or service not known",
                 false,
-                "Could not resolve",
+                "its name cannot be resolved",
+            ),
+            (
+                "kex_exchange_identification: read: Connection reset by peer\r\nConnection reset by 10.77.0.21 port 22",
+                false,
+                "cannot be reached over SSH: connection cut",
+            ),
+            (
+                "Control socket connect(/tmp/refit.x/3/s): Connection timed out",
+                false,
+                "cannot be reached over SSH: no answer in time",
             ),
         ] {
             let trouble = said(text);
@@ -237,10 +244,10 @@ mod tests {
                 hopeless,
                 "{trouble:?}"
             );
-            assert!(
-                trouble.of_question().to_string().contains(needle),
-                "{needle}"
-            );
+            let text = trouble.of_question().to_string();
+            assert!(text.contains(needle), "{needle}: {text}");
+            assert!(text.starts_with("w1: ") && !text.contains('\n'), "{text}");
+            assert!(text.chars().count() < 200, "{text}");
         }
     }
 
@@ -267,7 +274,7 @@ mod tests {
         let log = "gate@bastion: Permission denied (publickey).";
         let text = connecting(&host, &error, log).of_question().to_string();
         assert!(
-            text.contains("through the jump host bastion") && text.contains("login `gate`"),
+            text.contains("through jump host bastion") && text.contains("login `gate`"),
             "{text}"
         );
     }

@@ -195,12 +195,18 @@ pub fn api_ready(output: &Output) -> Result<ApiReady, AnswerError> {
     Ok(if section.status == 0 && says_ready {
         ApiReady::Ready
     } else {
-        let failing: Vec<&str> = section
+        // kubectl quotes what the server said, line breaks included
+        let checks: Vec<&str> = section
             .text
-            .lines()
-            .filter(|line| !line.starts_with("[+]") && !line.trim().is_empty())
+            .split("[-]")
+            .skip(1)
+            .filter_map(|rest| rest.split_whitespace().next())
             .collect();
-        ApiReady::NotReady(failing.join("; "))
+        if checks.is_empty() {
+            ApiReady::NotReady(section.text.trim().to_owned())
+        } else {
+            ApiReady::NotReady(checks.join(", "))
+        }
     })
 }
 
@@ -393,13 +399,16 @@ mod tests {
             api_ready(&answer(&[("ready", 0, good)])),
             Ok(ApiReady::Ready)
         );
-        let bad = "[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed";
-        assert_eq!(
-            api_ready(&answer(&[("ready", 1, bad)])),
-            Ok(ApiReady::NotReady(
-                "[-]etcd failed: reason withheld; readyz check failed".to_owned()
-            ))
-        );
+        for bad in [
+            "[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed",
+            "Error from server (InternalError): an error on the server (\"[-]etcd failed: reason withheld\\n[+]ping ok\\n\
+             readyz check failed\") has prevented the request from succeeding",
+        ] {
+            assert_eq!(
+                api_ready(&answer(&[("ready", 1, bad)])),
+                Ok(ApiReady::NotReady("etcd".to_owned()))
+            );
+        }
         assert!(matches!(
             api_ready(&answer(&[("ready", 0, "ok?")])),
             Ok(ApiReady::NotReady(_))

@@ -81,6 +81,18 @@ pub fn basics(output: &Output) -> Result<Basics, AnswerError> {
     })
 }
 
+/// Reads the answer to `Query::Directory`.
+///
+/// # Errors
+/// If it is not the answer expected; test(1) exits with more than 1 on an error.
+pub fn directory(output: &Output) -> Result<bool, AnswerError> {
+    match output.status {
+        0 => Ok(true),
+        1 => Ok(false),
+        other => Err(wrong("test -d", format!("exit status {other}"))),
+    }
+}
+
 /// Whether the kubelet that runs is the one that is installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunningKubelet {

@@ -18,7 +18,7 @@ pub use control_plane::{
 };
 pub use etcd::{Snapshot, SnapshotStatus, etcd, snapshot};
 pub use hand_edits::hand_edits;
-pub use machine::{Basics, Kubelet, RunningKubelet, basics, kubelet, redacted};
+pub use machine::{Basics, Kubelet, RunningKubelet, basics, directory, kubelet, redacted};
 pub use packages::{Installed, Repository, installed, offer, packages, prefetched, repository};
 pub use patches::patches;
 

@@ -1,4 +1,8 @@
-//! What package managers and their repositories say.
+//! What package managers and their repositories say, whichever manager a host has: [`apt`] and [`rpm`] read their own ways of
+//! saying it.
+
+mod apt;
+mod rpm;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,89 +43,6 @@ fn manager(sections: &Sections<'_>) -> Result<PackageManager, AnswerError> {
 
 type Revisions = BTreeMap<String, String>;
 
-/// Installed revisions, and names that are held, as dpkg tells them.
-///
-/// Source: dpkg-query(1), `db:Status-Abbrev`: desired action, status, error flag.
-fn dpkg(sections: &Sections<'_>) -> Result<(Revisions, BTreeSet<String>), AnswerError> {
-    let section = sections.get("installed")?;
-    // 1: one of the packages is not known to dpkg; the others are printed
-    if !matches!(section.status, 0 | 1) {
-        return Err(sections.failed(section));
-    }
-    let (mut revisions, mut held) = (Revisions::new(), BTreeSet::new());
-    for line in section.text.lines() {
-        let fields: Vec<&str> = line.split('\t').collect();
-        let (&[name, revision, state], Some(b'i' | b'h' | b'r' | b'p' | b'u')) = (
-            fields.as_slice(),
-            fields.last().and_then(|state| state.bytes().next()),
-        ) else {
-            return Err(sections.wrong(format!("`{line}` is no package of dpkg")));
-        };
-        if state.as_bytes().get(1) == Some(&b'i') {
-            revisions.insert(name.to_owned(), revision.to_owned());
-        }
-        if state.starts_with('h') {
-            held.insert(name.to_owned());
-        }
-    }
-    Ok((revisions, held))
-}
-
-/// The same, as rpm and the versionlock plugin tell them. Without the plugin, a package that its repository's file
-/// excludes counts as held: only `--disableexcludes` changes it.
-fn rpm(
-    sections: &Sections<'_>,
-    files: &[File],
-) -> Result<(Revisions, BTreeSet<String>), AnswerError> {
-    let mut revisions = Revisions::new();
-    for line in sections.get("installed")?.text.lines() {
-        match line.split_once('\t') {
-            Some((name, revision)) => {
-                revisions.insert(name.to_owned(), revision.to_owned());
-            }
-            None if line.ends_with("is not installed") => {}
-            None => return Err(sections.wrong(format!("`{line}` is no package of rpm"))),
-        }
-    }
-    let locked = sections.get("locked")?;
-    let excluded = files
-        .iter()
-        .flat_map(|file| file.text.lines())
-        .filter_map(|line| {
-            let (key, value) = line.split_once('=')?;
-            matches!(key.trim(), "exclude" | "excludepkgs").then_some(value)
-        });
-    let excluded: BTreeSet<&str> = excluded
-        .flat_map(|names| names.split([' ', ',']))
-        .filter(|name| !name.is_empty())
-        .collect();
-    let held = revisions
-        .keys()
-        .filter(|name| {
-            let by_plugin = locked.status == 0
-                && locked.text.lines().any(|line| {
-                    // `kubelet-0:1.35.4-1.1.*`, or with the epoch first
-                    let line = line.trim();
-                    let bare = line.split_once(':').map_or(line, |(epoch, rest)| {
-                        if epoch.bytes().all(|b| b.is_ascii_digit()) {
-                            rest
-                        } else {
-                            line
-                        }
-                    });
-                    bare.strip_prefix(name.as_str())
-                        .and_then(|rest| rest.strip_prefix('-'))
-                        .is_some_and(|rest| {
-                            rest.starts_with(|c: char| c.is_ascii_digit() || c == '*')
-                        })
-                });
-            by_plugin || excluded.contains(name.as_str())
-        })
-        .cloned()
-        .collect();
-    Ok((revisions, held))
-}
-
 /// Reads the answer to `Query::Installed`.
 ///
 /// # Errors
@@ -129,8 +50,8 @@ fn rpm(
 pub fn installed(output: &Output) -> Result<Installed, AnswerError> {
     let sections = Sections::read("installed", output)?;
     let (revisions, held) = match manager(&sections)? {
-        PackageManager::Apt => dpkg(&sections)?,
-        PackageManager::Dnf | PackageManager::Yum => rpm(
+        PackageManager::Apt => apt::dpkg(&sections)?,
+        PackageManager::Dnf | PackageManager::Yum => rpm::rpm(
             &sections,
             &sections.files("source-path", "source-sha256", "source-text")?,
         )?,
@@ -152,14 +73,14 @@ pub fn packages(output: &Output) -> Result<PackageFacts, AnswerError> {
     let files = sections.files("source-path", "source-sha256", "source-text")?;
     let ((installed, held), repositories, offered) = match manager {
         PackageManager::Apt => (
-            dpkg(&sections)?,
-            apt_repositories(&files),
-            madison(&sections)?,
+            apt::dpkg(&sections)?,
+            apt::repositories(&files),
+            apt::madison(&sections)?,
         ),
         PackageManager::Dnf | PackageManager::Yum => (
-            rpm(&sections, &files)?,
-            rpm_repositories(&files),
-            rpm_list(&sections)?,
+            rpm::rpm(&sections, &files)?,
+            rpm::repositories(&files),
+            rpm::list(&sections)?,
         ),
     };
     let audit = sections.text("audit")?;
@@ -192,8 +113,8 @@ pub fn offer(
 ) -> Result<Offer, AnswerError> {
     let sections = Sections::read("offer", output)?;
     let revisions = match manager {
-        PackageManager::Apt => madison(&sections)?,
-        PackageManager::Dnf | PackageManager::Yum => rpm_list(&sections)?,
+        PackageManager::Apt => apt::madison(&sections)?,
+        PackageManager::Dnf | PackageManager::Yum => rpm::list(&sections)?,
     };
     if revisions.is_empty() {
         return Err(sections.wrong(format!("{url} offers no package of Kubernetes")));
@@ -207,42 +128,6 @@ pub fn offer(
         key_sha256: sections.digest(sections.text("key-sha256")?)?,
         revisions,
     })
-}
-
-/// `name | revision | source`, newest first as apt prints them.
-fn madison(sections: &Sections<'_>) -> Result<BTreeMap<String, Vec<String>>, AnswerError> {
-    let mut offered: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for line in sections.text("offered")?.lines() {
-        let fields: Vec<&str> = line.split('|').map(str::trim).collect();
-        let &[name, revision, source] = fields.as_slice() else {
-            return Err(sections.wrong(format!("`{line}` is no line of apt-cache madison")));
-        };
-        let revisions = offered.entry(name.to_owned()).or_default();
-        if !source.ends_with("Sources") && !revisions.iter().any(|known| known == revision) {
-            revisions.push(revision.to_owned());
-        }
-    }
-    Ok(offered)
-}
-
-/// `name.arch  [epoch:]version-release  repository`, oldest first as dnf prints them.
-fn rpm_list(sections: &Sections<'_>) -> Result<BTreeMap<String, Vec<String>>, AnswerError> {
-    let mut offered: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for line in sections.text("offered")?.lines() {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let &[name, revision, _] = fields.as_slice() else {
-            continue; // headings: `Available Packages`
-        };
-        let Some((name, _)) = name.rsplit_once('.') else {
-            continue;
-        };
-        let revision = revision.split_once(':').map_or(revision, |(_, rest)| rest);
-        let revisions = offered.entry(name.to_owned()).or_default();
-        if !revisions.iter().any(|known| known == revision) {
-            revisions.insert(0, revision.to_owned());
-        }
-    }
-    Ok(offered)
 }
 
 /// Whether a repository carries Kubernetes' own packages: the layout of the community's repositories (mirrors keep it),
@@ -282,71 +167,6 @@ fn repository_file(file: &File, urls: &[String]) -> Option<RepositoryFile> {
         exclusive: urls.len() == 1,
         sha256: file.sha256.clone(),
     })
-}
-
-/// Source: sources.list(5), the one-line and the deb822 style.
-fn apt_repositories(files: &[File]) -> Vec<RepositoryFile> {
-    let mut found: Vec<RepositoryFile> = files
-        .iter()
-        .filter_map(|file| {
-            let urls: Vec<String> = if file.path.ends_with(".sources") {
-                file.text
-                    .split("\n\n")
-                    .filter(|stanza| {
-                        !stanza
-                            .lines()
-                            .any(|line| line.to_ascii_lowercase().replace(' ', "") == "enabled:no")
-                    })
-                    .flat_map(str::lines)
-                    .filter_map(|line| line.strip_prefix("URIs:"))
-                    .flat_map(str::split_whitespace)
-                    .map(str::to_owned)
-                    .collect()
-            } else {
-                file.text
-                    .lines()
-                    .map(str::trim)
-                    .filter(|line| {
-                        line.starts_with("deb ")
-                            || line.starts_with("deb-src ")
-                            || line.starts_with("deb\t")
-                    })
-                    .filter_map(|line| {
-                        let rest = line.split_once([' ', '\t'])?.1.trim_start();
-                        let rest = match rest.strip_prefix('[') {
-                            Some(options) => options.split_once(']')?.1.trim_start(),
-                            None => rest,
-                        };
-                        rest.split_whitespace().next().map(str::to_owned)
-                    })
-                    .collect()
-            };
-            repository_file(file, &urls)
-        })
-        .collect();
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    found
-}
-
-/// Source: dnf.conf(5), repository options. A disabled repository counts too, for it is ours to replace.
-fn rpm_repositories(files: &[File]) -> Vec<RepositoryFile> {
-    let mut found: Vec<RepositoryFile> = files
-        .iter()
-        .filter_map(|file| {
-            let urls: Vec<String> = file
-                .text
-                .lines()
-                .filter_map(|line| {
-                    let (key, value) = line.split_once('=')?;
-                    matches!(key.trim(), "baseurl" | "mirrorlist" | "metalink")
-                        .then(|| value.trim().to_owned())
-                })
-                .collect();
-            repository_file(file, &urls)
-        })
-        .collect();
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    found
 }
 
 /// Reads the answer to `Query::Repository`.
@@ -393,14 +213,6 @@ mod tests {
 
     const SHA: &str = "c98302f457ab3b35920fb857ad49bd3968c02429f8734def877f5518b0043f49  /etc/apt/sources.list.d/kubernetes.list";
 
-    fn file(path: &str, text: &str) -> File {
-        File {
-            path: path.to_owned(),
-            sha256: SHA[..64].to_owned(),
-            text: text.to_owned(),
-        }
-    }
-
     #[test]
     fn a_lab_node_is_read() {
         let facts = packages(&answer(&[
@@ -430,106 +242,6 @@ mod tests {
         );
         assert!(facts.repositories[0].exclusive);
         assert_eq!(facts.trouble, None);
-    }
-
-    #[test]
-    fn what_is_unpacked_but_not_configured_is_not_installed() {
-        let read = installed(&answer(&[
-            ("manager", 0, "apt"),
-            (
-                "installed",
-                1,
-                "kubeadm\t1.34.4-1.1\tiU \nkubelet\t1.34.4-1.1\thi ",
-            ),
-            ("kubelet", 0, "installed"),
-        ]))
-        .unwrap();
-        assert_eq!(read.revisions.keys().collect::<Vec<_>>(), ["kubelet"]);
-        for odd in ["kubelet 1.34.4", "kubelet\t1.34.4\t?? ", "kubelet\t1.34.4"] {
-            let sections = [
-                ("manager", 0, "apt"),
-                ("installed", 0, odd),
-                ("kubelet", 0, "installed"),
-            ];
-            assert!(installed(&answer(&sections)).is_err(), "{odd}");
-        }
-    }
-
-    #[test]
-    fn sources_are_read_in_both_styles() {
-        let found = apt_repositories(&[
-            file(
-                "/etc/apt/sources.list",
-                "# deb https://pkgs.k8s.io/core:/stable:/v1.30/deb/ /\ndeb http://deb.debian.org/debian bookworm main",
-            ),
-            file(
-                "/etc/apt/sources.list.d/mixed.list",
-                "deb http://deb.debian.org/debian bookworm main\ndeb [arch=amd64 signed-by=/a] https://user:pass@mirror/core:/stable:/v1.34/deb/ /",
-            ),
-            file(
-                "/etc/apt/sources.list.d/k.sources",
-                "Types: deb\nURIs: https://pkgs.k8s.io/core:/stable:/v1.34/deb/\nSuites: /\n\nTypes: deb\nURIs: https://example.org\nEnabled: no\n",
-            ),
-        ]);
-        let shown: Vec<_> = found
-            .iter()
-            .map(|f| (f.path.as_str(), f.url.as_str(), f.exclusive))
-            .collect();
-        assert_eq!(
-            shown,
-            [
-                (
-                    "/etc/apt/sources.list.d/k.sources",
-                    "https://pkgs.k8s.io/core:/stable:/v1.34/deb/",
-                    true
-                ),
-                (
-                    "/etc/apt/sources.list.d/mixed.list",
-                    "https://mirror/core:/stable:/v1.34/deb/",
-                    false
-                ),
-            ]
-        );
-    }
-
-    #[test]
-    fn rpm_hosts_are_read() {
-        let repo = "[kubernetes]\nname=Kubernetes\nbaseurl=https://pkgs.k8s.io/core:/stable:/v1.34/rpm/\nexclude=kubelet kubeadm kubectl cri-tools kubernetes-cni";
-        let sections = |locked: (i32, &'static str)| {
-            answer(&[
-                ("manager", 0, "dnf"),
-                (
-                    "installed",
-                    1,
-                    "kubeadm\t1.34.4-150500.1.1\nkubelet\t1.34.4-150500.1.1\npackage kubectl is not installed",
-                ),
-                ("locked", locked.0, locked.1),
-                ("audit", 0, "rpm-4.16"),
-                (
-                    "offered",
-                    0,
-                    "Available Packages\nkubelet.x86_64  1.34.2-150500.1.1  kubernetes\nkubelet.x86_64  0:1.34.4-150500.1.1  kubernetes",
-                ),
-                ("source-path", 0, "/etc/yum.repos.d/kubernetes.repo"),
-                ("source-sha256", 0, SHA),
-                ("source-text", 0, repo),
-                ("kubelet", 0, "installed"),
-            ])
-        };
-        let facts = packages(&sections((1, ""))).unwrap();
-        assert_eq!(facts.held.len(), 2, "excluded by the repository's file");
-        assert_eq!(
-            facts.offered["kubelet"],
-            ["1.34.4-150500.1.1", "1.34.2-150500.1.1"]
-        );
-        assert!(facts.repositories[0].exclusive);
-        let locked = "kubelet-0:1.34.4-150500.1.1.*";
-        assert!(
-            installed(&sections((0, locked)))
-                .unwrap()
-                .held
-                .contains("kubelet")
-        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ case $manager in
     patiently apt install --allow-change-held-packages "$@" || die 'apt did not install the packages'
     patiently apt-mark hold $names ;;
   *)
-    "$manager" -y --disableplugin=versionlock --disableexcludes=all install "$@" ||
+    past_holds -y install "$@" ||
       die "$manager did not install the packages"
     if "$manager" -q versionlock list >/dev/null 2>&1; then
       "$manager" -q versionlock delete $names >/dev/null 2>&1

@@ -27,6 +27,6 @@ case $manager in
     mkdir -p "$tmp/repos" "$tmp/cache"
     printf '[refit-offer]\nname=refit-offer\nbaseurl=%s\nenabled=1\ngpgcheck=1\nrepo_gpgcheck=1\ngpgkey=file://%s\n' \
       "$url" "$tmp/key.asc" > "$tmp/repos/refit-offer.repo"
-    emit offered "$manager" -q -y --setopt=reposdir="$tmp/repos" --setopt=cachedir="$tmp/cache" \
-      --disableplugin=versionlock --disableexcludes=all list --showduplicates $names ;;
+    emit offered past_holds -q -y --setopt=reposdir="$tmp/repos" --setopt=cachedir="$tmp/cache" \
+      list --showduplicates $names ;;
 esac

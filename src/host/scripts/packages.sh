@@ -14,12 +14,12 @@ if command -v apt-get >/dev/null 2>&1; then
   emit offered apt-cache madison $names
   files /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources
 elif command -v dnf >/dev/null 2>&1 || command -v yum >/dev/null 2>&1; then
-  if command -v dnf >/dev/null 2>&1; then tool=dnf; else tool=yum; fi
-  emit manager echo $tool
+  if command -v dnf >/dev/null 2>&1; then manager=dnf; else manager=yum; fi
+  emit manager echo $manager
   emit installed rpm -q --qf '%{NAME}\t%{VERSION}-%{RELEASE}\n' $names
-  emit locked $tool -q versionlock list
+  emit locked $manager -q versionlock list
   emit audit rpm -q rpm
-  emit offered $tool -q list --showduplicates --disableplugin=versionlock --disableexcludes=all $names
+  emit offered past_holds -q list --showduplicates $names
   files /etc/yum.repos.d/*.repo
 else
   die 'neither apt-get nor dnf nor yum is installed here'

@@ -11,5 +11,5 @@ case $manager in
     patiently apt install --download-only --allow-change-held-packages "$@" ;;
   *)
     "$manager" -q clean expire-cache
-    "$manager" -y --downloadonly --disableplugin=versionlock --disableexcludes=all install "$@" ;;
+    past_holds -y install --downloadonly "$@" ;;
 esac

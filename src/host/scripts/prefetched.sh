@@ -7,7 +7,7 @@ missing() {
     # its lists may be older than the release: to be fetched with the packages.
     apt) if apt-get install --print-uris -q -y --allow-change-held-packages "$@" > "$tmp"
       then grep -c "^'" "$tmp" || :; else echo $#; fi ;;
-    *) if "$manager" -q -y -C --downloadonly --disableplugin=versionlock --disableexcludes=all install "$@" >&2
+    *) if past_holds -q -y -C install --downloadonly "$@" >&2
       then echo 0; else echo 1; fi ;;
   esac
 }

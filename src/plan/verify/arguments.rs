@@ -1,6 +1,6 @@
 //! Every argument against the facts: which host is which node, what the repositories offer, which release is where by then.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::cluster::{Cluster, Machine, OnCluster};
 use super::order::Order;
@@ -38,6 +38,7 @@ pub fn judge(
         order,
         lines,
         step: None,
+        patches: patches(order),
         wrong: Vec::new(),
     };
     judge.head();
@@ -57,7 +58,23 @@ struct Judge<'j, 'p, 'f> {
     order: &'j Order<'p>,
     lines: &'j Timelines<'f>,
     step: Option<&'p Step>,
+    /// The directory of patches that kubeadm reads on each host.
+    patches: BTreeMap<&'p HostName, &'p str>,
     wrong: Vec<Violation>,
+}
+
+/// What kubeadm is told to patch with, by host.
+fn patches<'p>(order: &Order<'p>) -> BTreeMap<&'p HostName, &'p str> {
+    let mut read = BTreeMap::new();
+    for (_, step) in order.iter() {
+        if let Action::KubeadmApply { host, options, .. }
+        | Action::KubeadmNode { host, options, .. } = &step.action
+            && let Some(patches) = &options.patches
+        {
+            read.insert(host, patches.as_str());
+        }
+    }
+    read
 }
 
 fn list<'n>(names: impl IntoIterator<Item = &'n NodeName>) -> String {
@@ -164,11 +181,15 @@ impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
                 node,
                 machine_id,
                 disk_free: _,
+                patches,
             } => {
                 if let Some(machine) = self.host(host) {
                     self.same("node", node, machine.node);
                     self.same("machine_id", machine_id, machine.machine_id);
                 }
+                let none = "none";
+                let read = self.patches.get(host).copied().unwrap_or(none);
+                self.same("patches", patches.as_deref().unwrap_or(none), read);
             }
             Action::CheckCluster {
                 cluster_uid,
@@ -296,7 +317,9 @@ impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
                 control_planes,
                 nodes,
                 cordoned,
+                kube_proxy,
             } => {
+                self.addons(at, kube_proxy.as_ref());
                 let pairs = control_planes.iter();
                 let machines = cluster.hosts.iter().map(|(&host, machine)| (host, machine));
                 let should = machines

@@ -319,6 +319,7 @@ impl<'w> Oracle<'w> {
                     control_planes,
                     nodes,
                     cordoned,
+                    ..
                 } => {
                     let is_last = at == self.kinds.last;
                     must(*version == plan.target || !is_last, "another release")?;
