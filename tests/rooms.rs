@@ -26,6 +26,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "plan::data",
             "plan::graph",
             "plan::file",
+            "plan::windows",
             "host",
             "cluster",
             "rules::eviction",
@@ -49,7 +50,15 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "report",
-        &["run::event", "plan", "host", "cluster", "rules::version"],
+        &[
+            "run::event",
+            "run::state",
+            "run::extent",
+            "plan",
+            "host",
+            "cluster",
+            "rules::version",
+        ],
     ),
     (
         "cli",
@@ -437,7 +446,7 @@ fn what_is_allowed_passes() {
     for (module, source) in [
         (
             &["run", "executor"][..],
-            "use crate::plan::data::{Plan, Step}; use super::event::State;",
+            "use crate::plan::data::{Plan, Step}; use super::state::State;",
         ),
         (
             &["adapters", "kube"],

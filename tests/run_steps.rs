@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use refit::cluster::model::{HostName, NodeName};
 use refit::plan::data::{Action, StepId};
-use refit::ports::JournalFile;
-use refit::run::event::{Event, Halt, How, Stamped, remaining};
+use refit::ports::{Failure, JournalFile};
+use refit::run::event::{Event, Halt, How, Stamped};
 use refit::run::executor::Outcome;
+use refit::run::extent::remaining;
 use refit::run::journal::read;
 use world::plans::{drain, go, install_kubeadm, install_kubelet, plan, step, whole};
 use world::{Memory, OPERATION, Sim};
@@ -71,7 +72,7 @@ async fn every_step_starts_after_all_that_must_come_before_it() {
     let past = read(&memory.text).unwrap();
     assert_eq!(past.events, events);
     assert!(remaining(&past.state, &whole).is_empty());
-    let progress = refit::run::event::progress(&past.state, &whole);
+    let progress = refit::run::extent::progress(&past.state, &whole);
     assert_eq!(progress.all.done, whole.steps.len());
     assert_eq!(progress.nodes[&NodeName::new("w1")].total, 10);
 }
@@ -453,6 +454,69 @@ async fn an_unfit_cluster_or_host_is_named_in_full() {
     assert!(sim.inner.borrow().changes.is_empty());
 }
 
+/// A run whose end depended on it could never be finished.
+#[tokio::test(start_paused = true)]
+async fn what_others_did_with_their_cordons_is_told_at_the_end_and_no_failure() {
+    let sim = Sim::usual();
+    let mut plan = whole();
+    for step in &mut plan.steps {
+        if let Action::Verify { cordoned, .. } = &mut step.action {
+            *cordoned = vec![NodeName::new("w1")];
+        }
+    }
+    let (outcome, events) = go(
+        &plan,
+        sim.world(),
+        &sim,
+        &[],
+        &mut Memory::default(),
+        never(),
+    )
+    .await;
+    assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
+    assert_eq!(
+        done(&events, "verify").unwrap().1.as_deref(),
+        Some(
+            "w1: was cordoned before the run, and someone else uncordoned it meanwhile; w3: cordoned by someone else \
+             meanwhile; stays so"
+        )
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_only_takes_its_time_after_the_last_node_is_waited_for_and_no_longer() {
+    let plan = || {
+        let mut plan = whole();
+        plan.steps.retain(|step| step.id.as_str() == "verify");
+        plan.steps[0].after.clear();
+        if let Action::Verify { version, .. } = &mut plan.steps[0].action {
+            *version = world::OLD.parse().unwrap();
+        }
+        if let Action::Verify { kube_proxy, .. } = &mut plan.steps[0].action {
+            *kube_proxy = None;
+        }
+        plan
+    };
+    for (back_after, ends_well) in [(20, true), (600, false)] {
+        let sim = Sim::usual();
+        sim.unready_for(&NodeName::new("w2"), Duration::from_secs(back_after));
+        let began = tokio::time::Instant::now();
+        let (outcome, _) = go(
+            &plan(),
+            sim.world(),
+            &sim,
+            &[],
+            &mut Memory::default(),
+            never(),
+        )
+        .await;
+        let finished = matches!(outcome, Outcome::Finished { .. });
+        assert_eq!(finished, ends_well, "{outcome:?}");
+        let took = began.elapsed().as_secs();
+        assert!((20..=75).contains(&took), "{took} s");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_last_look_sees_a_kube_proxy_at_another_release() {
     let sim = Sim::usual();
@@ -543,6 +607,111 @@ async fn nothing_begins_that_could_not_be_recorded() {
             "with room for {room} lines"
         );
     }
+}
+
+/// A host that is lost again while its operation goes on has not been lost before it began.
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_has_begun_is_awaited_whatever_the_connection_does() {
+    let sim = Sim::usual();
+    sim.inner.borrow_mut().cuts = [
+        Failure::MaybeDone("w1: connection cut".to_owned()),
+        Failure::NotSent("w1: no route to host".to_owned()),
+        Failure::NotSent("w1: no route to host".to_owned()),
+    ]
+    .into();
+    let plan = plan(vec![step("w1/kubeadm", &[], install_kubeadm("w1"))]);
+    let (outcome, events) = go(
+        &plan,
+        sim.world(),
+        &sim,
+        &[],
+        &mut Memory::default(),
+        never(),
+    )
+    .await;
+    assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
+    assert_eq!(done(&events, "w1/kubeadm").unwrap().0, How::Acted);
+    assert_eq!(sim.inner.borrow().changes, ["w1 w1/kubeadm"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_killed_runs_left_of_their_snapshots_is_swept_and_told() {
+    let sim = Sim::usual();
+    let long_ago = 1_794_000_000;
+    let just_now = 1_795_000_000 - 100;
+    for (name, modified) in [
+        ("lab-r0.db.partial", long_ago),
+        ("lab-q9.db.partial.partial", long_ago),
+        // another run may be at it
+        ("lab-q8.db.partial", just_now),
+        ("lab-r0.db", long_ago),
+        ("lab-2-r0.db.partial", long_ago),
+        ("other-r0.db.partial", long_ago),
+        ("notes.partial", long_ago),
+    ] {
+        let path = std::path::Path::new("snapshots").join(name);
+        let file = (1, "x".to_owned(), modified);
+        sim.inner.borrow_mut().files.insert(path, file);
+    }
+    sim.inner
+        .borrow_mut()
+        .hosts
+        .get_mut(&HostName::new("cp1"))
+        .unwrap()
+        .left = [
+        ("refit-r0.db", 90_000),
+        ("refit-q9.db.new.part", 90_000),
+        ("refit-p9-before-1.35.db", 90_000),
+        // of this run, before another of its hops
+        ("refit-r1-before-1.36.db", 90_000),
+        ("refit-q8.db", 100),
+        ("refit-by-hand.db", 90_000),
+    ]
+    .map(|(name, age)| (name.to_owned(), age))
+    .into();
+    let mut plan = whole();
+    plan.steps.retain(|step| step.id.as_str() == "cp1/snapshot");
+    plan.steps[0].after.clear();
+    let (outcome, events) = go(
+        &plan,
+        sim.world(),
+        &sim,
+        &[],
+        &mut Memory::default(),
+        never(),
+    )
+    .await;
+    assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
+    let note = done(&events, "cp1/snapshot").unwrap().1.unwrap();
+    assert!(
+        note.ends_with(
+            "; removed cut-off copies here: lab-q9.db.partial.partial, lab-r0.db.partial; removed what earlier runs left in \
+             /var/lib/etcd of cp1: refit-p9-before-1.35.db, refit-q9.db.new.part, refit-r0.db"
+        ),
+        "{note}"
+    );
+    let inner = sim.inner.borrow();
+    let left: Vec<&String> = inner.hosts[&HostName::new("cp1")].left.keys().collect();
+    assert_eq!(
+        left,
+        ["refit-by-hand.db", "refit-q8.db", "refit-r1-before-1.36.db"]
+    );
+    let files: Vec<_> = inner
+        .files
+        .keys()
+        .map(|path| path.file_name().unwrap().to_str().unwrap())
+        .collect();
+    assert_eq!(
+        files,
+        [
+            "lab-2-r0.db.partial",
+            "lab-q8.db.partial",
+            "lab-r0.db",
+            "lab-r1.db",
+            "notes.partial",
+            "other-r0.db.partial"
+        ]
+    );
 }
 
 #[tokio::test(start_paused = true)]

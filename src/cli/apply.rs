@@ -288,7 +288,7 @@ fn refuse_second(
     let Some((folder, run)) = unfinished else {
         return Ok(());
     };
-    let done = crate::run::event::progress(&run.past.state, &run.plan).all;
+    let done = crate::run::extent::progress(&run.past.state, &run.plan).all;
     Err(CommandError::new(format!(
         "run {} of `{}` is not finished: {} of {} steps are done",
         folder.id, run.plan.inventory, done.done, done.total

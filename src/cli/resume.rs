@@ -12,7 +12,7 @@ use crate::documents::settings::Inventory;
 use crate::documents::{Style, read_inventory};
 use crate::plan::data::Plan;
 use crate::ports::{Clock as _, World};
-use crate::run::event::progress;
+use crate::run::extent::progress;
 
 /// Go on with a run that was stopped, halted or killed
 ///

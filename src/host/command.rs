@@ -4,9 +4,10 @@
 //! constant texts under `scripts/`, and values are its positional parameters: nothing is ever pasted into a script.
 //! Knows neither SSH nor how a mutation is kept running on its host (`host::unit`).
 
-use std::time::Duration;
+mod mutation;
+mod query;
 
-use super::op::{Command, KeyText, KubeadmOptions, Mutation, PackageRevision, Query};
+use super::op::{Command, KeyText, PackageRevision};
 use crate::cluster::facts::PackageManager;
 
 pub(super) const PRELUDE: &str = include_str!("scripts/prelude.sh");
@@ -77,282 +78,6 @@ fn key_parameters(key: &KeyText) -> [String; 2] {
     }
 }
 
-/// A text as YAML reads it, whatever is in it: JSON's strings are YAML's.
-fn yaml_text(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-fn install(
-    name: &str,
-    manager: PackageManager,
-    packages: &[PackageRevision],
-    then: &str,
-) -> Command {
-    let mut parameters = vec![tool(manager).to_owned(), packages.len().to_string()];
-    parameters.extend(packages.iter().map(|package| package.name.clone()));
-    parameters.extend(packages.iter().map(|package| exact(manager, package)));
-    script(
-        name,
-        &[APT, DNF, include_str!("scripts/install.sh"), then],
-        parameters,
-    )
-}
-
-/// `kubeadm` with the options that differ from its own defaults, so that a log shows what was chosen.
-fn kubeadm(version: String, verb: Vec<String>, options: &KubeadmOptions) -> Command {
-    let mut parameters = vec![version];
-    parameters.extend(verb);
-    let list = |flag: &str, values: &[String]| {
-        (!values.is_empty()).then(|| format!("--{flag}={}", values.join(",")))
-    };
-    parameters.extend(list(
-        "ignore-preflight-errors",
-        &options.ignore_preflight_errors,
-    ));
-    parameters.extend(
-        options
-            .patches
-            .as_ref()
-            .map(|dir| format!("--patches={dir}")),
-    );
-    parameters.extend(list("skip-phases", &options.skip_phases));
-    if !options.etcd_upgrade {
-        parameters.push("--etcd-upgrade=false".to_owned());
-    }
-    if !options.certificate_renewal {
-        parameters.push("--certificate-renewal=false".to_owned());
-    }
-    script(
-        "refit-kubeadm",
-        &[include_str!("scripts/kubeadm.sh")],
-        parameters,
-    )
-}
-
-impl Query {
-    /// What asks this.
-    #[must_use]
-    pub fn command(&self) -> Command {
-        match self {
-            Self::Basics => script("refit-basics", &[include_str!("scripts/basics.sh")], vec![]),
-            Self::Packages => script(
-                "refit-packages",
-                &[DNF, include_str!("scripts/packages.sh")],
-                vec![],
-            ),
-            Self::Offer { manager, url, key } => {
-                let [key_url, key_text] = key_parameters(key);
-                script(
-                    "refit-offer",
-                    &[FETCH, DNF, include_str!("scripts/offer.sh")],
-                    with_tool(*manager, [url.clone(), key_url, key_text]),
-                )
-            }
-            Self::KubeadmVersion => words(&["kubeadm", "version", "-o", "json"]),
-            Self::Kubelet => script(
-                "refit-kubelet",
-                &[KUBELET_STATE, include_str!("scripts/kubelet.sh")],
-                vec![],
-            ),
-            Self::Manifests => script(
-                "refit-manifests",
-                &[include_str!("scripts/manifests.sh")],
-                vec![],
-            ),
-            Self::Certificates => words(&["kubeadm", "certs", "check-expiration", "-o", "json"]),
-            Self::ApiServerVersion => script(
-                "refit-api-version",
-                &[API, include_str!("scripts/api-version.sh")],
-                vec![],
-            ),
-            Self::ApiServerReady => script(
-                "refit-api-ready",
-                &[API, include_str!("scripts/api-ready.sh")],
-                vec![],
-            ),
-            Self::ApiUse => script(
-                "refit-api-use",
-                &[API, include_str!("scripts/api-use.sh")],
-                vec![],
-            ),
-            Self::Generated { node, patches } => script(
-                "refit-generated",
-                &[API, include_str!("scripts/generated.sh")],
-                vec![
-                    yaml_text(node),
-                    patches.as_deref().map(yaml_text).unwrap_or_default(),
-                ],
-            ),
-            Self::Patches { directory } => script(
-                "refit-patches",
-                &[include_str!("scripts/patches.sh")],
-                vec![directory.clone()],
-            ),
-            Self::Etcd => script(
-                "refit-etcd",
-                &[API, ETCD_TOOLS, include_str!("scripts/etcd.sh")],
-                vec![],
-            ),
-            Self::Installed { manager } => script(
-                "refit-installed",
-                &[KUBELET_STATE, include_str!("scripts/installed.sh")],
-                with_tool(*manager, []),
-            ),
-            Self::Repository { file, key_file } => script(
-                "refit-repository",
-                &[include_str!("scripts/repository.sh")],
-                vec![file.clone(), key_file.clone()],
-            ),
-            Self::Prefetched { manager, packages } => script(
-                "refit-prefetched",
-                &[DNF, include_str!("scripts/prefetched.sh")],
-                all_exact(*manager, packages),
-            ),
-            Self::Directory { path } => words(&["test", "-d", path]),
-            Self::Snapshot { file } => script(
-                "refit-snapshot",
-                &[API, ETCD_TOOLS, include_str!("scripts/snapshot.sh")],
-                vec![file.clone()],
-            ),
-            Self::Images {
-                version,
-                image_repository,
-            } => script(
-                "refit-images",
-                &[include_str!("scripts/images.sh")],
-                vec![version.tag(), image_repository.clone()],
-            ),
-        }
-    }
-
-    /// After this long the host is taken not to answer, and the question is ended there.
-    #[must_use]
-    pub const fn timeout(&self) -> Duration {
-        match self {
-            Self::Basics
-            | Self::KubeadmVersion
-            | Self::Kubelet
-            | Self::Manifests
-            | Self::ApiServerVersion
-            | Self::ApiServerReady
-            | Self::Directory { .. }
-            | Self::Repository { .. }
-            | Self::Patches { .. } => Duration::from_secs(30),
-            Self::Packages
-            | Self::Certificates
-            | Self::ApiUse
-            | Self::Generated { .. }
-            | Self::Etcd
-            | Self::Installed { .. }
-            | Self::Prefetched { .. }
-            | Self::Images { .. } => Duration::from_secs(90),
-            Self::Offer { .. } => Duration::from_secs(180),
-            // reads all of it twice, and it may have 8 GiB
-            Self::Snapshot { .. } => Duration::from_secs(600),
-        }
-    }
-}
-
-impl Mutation {
-    /// What does this.
-    #[must_use]
-    pub fn command(&self) -> Command {
-        match self {
-            Self::HoldPackages { manager, packages } => script(
-                "refit-hold",
-                &[APT, include_str!("scripts/hold.sh")],
-                with_tool(*manager, packages.iter().cloned()),
-            ),
-            Self::ReleaseHolds { manager, packages } => script(
-                "refit-release",
-                &[APT, include_str!("scripts/release.sh")],
-                with_tool(*manager, packages.iter().cloned()),
-            ),
-            Self::SwitchRepository {
-                manager,
-                minor: _, // already in the text and in the key's URL
-                file,
-                content,
-                key_file,
-                key,
-                key_sha256,
-            } => {
-                let [key_url, key_text] = key_parameters(key);
-                script(
-                    "refit-switch-repository",
-                    &[APT, FETCH, include_str!("scripts/switch-repository.sh")],
-                    with_tool(
-                        *manager,
-                        [
-                            file.clone(),
-                            content.clone(),
-                            key_file.clone(),
-                            key_sha256.clone(),
-                            key_url,
-                            key_text,
-                        ],
-                    ),
-                )
-            }
-            Self::PrefetchPackages { manager, packages } => script(
-                "refit-prefetch",
-                &[APT, DNF, include_str!("scripts/prefetch.sh")],
-                all_exact(*manager, packages),
-            ),
-            Self::InstallPackages { manager, packages } => {
-                install("refit-install", *manager, packages, "")
-            }
-            Self::InstallKubelet { manager, packages } => install(
-                "refit-install-kubelet",
-                *manager,
-                packages,
-                include_str!("scripts/restart-kubelet.sh"),
-            ),
-            Self::PullImages {
-                version,
-                image_repository,
-            } => words(&[
-                "kubeadm",
-                "config",
-                "images",
-                "pull",
-                "--kubernetes-version",
-                &version.tag(),
-                "--image-repository",
-                image_repository,
-            ]),
-            Self::KubeadmApply { version, options } => kubeadm(
-                version.tag(),
-                vec![
-                    "upgrade".to_owned(),
-                    "apply".to_owned(),
-                    version.tag(),
-                    "--yes".to_owned(),
-                ],
-                options,
-            ),
-            Self::KubeadmNode {
-                role: _, // kubeadm finds out by itself
-                version,
-                options,
-            } => kubeadm(
-                version.tag(),
-                vec!["upgrade".to_owned(), "node".to_owned()],
-                options,
-            ),
-            Self::SaveSnapshot {
-                file,
-                trial_restore,
-            } => script(
-                "refit-save-snapshot",
-                &[API, ETCD_TOOLS, include_str!("scripts/save-snapshot.sh")],
-                vec![file.clone(), trial_restore.to_string()],
-            ),
-            Self::RemoveSnapshot { file } => words(&["rm", "-f", "--", file]),
-        }
-    }
-}
-
 /// One line for logs: scripts by their name, long or multi-line arguments shortened.
 #[must_use]
 pub fn shorten(argv: &[String]) -> String {
@@ -380,6 +105,7 @@ pub fn shorten(argv: &[String]) -> String {
 mod tests {
     use super::*;
     use crate::cluster::model::Role;
+    use crate::host::op::{KubeadmOptions, Mutation, Query};
     use crate::rules::version::Version;
 
     fn package(name: &str) -> PackageRevision {
@@ -422,6 +148,10 @@ mod tests {
                 patches: Some(text.clone()),
             },
             Query::Patches {
+                directory: text.clone(),
+            },
+            Query::Directory { path: text.clone() },
+            Query::LeftSnapshots {
                 directory: text.clone(),
             },
             Query::Etcd,

@@ -41,6 +41,9 @@ impl Mutation {
             Self::SaveSnapshot { file, .. } | Self::RemoveSnapshot { file } => {
                 Some(Query::Snapshot { file: file.clone() })
             }
+            Self::RemoveLeftSnapshots { directory, .. } => Some(Query::LeftSnapshots {
+                directory: directory.clone(),
+            }),
         }
     }
 
@@ -96,6 +99,10 @@ impl Mutation {
                 Snapshot::Absent => Standing::Done,
                 Snapshot::Good(_) | Snapshot::Broken(_) => Standing::Ready,
             },
+            Self::RemoveLeftSnapshots { files, .. } => {
+                let left = parse::left_snapshots(output)?;
+                done_if(!files.iter().any(|file| left.contains_key(file)))
+            }
         })
     }
 }

@@ -127,6 +127,11 @@ pub enum Query {
         /// Its path.
         path: String,
     },
+    /// refit's snapshot files in a directory, and their age.
+    LeftSnapshots {
+        /// The directory.
+        directory: String,
+    },
     /// Status of a snapshot file on the host: its size, SHA-256, and etcdutl's verdict.
     Snapshot {
         /// The snapshot's path.
@@ -240,6 +245,13 @@ pub enum Mutation {
     RemoveSnapshot {
         /// The file.
         file: String,
+    },
+    /// Removes what runs that were killed left of their snapshots.
+    RemoveLeftSnapshots {
+        /// Where they are.
+        directory: String,
+        /// Their names there.
+        files: Vec<String>,
     },
 }
 

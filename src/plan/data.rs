@@ -142,7 +142,8 @@ pub enum Action {
         /// The nodes that must be ready.
         nodes: Vec<NodeName>,
     },
-    /// A snapshot of etcd: saved on the host, checked, copied to this machine, its digest compared, removed there.
+    /// A snapshot of etcd: saved on the host, checked, copied to this machine, its digest compared, removed there. What killed
+    /// runs left of theirs, there and here, is removed with it.
     SnapshotEtcd {
         /// The control plane whose member is asked.
         host: HostName,

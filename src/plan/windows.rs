@@ -615,6 +615,7 @@ mod tests {
                 node: node.clone(),
                 machine_id: String::new(),
                 disk_free: BTreeMap::new(),
+                patches: None,
             };
             steps.push(step(&format!("h{n}/check"), &[], 1, check));
             let configure = Action::KubeadmNode {

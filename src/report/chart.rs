@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn names_hold_nothing_that_means_something() {
-        assert_eq!(plain("a:b;c#d\n`%%{init}%%`"), "a_b_c_d_____init_____");
+        assert_eq!(plain("a:b;c#d\n`%%{init}%%`"), "a_b_c_d_____init____");
         assert_eq!(clock(90_061), "2000-01-02 01:01:01");
     }
 }

@@ -8,7 +8,9 @@ use anstyle::{AnsiColor, Style};
 
 use super::words::{next_window, took};
 use crate::plan::data::{Plan, StepId};
-use crate::run::event::{Event, Halt, How, Stamped, State, progress};
+use crate::run::event::{Event, Halt, How, Stamped};
+use crate::run::extent::progress;
+use crate::run::state::State;
 
 /// Writes the lines of a run.
 #[derive(Debug)]

@@ -12,7 +12,9 @@ use serde::Serialize;
 use super::words::{ago, duration, took};
 use crate::cluster::model::NodeName;
 use crate::plan::data::{Action, Plan, Step, StepId};
-use crate::run::event::{Count, Halt, State, StepState, progress};
+use crate::run::event::Halt;
+use crate::run::extent::{Count, progress};
+use crate::run::state::{State, StepState};
 
 /// What a run is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -455,6 +457,7 @@ impl RunStatus {
                 Doing::Running
                 | Doing::Halted
                 | Doing::Interrupted
+                | Doing::OutsideWindow
                 | Doing::CutOff
                 | Doing::PutAside,
                 1,
@@ -463,6 +466,7 @@ impl RunStatus {
                 Doing::Running
                 | Doing::Halted
                 | Doing::Interrupted
+                | Doing::OutsideWindow
                 | Doing::CutOff
                 | Doing::PutAside,
                 _,

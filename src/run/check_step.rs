@@ -1,12 +1,20 @@
-//! Steps that look once, and stop the run when something is not as it should be. They change nothing.
+//! Steps that look, and stop the run when something is not as it should be. They change nothing.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::event::How;
 use super::step::{Finished, Trouble, Try};
 use super::{health, look};
-use crate::cluster::model::{HostName, NodeName};
+use crate::cluster::model::{HostName, Node, NodeName};
+use crate::ports::World;
 use crate::rules::version::Version;
+
+/// How long what is not yet as it should be at a run's end may take to become so.
+const SETTLING: Duration = Duration::from_secs(60);
+
+/// Between two looks at it.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// The host is the node it should be, we are root there, nothing of ours is under way, and there is what the plan needs.
 pub(super) async fn host(
@@ -77,9 +85,28 @@ pub(super) struct End<'a> {
     pub(super) kube_proxy: Option<&'a Version>,
 }
 
-/// Every component at the release, every node ready and schedulable as before, no mark of ours left.
+/// Every component at the release, every node ready, no mark of ours left. What only takes its time after the last node, such
+/// as a pod of CoreDNS that was moved, is waited for a while.
 pub(super) async fn verify(attempt: &Try<'_, '_>, end: &End<'_>) -> Result<Finished, Trouble> {
     attempt.start()?;
+    let clock = attempt.cx.world.clock;
+    let settled = clock.monotonic() + SETTLING;
+    loop {
+        let (problems, note) = attempt
+            .within(look_once_more(attempt.cx.world, end))
+            .await
+            .ok_or_else(|| attempt.timed_out())?;
+        if problems.is_empty() || clock.monotonic() >= settled || attempt.left().is_zero() {
+            let headline = format!("the cluster is not as it should be at {}", end.version);
+            return verdict(&headline, &problems).map(|finished| Finished { note, ..finished });
+        }
+        attempt.waiting(&problems.join("; "))?;
+        attempt.pause(LOOK_AGAIN).await;
+    }
+}
+
+/// What is not as it should be, and what the reader should know besides.
+async fn look_once_more(world: World<'_>, end: &End<'_>) -> (Vec<String>, Option<String>) {
     let End {
         version,
         control_planes,
@@ -87,37 +114,27 @@ pub(super) async fn verify(attempt: &Try<'_, '_>, end: &End<'_>) -> Result<Finis
         cordoned,
         kube_proxy,
     } = *end;
-    let world = attempt.cx.world;
     let instances = futures::future::join_all(
         control_planes
             .iter()
             .map(|(host, node)| health::control_plane(world, host, node, version)),
     );
-    let looked = async { futures::join!(instances, world.api.nodes(), world.api.workloads()) };
-    let (instances, found, workloads) = attempt
-        .within(looked)
-        .await
-        .ok_or_else(|| attempt.timed_out())?;
+    let (instances, found, workloads) =
+        futures::join!(instances, world.api.nodes(), world.api.workloads());
     let mut problems: Vec<String> = instances.into_iter().flatten().collect();
     // etcd and the endpoint are asked through each control plane, and say the same.
     problems.sort();
     problems.dedup();
+    let mut notes = Vec::new();
     match found {
         Ok(found) => {
             let (found, missing) = health::select(&found, nodes);
             problems.extend(missing);
             for node in found {
                 problems.extend(health::node(node, version));
-                match (node.unschedulable, cordoned.contains(&node.name)) {
-                    (true, true) | (false, false) => {}
-                    (true, false) => problems.push(format!("{}: cordoned", node.name)),
-                    (false, true) => problems.push(format!(
-                        "{}: was cordoned before the run and is not any more",
-                        node.name
-                    )),
-                }
-                if let Some(run) = &node.cordoned_by {
-                    problems.push(format!("{}: still marked by run {run}", node.name));
+                match &node.cordoned_by {
+                    Some(run) => problems.push(format!("{}: still marked by run {run}", node.name)),
+                    None => notes.extend(meanwhile(node, cordoned.contains(&node.name))),
                 }
             }
         }
@@ -127,10 +144,23 @@ pub(super) async fn verify(attempt: &Try<'_, '_>, end: &End<'_>) -> Result<Finis
         Ok(workloads) => problems.extend(health::addons(&workloads, kube_proxy)),
         Err(failure) => problems.push(format!("the workloads: {failure}")),
     }
-    verdict(
-        &format!("the cluster is not as it should be at {version}"),
-        &problems,
-    )
+    (problems, (!notes.is_empty()).then(|| notes.join("; ")))
+}
+
+/// What others did with a node's cordon during the run. It is theirs, and no reason to fail: nothing but their own hand could
+/// ever mend it.
+fn meanwhile(node: &Node, was_cordoned: bool) -> Option<String> {
+    match (node.unschedulable, was_cordoned) {
+        (true, true) | (false, false) => None,
+        (true, false) => Some(format!(
+            "{}: cordoned by someone else meanwhile; stays so",
+            node.name
+        )),
+        (false, true) => Some(format!(
+            "{}: was cordoned before the run, and someone else uncordoned it meanwhile",
+            node.name
+        )),
+    }
 }
 
 fn verdict(headline: &str, problems: &[String]) -> Result<Finished, Trouble> {

@@ -8,43 +8,31 @@
 //! of 429 a fresh budget may bring the next request forward from 5 s; the error after a timeout names each pod and what
 //! holds it; a random error while a pod's end is awaited is not fatal.
 
+mod answer;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::stream::StreamExt;
 
+use self::answer::{Progress, allowed_by_its_budget, take_in};
 use super::event::How;
 use super::step::{Finished, Trouble, Try};
 use crate::cluster::model::{Budget, NodeName, Pod};
 use crate::ports::{Eviction, Failure, PodList};
-use crate::rules::eviction::{self, Admission, Fate, Policy};
+use crate::rules::eviction::{self, Fate, Policy};
 
 /// Evictions asked for at once, per node.
 const AT_ONCE: usize = 10;
 
-/// After an answer of 429 or an error that may pass; kubectl's own interval.
-const ASK_AGAIN: Duration = Duration::from_secs(5);
-
 /// Between two looks while something is blocked or leaving; kubectl's interval for awaiting deletion.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// Pods that a line of what is waited for names.
+const SHOWN: usize = 6;
+
 /// The least time between two looks, so that pods that change all the time do not keep us asking.
 const AT_LEAST: Duration = Duration::from_millis(200);
-
-/// What is known of a pod besides what the last read says, by its UID.
-#[derive(Debug, Clone, Default)]
-struct Progress {
-    /// Not asked for again before then.
-    due: Duration,
-    /// May be asked for as soon as its budget allows, before `due`.
-    early: bool,
-    /// Why it is still there.
-    why: Option<String>,
-    /// It cannot be evicted; says why.
-    failed: Option<String>,
-    /// Since when, look by look, its budget has looked as if it never allowed anything.
-    hopeless_since: Option<Duration>,
-}
 
 struct Drain<'d, 'c, 'a> {
     attempt: &'d Try<'c, 'a>,
@@ -213,7 +201,7 @@ impl Drain<'_, '_, '_> {
             refused?;
             return Ok(false);
         }
-        self.attempt.waiting(&pending.join("; "))?;
+        self.attempt.waiting(&in_short(pending))?;
         if self.attempt.left().is_zero() {
             return Err(self.overdue(&pods));
         }
@@ -366,85 +354,15 @@ impl Drain<'_, '_, '_> {
     }
 }
 
-/// Takes in the answer to one request.
-fn take_in(
-    progress: &mut Progress,
-    pod: &Pod,
-    answer: Result<Eviction, Failure>,
-    now: Duration,
-    budgets: &[Budget],
-    all: Option<&[Pod]>,
-) {
-    progress.due = now + ASK_AGAIN;
-    progress.early = false;
-    match answer {
-        // Should it still be there undeleted after that time, it is asked for again.
-        Ok(Eviction::Granted | Eviction::Gone) | Err(Failure::NotFound(_)) => {
-            progress.why = Some("evicted".to_owned());
-            progress.hopeless_since = None;
-        }
-        Ok(Eviction::NamespaceTerminating) => {
-            progress.why = Some("its namespace is being deleted".to_owned());
-        }
-        Ok(Eviction::Blocked {
-            message,
-            retry_after,
-        }) => blocked(progress, pod, &message, retry_after, now, budgets, all),
-        Ok(Eviction::Denied(why)) | Err(Failure::Refused(why)) => {
-            progress.failed = Some(format!("eviction denied: {why}"));
-        }
-        // The precondition on its UID makes asking again safe.
-        Err(Failure::NotSent(why) | Failure::MaybeDone(why)) => {
-            progress.why = Some(format!("no answer to its eviction: {why}"));
-        }
+/// The first of many, and how many more: what is waited for is read in a line, and written whenever it changes.
+fn in_short(mut pending: Vec<String>) -> String {
+    let more = pending.len().saturating_sub(SHOWN);
+    pending.truncate(SHOWN);
+    let mut text = pending.join("; ");
+    if more > 0 {
+        text.push_str(&format!("; and {more} more"));
     }
-}
-
-/// Takes in a 429.
-fn blocked(
-    progress: &mut Progress,
-    pod: &Pod,
-    message: &str,
-    retry_after: Option<Duration>,
-    now: Duration,
-    budgets: &[Budget],
-    all: Option<&[Pod]>,
-) {
-    if let Some(after) = retry_after {
-        progress.due = now + after.max(LOOK_AGAIN);
-    }
-    let [budget] = eviction::matching(pod, budgets)[..] else {
-        progress.why = Some(message.to_owned());
-        return;
-    };
-    progress.early = retry_after.is_none();
-    let words = eviction::describe(budget);
-    // What the server's grant to another pod leaves behind looks the same until the disruption controller has counted
-    // again, and it may be down for a while. So: twice, 5 s apart, and only if the pods themselves say the same.
-    let hopeless = eviction::can_never_allow(budget)
-        && all.is_some_and(|all| healthy(budget, all) >= budget.expected_pods);
-    match progress.hopeless_since {
-        Some(since) if hopeless && now.saturating_sub(since) >= ASK_AGAIN => {
-            progress.failed = Some(format!(
-                "{words}, all of them healthy, so it never allows an eviction; add replicas or change the budget"
-            ));
-        }
-        Some(_) if hopeless => {}
-        Some(_) | None => progress.hopeless_since = hopeless.then_some(now),
-    }
-    progress.why = Some(words);
-}
-
-/// A fresh look at the one budget of the pod says that asking again may help. Where no budget can be seen, nothing says so.
-fn allowed_by_its_budget(pod: &Pod, budgets: &[Budget]) -> bool {
-    match eviction::admission(pod, budgets) {
-        Admission::Bypassed | Admission::Unready(_) | Admission::Charged(_) => true,
-        Admission::NoBudget
-        | Admission::NotObserved(_)
-        | Admission::Exhausted(_)
-        | Admission::Negative(_)
-        | Admission::SeveralBudgets => false,
-    }
+    text
 }
 
 fn gone(node: &NodeName, why: &str) -> Trouble {
@@ -472,20 +390,18 @@ pub(super) async fn still_cordoned(attempt: &Try<'_, '_>, node: &NodeName) -> Re
     }
 }
 
-/// How many pods of the budget are ready and not leaving.
-fn healthy(budget: &Budget, all: &[Pod]) -> i32 {
-    let budgets = std::slice::from_ref(budget);
-    let count = all
-        .iter()
-        .filter(|pod| {
-            pod.ready
-                && pod.deletion_timestamp.is_none()
-                && !eviction::matching(pod, budgets).is_empty()
-        })
-        .count();
-    i32::try_from(count).unwrap_or(i32::MAX)
-}
-
 fn label(pod: &Pod) -> String {
     format!("{}/{}", pod.namespace, pod.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_short;
+
+    #[test]
+    fn what_is_waited_for_is_told_in_a_line_however_many_pods_there_are() {
+        let pods = |count: usize| (1..=count).map(|n| format!("p{n}")).collect();
+        assert_eq!(in_short(pods(6)), "p1; p2; p3; p4; p5; p6");
+        assert_eq!(in_short(pods(8)), "p1; p2; p3; p4; p5; p6; and 2 more");
+    }
 }

@@ -14,10 +14,11 @@ use futures::future::{Either, FutureExt, select};
 use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 
-use super::event::{Event, Halt, Stamped, State, StepState, TransitionError};
+use super::event::{Event, Halt, Stamped};
 use super::frontier::Frontier;
 use super::journal::{AppendError, Journal};
 use super::meter::Meter;
+use super::state::{State, StepState, TransitionError};
 use super::step::{self, StepEnd};
 use crate::cluster::model::NodeName;
 use crate::plan::data::{Action, Plan, Step, StepId};

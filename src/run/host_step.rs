@@ -41,7 +41,7 @@ pub(super) async fn run_if(
         match left.state {
             OpState::Running => {
                 attempt.start()?;
-                let end = await_end(attempt, host, &left.op, mutation).await?;
+                let end = await_end(attempt, host, &left.op, mutation, true).await?;
                 return conclude(attempt, host, &left.op, mutation, end, How::Recovered).await;
             }
             OpState::Ended(end) if end.status == 0 => {
@@ -68,7 +68,7 @@ pub(super) async fn run_if(
     }
     safe().await?;
     attempt.start()?;
-    let end = await_end(attempt, host, &op, mutation).await?;
+    let end = await_end(attempt, host, &op, mutation, false).await?;
     conclude(attempt, host, &op, mutation, end, How::Acted).await
 }
 
@@ -116,17 +116,20 @@ async fn known(attempt: &Try<'_, '_>, host: &HostName, op: &OpRef) -> Result<OpS
         })
 }
 
-/// Starts the operation, or joins it when it is under way, and waits for its end.
+/// Starts the operation, or joins it when it is under way, and waits for its end. Once it is known to have `begun`, a host that
+/// cannot be told is one that cannot be asked.
 async fn await_end(
     attempt: &Try<'_, '_>,
     host: &HostName,
     op: &OpRef,
     mutation: &Mutation,
+    mut begun: bool,
 ) -> Result<OpEnd, Trouble> {
     let hosts = attempt.cx.world.hosts;
     loop {
         let lost = match hosts.mutate(host, op, mutation, attempt.left()).await {
             Ok(end) => return Ok(end),
+            Err(Failure::NotSent(why)) if begun => why,
             Err(Failure::NotSent(why)) => {
                 return Err(Trouble::Failed(format!(
                     "host {host} could not be told; nothing was started: {why}"
@@ -150,7 +153,10 @@ async fn await_end(
                 )));
             }
             match attempt.within(hosts.operation(host, op)).await {
-                Some(Ok(OpState::Running)) => break,
+                Some(Ok(OpState::Running)) => {
+                    begun = true;
+                    break;
+                }
                 Some(Ok(OpState::Ended(end))) => return Ok(end),
                 Some(Ok(OpState::Lost)) => {
                     return Err(Trouble::Failed(format!(

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use super::step::{Trouble, Try};
 use crate::cluster::facts::EtcdFacts;
@@ -126,6 +127,19 @@ pub(super) async fn snapshot(
         parse::Snapshot::Absent => Err(words("it is not there")),
         parse::Snapshot::Broken(why) => Err(words(format_args!("it is damaged: {why}"))),
     }
+}
+
+/// The files of snapshots in a host's directory, each with how long nobody has written to it.
+pub(super) async fn left_snapshots(
+    world: World<'_>,
+    host: &HostName,
+    directory: &str,
+) -> Result<BTreeMap<String, Duration>, Problem> {
+    let query = Query::LeftSnapshots {
+        directory: directory.to_owned(),
+    };
+    let output = ask(world, host, &query).await?;
+    parse::left_snapshots(&output).map_err(words)
 }
 
 /// What a host must be to be worked on.

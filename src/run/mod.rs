@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! executor ─► step (tries, timeouts) ─► host_step   mutations on hosts
-//!     ├─► frontier (what may start)     snapshot    of etcd
-//!     ├─► event ─► journal              cordon      and uncordon
+//!     ├─► frontier (what may start)     snapshot    of etcd ─► sweep (what killed runs left of theirs)
+//!     ├─► event ─► state, journal       cordon      and uncordon
 //!     └─► meter (own time)              drain       evictions within budgets
 //!                                       wait_step   until the world is so ◄─┐
 //!                                       check_step  whether it is so      ◄─┴─ health, look
@@ -17,6 +17,7 @@ mod cordon;
 mod drain;
 pub mod event;
 pub mod executor;
+pub mod extent;
 mod frontier;
 mod health;
 mod host_step;
@@ -24,5 +25,7 @@ pub mod journal;
 mod look;
 mod meter;
 mod snapshot;
+pub mod state;
 mod step;
+mod sweep;
 mod wait_step;

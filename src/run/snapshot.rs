@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::event::How;
 use super::step::{Finished, Trouble, Try};
-use super::{host_step, look};
+use super::{host_step, look, sweep};
 use crate::cluster::model::HostName;
 use crate::host::op::Mutation;
 
@@ -47,12 +47,14 @@ pub(super) async fn run(attempt: &Try<'_, '_>, wanted: &Wanted<'_>) -> Result<Fi
     attempt.start()?;
     host_step::run(attempt, wanted.host, Some("remove"), &remove).await?;
     prune(attempt, wanted, inventory, &name).map_err(here)?;
+    let mut note = format!("{} ({size} bytes, sha256 {digest})", kept.display());
+    if let Some(swept) = sweep::sweep(attempt, wanted, inventory, &name).await? {
+        note.push_str("; ");
+        note.push_str(&swept);
+    }
     Ok(Finished {
         how,
-        note: Some(format!(
-            "{} ({size} bytes, sha256 {digest})",
-            kept.display()
-        )),
+        note: Some(note),
     })
 }
 
@@ -146,13 +148,13 @@ fn name(inventory: &str, run: &str, file: &str) -> String {
 }
 
 /// The name without the hop.
-fn without_hop(name: &str) -> &str {
+pub(super) fn without_hop(name: &str) -> &str {
     let name = name.strip_suffix(".db").unwrap_or(name);
     name.split_once(BEFORE).map_or(name, |(name, _)| name)
 }
 
 /// As long, with dashes and dots at the same places.
-fn same_shape(one: &str, other: &str) -> bool {
+pub(super) fn same_shape(one: &str, other: &str) -> bool {
     let shape = |name: &str| -> Vec<Option<char>> {
         name.chars()
             .map(|c| (!c.is_ascii_alphanumeric()).then_some(c))

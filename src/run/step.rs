@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use futures::future::{Either, select};
 
-use super::event::{Event, How, StepState};
+use super::event::{Event, How};
 use super::executor::{Context, Unrecorded};
 use super::meter::millis;
+use super::state::StepState;
 use super::{check_step, cordon, drain, host_step, look, snapshot, wait_step};
 use crate::host::op::OpRef;
 use crate::plan::data::{Action, Step};

@@ -1,7 +1,8 @@
 //! How long a run took is told of the whole run, not of the process that ended it only.
 
 use refit::report::progress::{Format, Progress};
-use refit::run::event::{Event, Halt, Stamped, State};
+use refit::run::event::{Event, Halt, Stamped};
+use refit::run::state::State;
 
 use crate::build::World;
 use crate::desk::{Desk, all_done, started};

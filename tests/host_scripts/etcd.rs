@@ -72,6 +72,52 @@ fn a_snapshot_is_there_once_it_has_passed_every_check() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+#[test]
+fn what_other_runs_left_is_found_with_its_age_and_removed_by_name() {
+    let machine = control_plane();
+    for name in [
+        "refit-r0.db",
+        "refit-q1.db.new",
+        "refit-q1.db.new.part",
+        "other.db",
+    ] {
+        machine.write(&format!("/var/lib/etcd/{name}"), "x");
+    }
+    fs::create_dir(machine.path("/var/lib/etcd/refit-dir.db")).unwrap();
+    let directory = machine.path("/var/lib/etcd").to_str().unwrap().to_owned();
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(7200);
+    fs::File::options()
+        .write(true)
+        .open(machine.path("/var/lib/etcd/refit-r0.db"))
+        .unwrap()
+        .set_modified(old)
+        .unwrap();
+    let query = Query::LeftSnapshots {
+        directory: directory.clone(),
+    };
+    let left = parse::left_snapshots(&machine.run(&query.command())).unwrap();
+    let names: Vec<_> = left.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        ["refit-q1.db.new", "refit-q1.db.new.part", "refit-r0.db"]
+    );
+    let age = left["refit-r0.db"].as_secs();
+    assert!((7200..7300).contains(&age), "{age}");
+    assert!(left["refit-q1.db.new"].as_secs() < 100);
+
+    let remove = Mutation::RemoveLeftSnapshots {
+        directory,
+        files: vec!["refit-r0.db".to_owned(), "refit-q1.db.new".to_owned()],
+    };
+    assert_eq!(machine.standing(&remove), Standing::Ready);
+    assert_eq!(machine.act(&remove).status, 0);
+    assert_eq!(machine.standing(&remove), Standing::Done);
+    assert_eq!(
+        left_in_data_directory(&machine),
+        ["other.db", "refit-dir.db", "refit-q1.db.new.part"]
+    );
+}
+
 /// What the first try left must not look like a snapshot that passed, or the second one would take it for one.
 #[test]
 fn a_snapshot_that_fails_a_check_is_not_there() {

@@ -13,8 +13,9 @@ use std::process::Stdio;
 
 use refit::cluster::facts::PackageManager;
 use refit::host::op::{
-    Command, Mutation, OpEnd, OpRef, OpState, Output, PackageRevision, Standing,
+    Command, Mutation, OpEnd, OpRef, OpState, Output, PackageRevision, Query, Standing,
 };
+use refit::host::parse;
 use refit::host::unit::{self, Answer};
 
 /// What the scripts name by its absolute path.

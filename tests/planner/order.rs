@@ -1,6 +1,7 @@
 //! Which steps there are, and in which order.
 
 use crate::build::{World, v};
+use refit::cluster::facts::{Observed, Patches};
 use refit::cluster::model::NodeName;
 use refit::documents::settings::Share;
 use refit::plan::data::{Action, Plan, StepId};
@@ -318,6 +319,19 @@ fn a_patch_keeps_the_order_and_the_repository() {
 fn patches_are_looked_for_where_kubeadm_reads_them_before_anything_changes() {
     let mut world = World::new(3, 2, "1.34.4", "1.35.4");
     world.upgrade.kubeadm.patches = Some("/etc/kubernetes/patches".to_owned());
+    // the facts were observed with the same directory
+    let told = world.upgrade.kubeadm.patches.clone();
+    for name in ["cp1", "cp2", "cp3", "w1", "w2"] {
+        world.host(name).patches = Observed::Known(Patches {
+            directory: told.clone(),
+            ..Patches::default()
+        });
+    }
+    for name in ["cp1", "cp2", "cp3"] {
+        if let Observed::Known(edits) = &mut world.control_plane(name).hand_edits {
+            edits.patches.clone_from(&told);
+        }
+    }
     let plan = world.planned();
     let checks: Vec<_> = plan
         .steps

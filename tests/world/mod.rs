@@ -85,6 +85,8 @@ pub struct SimHost {
     pub prefetched: bool,
     pub images: bool,
     pub snapshot: bool,
+    /// Snapshots of other runs, and their age in seconds.
+    pub left: BTreeMap<String, u64>,
     operations: BTreeMap<OpRef, Operation>,
     /// The next operations end with these statuses.
     pub statuses: VecDeque<i32>,
@@ -116,6 +118,8 @@ pub struct Inner {
     pub stubborn: bool,
     /// What became of operations cannot be asked so often.
     pub silences: u32,
+    /// The next calls for operations end like this, once the operation has begun.
+    pub cuts: VecDeque<Failure>,
     pub evictions: Vec<(Duration, String)>,
     pub evictions_at_once: usize,
     pub changes: Vec<String>,
@@ -139,6 +143,14 @@ impl Sim {
 
     /// A control plane `cp1`, workers `w1` to `w3` of which someone cordoned `w3`, `web` with four replicas and a budget of
     /// three, one replica of `db` without a budget.
+    /// Makes a node not ready for a while.
+    pub fn unready_for(&self, node: &NodeName, duration: Duration) {
+        let back = self.now() + duration;
+        let mut inner = self.inner.borrow_mut();
+        inner.nodes.get_mut(node).unwrap().ready = false;
+        inner.node_ready_at.insert(node.clone(), back);
+    }
+
     pub fn usual() -> Self {
         let sim = Self::new();
         sim.host("cp1", Role::ControlPlane);
@@ -218,6 +230,7 @@ impl Sim {
                 prefetched: false,
                 images: false,
                 snapshot: false,
+                left: BTreeMap::new(),
                 operations: BTreeMap::new(),
                 statuses: VecDeque::new(),
             },
@@ -555,6 +568,9 @@ impl Inner {
             }
             Mutation::SaveSnapshot { .. } => host.snapshot = true,
             Mutation::RemoveSnapshot { .. } => host.snapshot = false,
+            Mutation::RemoveLeftSnapshots { files, .. } => {
+                host.left.retain(|name, _| !files.contains(name));
+            }
             Mutation::SwitchRepository { .. } => {}
         }
     }
@@ -926,6 +942,10 @@ impl Hosts for Sim {
                 ("verdict", r#"{"hash":1,"revision":42,"totalKey":8}"#),
             ]),
             Query::Snapshot { .. } => answer(&[("sha256", ""), ("size", ""), ("verdict", "")]),
+            Query::LeftSnapshots { .. } => {
+                let lines = host.left.iter().map(|(name, age)| format!("{age}\t{name}"));
+                answer(&[("left", &lines.collect::<Vec<_>>().join("\n"))])
+            }
             Query::Directory { path } => Output {
                 status: i32::from(path != PATCHES),
                 ..Output::default()
@@ -985,6 +1005,10 @@ impl Hosts for Sim {
                 }
             }
         };
+        let cut = self.inner.borrow_mut().cuts.pop_front();
+        if let Some(failure) = cut {
+            return Err(failure);
+        }
         let left = ends.saturating_sub(self.now());
         tokio::time::sleep(left.min(timeout)).await;
         if left > timeout {

@@ -2,6 +2,9 @@
 //!
 //! Source: etcd-io/etcd `etcdctl/ctlv3/command/printer_json.go` and `api/etcdserverpb/rpc.proto`.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use super::Sections;
@@ -191,6 +194,25 @@ pub fn snapshot(output: &Output) -> Result<Snapshot, AnswerError> {
         revision: verdict.revision,
         keys: verdict.total_key,
     }))
+}
+
+/// Reads the answer to `Query::LeftSnapshots`: each file's name, and for how long nobody has written to it. One from the
+/// future, as after a clock that was set back, is new.
+///
+/// # Errors
+/// If it is not the answer expected.
+pub fn left_snapshots(output: &Output) -> Result<BTreeMap<String, Duration>, AnswerError> {
+    let sections = Sections::read("left snapshots", output)?;
+    sections
+        .text("left")?
+        .lines()
+        .map(|line| {
+            let (age, name) = line.split_once('\t')?;
+            let age = u64::try_from(age.parse::<i64>().ok()?).unwrap_or(0);
+            Some((name.to_owned(), Duration::from_secs(age)))
+        })
+        .collect::<Option<_>>()
+        .ok_or_else(|| sections.wrong("a file without an age"))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub use api_use::api_use;
 pub use control_plane::{
     ApiReady, Manifests, api_ready, api_version, certificates, images, kubeadm_version, manifests,
 };
-pub use etcd::{Snapshot, SnapshotStatus, etcd, snapshot};
+pub use etcd::{Snapshot, SnapshotStatus, etcd, left_snapshots, snapshot};
 pub use hand_edits::hand_edits;
 pub use machine::{Basics, Kubelet, RunningKubelet, basics, directory, kubelet, redacted};
 pub use packages::{Installed, Repository, installed, offer, packages, prefetched, repository};

@@ -42,19 +42,23 @@ pub(super) fn by_hand<'p>(plan: &Plan, step: &'p Step) -> Vec<Do<'p>> {
             host,
             machine_id,
             disk_free,
+            patches,
             ..
         } => {
             let room: Vec<String> = disk_free
                 .iter()
                 .map(|(directory, bytes)| format!("{directory} {bytes}"))
                 .collect();
-            vec![
-                Do::LookAt(host, vec![Query::Basics]),
-                Do::See(format!(
-                    "uid 0, machine-id {machine_id}, no operation, and under disk at least these bytes: {}",
-                    room.join(", ")
-                )),
-            ]
+            let mut look = vec![Query::Basics];
+            let mut see = format!(
+                "uid 0, machine-id {machine_id}, no operation, and under disk at least these bytes: {}",
+                room.join(", ")
+            );
+            if let Some(path) = patches {
+                look.push(Query::Directory { path: path.clone() });
+                see.push_str(&format!("; exit status 0, for {path} is there"));
+            }
+            vec![Do::LookAt(host, look), Do::See(see)]
         }
         Action::CheckCluster {
             cluster_uid,
@@ -161,6 +165,7 @@ pub(super) fn by_hand<'p>(plan: &Plan, step: &'p Step) -> Vec<Do<'p>> {
             control_planes,
             nodes,
             cordoned,
+            kube_proxy,
         } => {
             let mut lines: Vec<Do<'_>> = control_planes
                 .keys()
@@ -176,8 +181,12 @@ pub(super) fn by_hand<'p>(plan: &Plan, step: &'p Step) -> Vec<Do<'p>> {
             } else {
                 format!("SchedulingDisabled only {}", kept.join(", "))
             };
+            let proxy = kube_proxy
+                .as_ref()
+                .map(|release| format!(" at {}", release.tag()))
+                .unwrap_or_default();
             lines.push(Do::See(format!(
-                "every API server at {}; etcd whole; {} node(s) Ready at {}, {kept}; CoreDNS and kube-proxy Running",
+                "every API server at {}; etcd whole; {} node(s) Ready at {}, {kept}; CoreDNS and kube-proxy Running{proxy}",
                 version.tag(),
                 nodes.len(),
                 version.tag()
@@ -311,6 +320,7 @@ fn seen(mutation: &Mutation) -> Option<String> {
         }
         Mutation::KubeadmNode { .. }
         | Mutation::SaveSnapshot { .. }
-        | Mutation::RemoveSnapshot { .. } => None,
+        | Mutation::RemoveSnapshot { .. }
+        | Mutation::RemoveLeftSnapshots { .. } => None,
     }
 }

@@ -1,0 +1,83 @@
+//! How far a run is: what of its plan is done, in all and by node.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::state::State;
+use crate::cluster::model::NodeName;
+use crate::plan::data::{Action, Plan, Step};
+
+/// The steps of the plan that are not done, in the plan's order.
+#[must_use]
+pub fn remaining<'p>(state: &State, plan: &'p Plan) -> Vec<&'p Step> {
+    plan.steps
+        .iter()
+        .filter(|step| !state.is_done(&step.id))
+        .collect()
+}
+
+/// How many steps are done, of how many.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Count {
+    /// Done.
+    pub done: usize,
+    /// In all.
+    pub total: usize,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// All steps.
+    pub all: Count,
+    /// The steps of each node; those of no node (the snapshot's host included) count in `all` only.
+    pub nodes: BTreeMap<NodeName, Count>,
+}
+
+/// How far the run is, in all and by node. A host's steps count for its node, which `CheckHost` names.
+#[must_use]
+pub fn progress(state: &State, plan: &Plan) -> Progress {
+    let mut of_host = BTreeMap::new();
+    for step in &plan.steps {
+        if let Action::CheckHost { host, node, .. } | Action::AwaitControlPlane { host, node, .. } =
+            &step.action
+        {
+            of_host.insert(host, node);
+        }
+    }
+    let mut progress = Progress::default();
+    for step in &plan.steps {
+        let node = match &step.action {
+            Action::CheckHost { node, .. }
+            | Action::AwaitControlPlane { node, .. }
+            | Action::Cordon { node }
+            | Action::Drain { node, .. }
+            | Action::AwaitNode { node, .. }
+            | Action::Uncordon { node } => Some(node),
+            Action::HoldPackages { host, .. }
+            | Action::SwitchRepository { host, .. }
+            | Action::PrefetchPackages { host, .. }
+            | Action::InstallKubeadm { host, .. }
+            | Action::PullImages { host, .. }
+            | Action::KubeadmApply { host, .. }
+            | Action::KubeadmNode { host, .. }
+            | Action::InstallKubelet { host, .. }
+            | Action::ReleaseHolds { host, .. } => of_host.get(host).copied(),
+            Action::CheckCluster { .. }
+            | Action::SnapshotEtcd { .. }
+            | Action::AwaitAddons { .. }
+            | Action::Verify { .. }
+            | Action::Barrier { .. } => None,
+        };
+        let done = usize::from(state.is_done(&step.id));
+        progress.all.total += 1;
+        progress.all.done += done;
+        if let Some(node) = node {
+            let count = progress.nodes.entry(node.clone()).or_default();
+            count.total += 1;
+            count.done += done;
+        }
+    }
+    progress
+}
