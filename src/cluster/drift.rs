@@ -355,6 +355,16 @@ impl Lines {
         self.observed(at("stray-files"), &facts.stray_files, |files| {
             files.join(" ")
         });
+        for component in facts.roaming() {
+            let server = facts
+                .controller_servers
+                .known()
+                .and_then(|servers| servers.get(&component.to_string()));
+            self.put(
+                at(&format!("server-of/{component}")),
+                server.map_or(UNKNOWN, String::as_str),
+            );
+        }
         match &facts.certificates {
             Observed::Known(ends) => {
                 for (name, end) in ends {

@@ -13,6 +13,7 @@ use super::model::admission::Webhook;
 use super::model::api_use::ApiUse;
 use super::model::storage::Storage;
 use super::model::{Budget, HostName, Node, Pod, Workload};
+use crate::rules::skew::Component;
 use crate::rules::version::{Minor, Version};
 
 /// The format this build writes and reads.
@@ -355,6 +356,9 @@ pub struct ControlPlaneFacts {
     pub manifests: Observed<BTreeMap<String, Manifest>>,
     /// Files there that are not kubeadm's.
     pub stray_files: Observed<Vec<String>>,
+    /// The API server in the kubeconfig of controller manager and scheduler, by component.
+    #[serde(default = "not_asked")]
+    pub controller_servers: Observed<BTreeMap<String, String>>,
     /// When certificates end, by kubeadm's name of them.
     pub certificates: Observed<BTreeMap<String, Timestamp>>,
     /// What deprecated APIs this API server was asked for.
@@ -385,4 +389,30 @@ pub struct Manifest {
     pub image: String,
     /// The first container's command, without the program.
     pub flags: Vec<String>,
+}
+
+impl ControlPlaneFacts {
+    /// Of controller manager and scheduler those that may meet any API server. kubeadm points them at their own instance's;
+    /// where the facts do not show that, any may answer.
+    ///
+    /// Source: kubernetes/kubernetes#94398, which does not change what clusters of before 1.20 have.
+    #[must_use]
+    pub fn roaming(&self) -> BTreeSet<Component> {
+        let servers = self.controller_servers.known();
+        let own = self.endpoint.known();
+        let is_own = |server: &String| {
+            let host = server.strip_prefix("https://").unwrap_or(server);
+            Some(server) == own
+                || ["127.0.0.1:", "localhost:", "[::1]:"]
+                    .iter()
+                    .any(|local| host.starts_with(local))
+        };
+        [Component::ControllerManager, Component::Scheduler]
+            .into_iter()
+            .filter(|component| {
+                let server = servers.and_then(|servers| servers.get(&component.to_string()));
+                !server.is_some_and(is_own)
+            })
+            .collect()
+    }
 }

@@ -261,15 +261,17 @@ async fn observe_control_plane(
         ask(world, host, Query::Manifests, parse::manifests),
         of_kubeadm,
     );
-    let (endpoint, manifests, stray_files) = match manifests {
+    let (endpoint, manifests, stray_files, controller_servers) = match manifests {
         Observed::Known(read) => (
             read.endpoint
                 .ok_or("kube-apiserver.yaml does not say where it listens")
                 .into(),
             Observed::Known(read.files),
             Observed::Known(read.stray),
+            Observed::Known(read.servers),
         ),
         Observed::Unknown(error) => (
+            Observed::Unknown(error.clone()),
             Observed::Unknown(error.clone()),
             Observed::Unknown(error.clone()),
             Observed::Unknown(error),
@@ -280,6 +282,7 @@ async fn observe_control_plane(
         endpoint,
         manifests,
         stray_files,
+        controller_servers,
         certificates,
         api_use,
         hand_edits,

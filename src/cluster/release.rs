@@ -21,6 +21,21 @@ pub fn release_of_image(image: &str) -> Option<Version> {
     tag.strip_prefix('v')?.parse().ok()
 }
 
+/// The release of a cloud controller manager, where it follows Kubernetes' own: upstream's and that of providers which do.
+#[must_use]
+pub fn release_of_cloud_controller(image: &str) -> Option<Version> {
+    const FOLLOWING: [&str; 3] = [
+        "cloud-controller-manager",
+        "azure-cloud-controller-manager",
+        "openstack-cloud-controller-manager",
+    ];
+    let name = image.split_once('@').map_or(image, |(name, _)| name);
+    let path = name.rsplit_once(':').map_or(name, |(path, _)| path);
+    let last = path.rsplit_once('/').map_or(path, |(_, last)| last);
+    release_of_image(image)
+        .filter(|release| FOLLOWING.contains(&last) && release.minor().major == 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +66,21 @@ mod tests {
             ("kube-proxy:latest", None),
         ] {
             assert_eq!(text(release_of_image(image)).as_deref(), release, "{image}");
+        }
+        for (image, release) in [
+            (
+                "registry.k8s.io/provider-aws/cloud-controller-manager:v1.34.0",
+                Some("1.34.0"),
+            ),
+            // Of a provider with releases of its own.
+            ("hetznercloud/hcloud-cloud-controller-manager:v1.26.0", None),
+            ("registry.k8s.io/cloud-controller-manager:v33.1.1", None),
+        ] {
+            assert_eq!(
+                text(release_of_cloud_controller(image)).as_deref(),
+                release,
+                "{image}"
+            );
         }
     }
 }

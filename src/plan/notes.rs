@@ -60,7 +60,7 @@ pub fn of(
         ));
     }
     several(&mut notes, view, upgrade, hops);
-    drains(&mut notes, touched);
+    drains(&mut notes, touched, hops);
     cordons(&mut notes, view, upgrade);
     if view.kube_proxy_wanted.is_some()
         && preconditions::rolls_kube_proxy(upgrade)
@@ -127,7 +127,7 @@ fn several(notes: &mut Vec<String>, view: &View<'_>, upgrade: &Upgrade, hops: &[
     ));
 }
 
-fn drains(notes: &mut Vec<String>, touched: &[Touched<'_, '_>]) {
+fn drains(notes: &mut Vec<String>, touched: &[Touched<'_, '_>], hops: &[Version]) {
     let drained: Vec<(&NodeName, &Forecast)> = touched
         .iter()
         .filter_map(|on| on.drain.as_ref().map(|drain| (&on.host.node.name, drain)))
@@ -145,8 +145,9 @@ fn drains(notes: &mut Vec<String>, touched: &[Touched<'_, '_>]) {
     if drained.len() > NODES_NAMED {
         by_node.push(format!("and {} more nodes", drained.len() - NODES_NAMED));
     }
+    let first = if hops.len() > 1 { "the first hop " } else { "" };
     notes.push(format!(
-        "drains {} node(s) and evicts {pods} pod(s), as observed: {}",
+        "{first}drains {} node(s) and evicts {pods} pod(s), as observed: {}",
         drained.len(),
         by_node.join(", ")
     ));

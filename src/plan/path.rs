@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 
 use super::reason::Reason;
 use super::view::{HostView, View, release_of_revision};
+use super::work::{self, Hop};
 use crate::cluster::facts::Observed;
-use crate::cluster::model::Role;
+use crate::cluster::model::{HostName, Role};
 use crate::documents::settings::Upgrade;
 use crate::rules::kubeadm_phases;
 use crate::rules::kubeadm_policy::{self, Request};
@@ -57,22 +58,32 @@ struct Ahead {
     what: String,
     /// Its release.
     version: Version,
-    /// It is kubectl, which may be newer than the API servers by one.
-    kubectl: bool,
+    /// It is no more than installed, and stays where it is unless something on the host needs it.
+    tool: Option<Tool>,
+}
+
+/// A tool.
+#[derive(Debug, Clone)]
+enum Tool {
+    /// May be newer than the API servers by one.
+    Kubectl,
+    /// Of this host; it may be ahead where nothing is left for it to do.
+    Kubeadm(HostName),
 }
 
 /// What is newer than a release.
 fn ahead_of(view: &View<'_>, release: &Version) -> Vec<Ahead> {
     let mut found = Vec::new();
-    let mut newer = |what: String, version: &Version| {
+    let mut newer_tool = |what: String, version: &Version, tool: Option<Tool>| {
         if version > release {
             found.push(Ahead {
-                kubectl: what.contains("installed kubectl"),
                 what,
                 version: version.clone(),
+                tool,
             });
         }
     };
+    let mut newer = |what: String, version: &Version| newer_tool(what, version, None);
     for (host, instance) in view.control_planes() {
         let name = &host.node.name;
         newer(format!("kube-apiserver on {name}"), &instance.running);
@@ -93,8 +104,13 @@ fn ahead_of(view: &View<'_>, release: &Version) -> Vec<Ahead> {
     }
     for host in &view.hosts {
         let name = &host.node.name;
-        newer(format!("kubelet on {name}"), &host.kubelet);
-        newer(format!("kubeadm on {name}"), &host.kubeadm);
+        newer_tool(format!("kubelet on {name}"), &host.kubelet, None);
+        let kubeadm = Tool::Kubeadm(host.name().clone());
+        newer_tool(
+            format!("kubeadm on {name}"),
+            &host.kubeadm,
+            Some(kubeadm.clone()),
+        );
         for (package, version) in &host.installed {
             let named_already = match *package {
                 "kubeadm" => *version == host.kubeadm,
@@ -102,11 +118,16 @@ fn ahead_of(view: &View<'_>, release: &Version) -> Vec<Ahead> {
                 _ => false,
             };
             if !named_already {
-                newer(format!("the installed {package} on {name}"), version);
+                let tool = match *package {
+                    "kubeadm" => Some(kubeadm.clone()),
+                    "kubectl" => Some(Tool::Kubectl),
+                    _ => None,
+                };
+                newer_tool(format!("the installed {package} on {name}"), version, tool);
             }
         }
     }
-    newer("kubeadm-config".to_owned(), &view.config_release);
+    newer_tool("kubeadm-config".to_owned(), &view.config_release, None);
     found
 }
 
@@ -131,7 +152,7 @@ pub fn hops(view: &View<'_>, upgrade: &Upgrade) -> Result<Vec<Version>, Vec<Reas
     while minor < target.minor() {
         match release_at(view, upgrade, minor) {
             Ok(release) => {
-                reasons.extend(not_passable(view, &release));
+                reasons.extend(not_passable(view, &release, upgrade));
                 releases.push(release);
             }
             Err(reason) => reasons.push(*reason),
@@ -266,10 +287,23 @@ fn offered(host: &HostView<'_>, minor: Minor) -> Result<BTreeSet<Version>, Strin
 }
 
 /// What is newer than a release passed through, and would have to go back to it.
-fn not_passable(view: &View<'_>, release: &Version) -> Vec<Reason> {
+fn not_passable(view: &View<'_>, release: &Version, upgrade: &Upgrade) -> Vec<Reason> {
+    let hop = Hop {
+        release,
+        last: false,
+    };
+    let needed = |on: &HostName| {
+        let mut hosts = view.hosts.iter();
+        let host = hosts.find(|host| host.name() == on);
+        host.is_some_and(|host| work::on(host, hop, upgrade).through_kubeadm())
+    };
     ahead_of(view, release)
         .into_iter()
-        .filter(|ahead| !ahead.kubectl)
+        .filter(|ahead| match &ahead.tool {
+            None => true,
+            Some(Tool::Kubectl) => false,
+            Some(Tool::Kubeadm(host)) => needed(host),
+        })
         .map(|ahead| Reason::AheadOfHop {
             what: ahead.what,
             from: ahead.version,
@@ -330,7 +364,8 @@ pub fn kubeadm(view: &View<'_>, release: &Version) -> Vec<Reason> {
             }
         }
     }
-    for host in &view.hosts {
+    // One that is ahead of a hop already stays where it is.
+    for host in view.hosts.iter().filter(|host| host.kubeadm <= *release) {
         let step = Move {
             node: &host.node.name,
             from: &host.kubeadm,

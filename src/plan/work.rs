@@ -69,6 +69,9 @@ pub fn on(host: &HostView<'_>, hop: Hop<'_>, upgrade: &Upgrade) -> Work {
     let installed = |package| host.installed.get(package);
     let kubelet = &host.kubelet != target || installed("kubelet") != Some(target);
     let stays = !hop.last && path::skips(host.host.role, upgrade);
+    // The next minor's kubeadm is installed once this hop is over, so that it has been here.
+    let passed = host.kubeadm.minor() > target.minor();
+    let behind = |release: &Version| release < target || (hop.last && release != target);
     let instance = host.instance.as_ref().is_some_and(|instance| {
         [
             &instance.running,
@@ -80,13 +83,11 @@ pub fn on(host: &HostView<'_>, hop: Hop<'_>, upgrade: &Upgrade) -> Work {
         .any(|release| *release != target)
     });
     Work {
-        kubeadm: &host.kubeadm != target || installed("kubeadm") != Some(target),
+        kubeadm: behind(&host.kubeadm) || installed("kubeadm").is_none_or(behind),
         instance,
         kubelet: kubelet && !stays,
-        configure: kubelet && stays,
-        // In a hop that only passes through, a newer one may stay.
-        kubectl: installed("kubectl")
-            .is_some_and(|kubectl| kubectl < target || (hop.last && kubectl != target)),
+        configure: kubelet && stays && !passed,
+        kubectl: installed("kubectl").is_some_and(behind),
         uncordon: host.left_cordoned,
     }
 }

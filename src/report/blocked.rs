@@ -27,11 +27,12 @@ pub fn blocked(blocked: &Blocked, width: u16, look: &Look) -> String {
             text,
             "\n{heading}{place}{heading:#} {faint}[{code}]{faint:#}"
         );
-        let lines = [
+        let mut lines = vec![
             told.what,
             format!("next: {}", told.next),
             format!("source: {}", told.source),
         ];
+        lines.extend(told.stricter.map(stricter));
         for line in lines.iter().flat_map(|line| wrapped(line, width, 2)) {
             let _ = writeln!(text, "{line}");
         }
@@ -51,6 +52,13 @@ pub(super) struct Told<'r> {
     pub(super) next: String,
     /// Where it is demanded.
     pub(super) source: String,
+    /// Where refit is stricter than kubeadm, what kubeadm does.
+    pub(super) stricter: Option<&'static str>,
+}
+
+/// That refit is stricter here.
+pub(super) fn stricter(kubeadm: &str) -> String {
+    format!("stricter than kubeadm: {kubeadm}")
 }
 
 impl Told<'_> {
@@ -89,6 +97,7 @@ pub(super) fn told_once(reasons: &[Reason]) -> Vec<Told<'_>> {
                 what,
                 next,
                 source,
+                stricter: reason.stricter(),
             }),
         }
     }

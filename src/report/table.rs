@@ -73,7 +73,9 @@ pub fn summary(plan: &Plan, look: &Look) -> String {
         .steps
         .iter()
         .filter(|step| matches!(step.action, Action::CheckHost { .. }))
-        .count();
+        .map(|step| step.id.place())
+        .collect::<BTreeSet<_>>()
+        .len();
     let mut text = format!(
         "{heading}{} to {}{heading:#}: {} steps on {hosts} host(s), about {}\n",
         plan.upgrade,

@@ -297,7 +297,7 @@ mod tests {
             assert_eq!(
                 (verdict.mandatory.len(), verdict.skippable.len()),
                 (*mandatory, *skippable),
-                "case {}: {verdict:?}",
+                "K{}: {verdict:?}",
                 index + 1
             );
         }

@@ -1,6 +1,6 @@
 //! Every reason why there is no plan.
 
-use crate::build::{World, budget, pod, v};
+use crate::build::{World, budget, known, pod, v};
 use refit::cluster::facts::{CgroupMode, Observed};
 use refit::cluster::model::{HostName, Role};
 use refit::documents::settings::{IgnoredNodes, KeySource};
@@ -361,6 +361,68 @@ fn skew_is_judged_now_on_the_way_and_at_the_end() {
     world.install_kubeadm("w2", &v("1.33.4"));
     let told = world.told();
     assert!(told[0].contains("(rule 9: "), "{told:#?}");
+}
+
+/// Rule 4 against the API server that the component's kubeconfig names.
+#[test]
+fn a_controller_that_goes_through_the_balancer_blocks() {
+    let through_the_balancer = |world: &mut World| {
+        let servers = known(&mut world.control_plane("cp1").controller_servers);
+        servers.insert(
+            "kube-controller-manager".to_owned(),
+            "https://api.example.org:6443".to_owned(),
+        );
+    };
+    let mut world = world();
+    through_the_balancer(&mut world);
+    assert_eq!(
+        world.told(),
+        [
+            "skew: after cp1/kubeadm-apply@1.35.4, kube-controller-manager 1.35.4 on cp1 is one minor newer than kube-apiserver 1.34.4 on cp2 (rule 4: controller managers and the scheduler are not newer than an API server that they can reach, and at most one minor older)"
+        ]
+    );
+    assert!(
+        world.reasons()[0]
+            .next()
+            .contains("set `server:` in /etc/kubernetes/controller-manager.conf")
+    );
+    // With one control plane there is no other to meet; nor does a patch matter.
+    let mut alone = World::new(1, 1, "1.34.4", "1.35.4");
+    through_the_balancer(&mut alone);
+    alone.planned();
+    let mut patch = World::new(3, 1, "1.35.1", "1.35.4");
+    through_the_balancer(&mut patch);
+    patch.planned();
+    // Facts that do not say leave it open which one answers.
+    let unknown = told(|world| {
+        world.control_plane("cp1").controller_servers = Observed::Unknown("not asked".to_owned());
+    });
+    assert_eq!(unknown.len(), 2, "{unknown:#?}");
+}
+
+#[test]
+fn a_cloud_controller_manager_is_held_to_rule_4() {
+    let with = |release: &str, target: &str| {
+        let mut world = World::new(1, 1, "1.34.4", target);
+        let mut cloud = pod("kube-system", "cloud-controller-manager-x", "cp1");
+        cloud.images.insert(
+            "manager".to_owned(),
+            format!("registry.k8s.io/provider-aws/cloud-controller-manager:v{release}"),
+        );
+        world.pods().push(cloud);
+        world
+    };
+    with("1.34.1", "1.35.4").planned();
+    assert!(
+        with("1.35.1", "1.35.4").told()[0].starts_with(
+            "skew: now, cloud-controller-manager 1.35.1 on cp1 is one minor newer than kube-apiserver 1.34.4 on cp1"
+        )
+    );
+    assert!(
+        with("1.34.1", "1.36.3").told()[0].starts_with(
+            "skew: after cp1/kubeadm-apply@1.36.3, cloud-controller-manager 1.34.1 on cp1 is 2 minors older"
+        )
+    );
 }
 
 #[test]

@@ -638,6 +638,14 @@ fn host(name: &str, role: Role, from: &Version, target: &Version) -> HostFacts {
             endpoint: Observed::Known(format!("https://{name}.example.org:6443")),
             manifests: Observed::Known(manifests(from)),
             stray_files: Observed::Known(Vec::new()),
+            controller_servers: Observed::Known(
+                ["kube-controller-manager", "kube-scheduler"]
+                    .map(|client| {
+                        let own = format!("https://{name}.example.org:6443");
+                        (client.to_owned(), own)
+                    })
+                    .into(),
+            ),
             certificates: Observed::Known(BTreeMap::from([(
                 "apiserver".to_owned(),
                 "2027-09-01T00:00:00Z".parse().unwrap(),

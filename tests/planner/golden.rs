@@ -18,6 +18,22 @@ fn one_minor_up() {
 }
 
 #[test]
+fn two_minors_up() {
+    insta::assert_snapshot!(shown(&World::new(1, 1, "1.34.4", "1.36.3")));
+}
+
+#[test]
+fn workers_skip_minors() {
+    let mut world = World::new(1, 2, "1.33.5", "1.36.3");
+    world.upgrade.workers.skip_level = true;
+    for host in ["cp1", "w1", "w2"] {
+        let pause = "--pod-infra-container-image=registry.k8s.io/pause:3.10".to_owned();
+        world.host(host).kubelet_flags = Observed::Known(vec![pause]);
+    }
+    insta::assert_snapshot!(shown(&world));
+}
+
+#[test]
 fn a_patch() {
     insta::assert_snapshot!(shown(&World::new(1, 1, "1.35.2", "1.35.4")));
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::build::{World, v};
 use proptest::prelude::*;
+use refit::cluster::facts::Observed;
 use refit::documents::settings::Share;
 use refit::plan::data::{Action, Plan, Step, StepId};
 use refit::rules::version::Version;
@@ -282,6 +283,96 @@ fn cordons(world: &mut World) -> Vec<(String, bool)> {
             (node.name.to_string(), by_others)
         })
         .collect()
+}
+
+/// Several minors to go, workers skipping or not, begun by hand or left in the middle.
+fn far_worlds() -> impl Strategy<Value = World> {
+    let way = prop::sample::select(vec![
+        ("1.34.4", "1.36.3", false),
+        ("1.34.4", "1.36.3", true),
+        ("1.33.5", "1.36.3", false),
+        ("1.33.5", "1.36.3", true),
+    ]);
+    (
+        way,
+        1_usize..4,
+        0_usize..4,
+        any::<bool>(),
+        prop::collection::vec(oddity(), 8),
+    )
+        .prop_map(
+            |((from, target, skips), control_planes, workers, flag, oddities)| {
+                let mut world = World::new(control_planes, workers, from, target);
+                world.upgrade.workers.skip_level = skips;
+                let first = Version::new(1, v(from).minor().minor + 1, 4);
+                let hosts: Vec<String> = world
+                    .inventory
+                    .hosts
+                    .keys()
+                    .map(ToString::to_string)
+                    .collect();
+                for (host, odd) in hosts.iter().zip(oddities) {
+                    if flag {
+                        let pause = "--pod-infra-container-image=registry.k8s.io/pause:3.10";
+                        world.host(host).kubelet_flags = Observed::Known(vec![pause.to_owned()]);
+                    }
+                    let is_control_plane = world.host(host).control_plane.is_some();
+                    if odd.kubeadm || odd.instance {
+                        world.install_kubeadm(host, &first);
+                    }
+                    if odd.instance && is_control_plane {
+                        world.upgrade_instance(host, &first);
+                    }
+                    if !odd.held {
+                        world.packages(host).held.clear();
+                    }
+                    let node = world.node(host);
+                    node.unschedulable = odd.cordon < 2;
+                    node.cordoned_by = (odd.cordon == 1).then(|| "earlier".to_owned());
+                }
+                world
+            },
+        )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// However far the way and wherever a run stops: the same bytes, one minor at a time, and the rest after any prefix.
+    #[test]
+    fn a_far_way_is_planned_from_wherever_it_was_left(mut world in far_worlds(), at in 0.0_f64..1.0) {
+        let Ok(plan) = world.plan() else {
+            let reasons = world.reasons();
+            prop_assert!(reasons.iter().all(|reason| reason.code() == "skew"), "{:#?}", world.told());
+            return Ok(());
+        };
+        prop_assert_eq!(plan.to_json().unwrap(), world.planned().to_json().unwrap());
+        hold(&world, &plan)?;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+        let cut = (plan.steps.len() as f64 * at) as usize;
+        let before = cordons(&mut world);
+        let mut done = plan.clone();
+        done.steps.truncate(cut);
+        world.carry_out(&done);
+        let Ok(rest) = world.plan() else {
+            return Err(TestCaseError::fail(format!("{cut}: {:#?}", world.told())));
+        };
+        hold(&world, &rest)?;
+        let repeated: Vec<&StepId> = rest
+            .steps
+            .iter()
+            .filter(|step| matches!(
+                step.action,
+                Action::InstallKubeadm { .. } | Action::InstallKubelet { .. } | Action::KubeadmApply { .. }
+            ))
+            .map(|step| &step.id)
+            .filter(|id| done.step(id).is_some())
+            .collect();
+        prop_assert!(repeated.is_empty(), "{repeated:?}");
+        world.carry_out(&rest);
+        prop_assert_eq!(cordons(&mut world), before);
+        prop_assert!(world.planned().is_empty());
+    }
 }
 
 proptest! {

@@ -349,6 +349,28 @@ async fn the_target_minors_repository_is_looked_into() {
     assert!(why(&offers[&Version::new(1, 35, 0).minor()]).contains("key.asc was not read"));
 }
 
+#[tokio::test]
+async fn every_minor_passed_through_has_its_repository_looked_into() {
+    let url = "https://pkgs.k8s.io/core:/stable:/v{minor}/{format}/Release.key".to_owned();
+    let mut far = upgrade(KeySource::Url(url));
+    let minors = async |upgrade: &Upgrade| {
+        let (facts, _) = observed(Some(upgrade)).await;
+        let w1 = facts.hosts[&HostName::new("w1")].known().unwrap();
+        let minors = w1.offers.keys().map(ToString::to_string);
+        minors.collect::<Vec<_>>()
+    };
+    // w1 has a kubelet of 1.34.
+    assert_eq!(minors(&far).await, ["1.35"]);
+    far.target = Version::new(1, 37, 1);
+    assert_eq!(minors(&far).await, ["1.35", "1.36", "1.37"]);
+    far.target = Version::new(1, 34, 9);
+    assert_eq!(minors(&far).await, ["1.34"]);
+    let named = Version::new(1, 34, 6);
+    far.via.insert(named.minor(), named);
+    far.target = Version::new(1, 35, 4);
+    assert_eq!(minors(&far).await, ["1.34", "1.35"]);
+}
+
 #[test]
 fn a_clock_read_within_the_question_is_not_off() {
     assert_eq!(offset_s(5_000, 1_000, 9_000), 0);

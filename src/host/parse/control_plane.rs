@@ -34,6 +34,8 @@ pub struct Manifests {
     pub stray: Vec<String>,
     /// This API server's own address, such as `https://10.77.0.11:6443`.
     pub endpoint: Option<String>,
+    /// The API server in the kubeconfig of controller manager and scheduler, by component.
+    pub servers: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -103,7 +105,28 @@ pub fn manifests(output: &Output) -> Result<Manifests, AnswerError> {
         files,
         stray,
         endpoint,
+        servers: servers(&sections)?,
     })
+}
+
+/// Where each client finds its API server. A kubeconfig with several of them says nothing.
+fn servers(sections: &Sections<'_>) -> Result<BTreeMap<String, String>, AnswerError> {
+    let mut servers = BTreeMap::new();
+    for pair in sections.sections.windows(2) {
+        let [client, server] = pair else { continue };
+        if client.name != "client" {
+            continue;
+        }
+        let found: BTreeSet<&str> = sections
+            .good(server)?
+            .lines()
+            .map(|line| line.trim().trim_matches(['"', '\'']))
+            .collect();
+        if let (Some(server), 1) = (found.first(), found.len()) {
+            servers.insert(sections.good(client)?.to_owned(), (*server).to_owned());
+        }
+    }
+    Ok(servers)
 }
 
 impl Manifests {
@@ -338,6 +361,14 @@ mod tests {
             ]);
         }
         sections.push(("all", 0, "kube-apiserver.yaml\nkube-controller-manager.yaml\nkube-scheduler.yaml\netcd.yaml.backup\n.hidden"));
+        sections.push(("client", 0, "kube-controller-manager"));
+        sections.push(("server", 0, "\"https://10.77.0.11:6443\"\n"));
+        sections.push(("client", 0, "kube-scheduler"));
+        sections.push((
+            "server",
+            0,
+            "https://10.77.0.11:6443\nhttps://api.example.org:6443\n",
+        ));
         answer(&sections)
     }
 
@@ -346,6 +377,14 @@ mod tests {
         let read = manifests(&control_plane(["v1.34.4", "v1.34.4", "v1.35.4"])).unwrap();
         assert_eq!(read.endpoint.as_deref(), Some("https://10.77.0.11:6443"));
         assert_eq!(read.stray, [".hidden", "etcd.yaml.backup"]);
+        // one names two servers, so that it says nothing
+        assert_eq!(
+            read.servers,
+            BTreeMap::from([(
+                "kube-controller-manager".to_owned(),
+                "https://10.77.0.11:6443".to_owned()
+            )])
+        );
         assert_eq!(
             read.files["kube-scheduler.yaml"].image,
             "registry.k8s.io/kube-scheduler:v1.35.4"

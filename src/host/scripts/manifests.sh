@@ -7,3 +7,10 @@ for file in etcd.yaml kube-apiserver.yaml kube-controller-manager.yaml kube-sche
   emit text cat "$dir/$file"
 done
 emit all ls -A "$dir"
+# Of a kubeconfig only the server is read: it holds a key.
+for name in controller-manager scheduler; do
+  file=/etc/kubernetes/$name.conf
+  [ -f "$file" ] || continue
+  emit client printf '%s' "kube-$name"
+  emit server sed -n 's/^ *server: *//p' "$file"
+done

@@ -3,8 +3,17 @@
 use super::{Reason, RepositoryTrouble, as_declared};
 use crate::rules::eviction::RefuseReason;
 use crate::rules::kubeadm_phases::{self, PhaseTrouble};
-use crate::rules::skew::WORKER_JUMP;
+use crate::rules::skew::{Component, Violation, WORKER_JUMP};
 use crate::rules::support;
+
+/// A controller of one control plane against the API server of another.
+fn roams(violation: &Violation) -> bool {
+    let of_kubeadm = matches!(
+        violation.party.component,
+        Component::ControllerManager | Component::Scheduler
+    );
+    of_kubeadm && violation.party.node != violation.against.node
+}
 
 impl Reason {
     /// What to do next.
@@ -82,6 +91,14 @@ impl Reason {
                 "mend /var/lib/kubelet/kubeadm-flags.env on {node} and restart its kubelet, or set `strategy.workers.skipLevel: false`"
             ),
             Self::Downgrade { from, .. } => format!("set `target` to {from} or later"),
+            Self::Skew { violation, .. } if roams(violation) => format!(
+                "let {} use its own API server: set `server:` in /etc/kubernetes/{}.conf there to that of its own instance and restart the static pod",
+                violation.party,
+                match violation.party.component {
+                    Component::Scheduler => "scheduler",
+                    _ => "controller-manager",
+                }
+            ),
             Self::Skew { violation, .. } => format!(
                 "bring {} within the rule by hand, then plan again: {}",
                 violation

@@ -8,10 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::violation::Violation;
 use crate::cluster::drift::CONTROL_PLANE_LABEL;
-use crate::cluster::facts::{Facts, HostFacts, KubeadmConfig, Observed, Offer, PackageFacts};
+use crate::cluster::facts::{
+    ControlPlaneFacts, Facts, HostFacts, KubeadmConfig, Observed, Offer, PackageFacts,
+};
 use crate::cluster::model::{HostName, Node, NodeName, Role};
+use crate::cluster::release::release_of_cloud_controller;
 use crate::plan::view::{release_of_image, release_of_revision};
-use crate::rules::skew::Instance;
+use crate::rules::skew::{Component, Instance};
 use crate::rules::version::{Minor, Version};
 
 /// The cluster.
@@ -27,6 +30,8 @@ pub struct Cluster<'f> {
     pub config: &'f KubeadmConfig,
     /// What the kube-proxy DaemonSet asks for, where there is one.
     pub kube_proxy: Option<Version>,
+    /// Cloud controller managers that follow Kubernetes' releases, and where.
+    pub cloud_controllers: Vec<(&'f NodeName, Version)>,
 }
 
 /// A node.
@@ -84,6 +89,8 @@ pub struct Machine<'f> {
     pub offers: &'f BTreeMap<Minor, Observed<Offer>>,
     /// A control plane's static pods.
     pub instance: Option<Instance>,
+    /// Of these, controllers that may meet any API server.
+    pub roaming: BTreeSet<Component>,
 }
 
 /// Takes what is known and writes down what is not.
@@ -177,6 +184,7 @@ impl<'f> Cluster<'f> {
                 nodes,
                 config,
                 kube_proxy,
+                cloud_controllers: cloud_controllers(facts),
             }),
             (_, _) => Err(reader.wrong),
         }
@@ -283,6 +291,11 @@ impl<'f> Cluster<'f> {
                     packages,
                     installed,
                     offers: &facts.offers,
+                    roaming: facts
+                        .control_plane
+                        .as_ref()
+                        .map(ControlPlaneFacts::roaming)
+                        .unwrap_or_default(),
                     instance,
                 },
             );
@@ -300,4 +313,17 @@ impl<'f> Cluster<'f> {
                 Role::Worker => true,
             })
     }
+}
+
+fn cloud_controllers(facts: &Facts) -> Vec<(&NodeName, Version)> {
+    let mut found = Vec::new();
+    for pod in facts.cluster.pods.known().into_iter().flatten() {
+        if pod.namespace != "kube-system" || pod.deletion_timestamp.is_some() {
+            continue;
+        }
+        let mut images = pod.images.values();
+        let release = images.find_map(|image| release_of_cloud_controller(image));
+        found.extend(pod.node.as_ref().zip(release));
+    }
+    found
 }

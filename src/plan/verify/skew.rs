@@ -43,7 +43,7 @@ pub fn judge(
         wrong: Vec::new(),
     };
     judge.servers(lines);
-    judge.controllers(lines);
+    judge.controllers(cluster, lines);
     judge.nodes(cluster, lines);
     judge.kubelets(plan, cluster, lines);
     judge.kubeadm(cluster, lines);
@@ -126,25 +126,47 @@ impl Judge<'_, '_> {
         }
     }
 
-    /// Rule 4: against their own instance's API server.
-    fn controllers(&mut self, lines: &Timelines<'_>) {
-        for (node, one) in &lines.control_planes {
-            let line = |component, timeline| Line {
-                component,
+    /// Rule 4: against their own instance's API server, or against all where another may answer.
+    fn controllers(&mut self, cluster: &Cluster<'_>, lines: &Timelines<'_>) {
+        let all = servers(lines);
+        for (node, release) in &cluster.cloud_controllers {
+            let timeline = Timeline::now(release.clone());
+            let controller = Line {
+                component: Component::CloudControllerManager,
                 node,
-                timeline,
+                timeline: &timeline,
             };
-            let server = line(Component::ApiServer, &one.api_server);
-            for controller in [
-                line(Component::ControllerManager, &one.controller_manager),
-                line(Component::Scheduler, &one.scheduler),
-            ] {
+            for &server in &all {
                 self.together(
                     Rule::ControllersToApiServer,
                     controller,
                     server,
                     skew::controller,
                 );
+            }
+        }
+        for (node, one) in &lines.control_planes {
+            let machine = cluster.hosts.values().find(|machine| machine.node == *node);
+            let line = |component, timeline| Line {
+                component,
+                node,
+                timeline,
+            };
+            let own = [line(Component::ApiServer, &one.api_server)];
+            for controller in [
+                line(Component::ControllerManager, &one.controller_manager),
+                line(Component::Scheduler, &one.scheduler),
+            ] {
+                let roams =
+                    machine.is_some_and(|machine| machine.roaming.contains(&controller.component));
+                for &server in if roams { &all[..] } else { &own } {
+                    self.together(
+                        Rule::ControllersToApiServer,
+                        controller,
+                        server,
+                        skew::controller,
+                    );
+                }
             }
         }
     }

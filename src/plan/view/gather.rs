@@ -7,6 +7,7 @@ use crate::cluster::facts::{
     ControlPlaneFacts, FORMAT, Facts, HostFacts, Manifest, Observed, PackageFacts,
 };
 use crate::cluster::model::{Node, NodeName, Pod, Role, Workload};
+use crate::cluster::release::release_of_cloud_controller;
 use crate::documents::settings::{Host, Inventory};
 use crate::plan::reason::Reason;
 use crate::rules::skew::Instance;
@@ -136,6 +137,7 @@ impl<'a> View<'a> {
                     kube_proxy_wanted: kube_proxy_wanted(workloads),
                     etcd,
                     kube_proxy,
+                    cloud_controllers: cloud_controllers(pods),
                 })
             }
             _ => Err(gather.reasons),
@@ -267,6 +269,7 @@ impl Gather {
                 controller_manager: controller_manager?,
                 scheduler: scheduler?,
             },
+            roaming: facts.roaming(),
             etcd_data: etcd_data(manifests?),
             stray_files: stray_files?,
             certificates: certificates?,
@@ -324,4 +327,18 @@ fn kube_proxy_wanted(workloads: &[Workload]) -> Option<Version> {
         })
         .and_then(|workload| workload.images.get("kube-proxy"))
         .and_then(|image| release_of_image(image))
+}
+
+/// Cloud controller managers, as static pods or as a workload's.
+fn cloud_controllers(pods: &[Pod]) -> BTreeMap<NodeName, Version> {
+    pods.iter()
+        .filter(|pod| pod.namespace == "kube-system" && pod.deletion_timestamp.is_none())
+        .filter_map(|pod| {
+            let release = pod
+                .images
+                .values()
+                .find_map(|image| release_of_cloud_controller(image))?;
+            Some((pod.node.clone()?, release))
+        })
+        .collect()
 }

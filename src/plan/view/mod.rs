@@ -19,7 +19,7 @@ use crate::cluster::facts::{
 };
 use crate::cluster::model::{Budget, HostName, Node, NodeName, Pod, Workload};
 use crate::documents::settings::Host;
-use crate::rules::skew::{Instance, OnNode, Snapshot};
+use crate::rules::skew::{Component, Instance, OnNode, Snapshot};
 use crate::rules::version::{Minor, Version};
 
 /// The cluster, all known.
@@ -47,6 +47,8 @@ pub struct View<'a> {
     pub etcd: Option<&'a EtcdFacts>,
     /// kube-proxy's release on each node that runs it.
     pub kube_proxy: BTreeMap<&'a NodeName, Version>,
+    /// Cloud controller managers that follow Kubernetes' releases, by the node on which they run.
+    pub cloud_controllers: BTreeMap<NodeName, Version>,
 }
 
 /// A host, all known.
@@ -97,6 +99,8 @@ pub struct InstanceView<'a> {
     pub running: Version,
     /// The releases in the manifests.
     pub manifests: Instance,
+    /// Controller manager and scheduler, where they may meet any API server.
+    pub roaming: BTreeSet<Component>,
     /// etcd's data directory.
     pub etcd_data: String,
     /// Files beside the manifests.
@@ -172,7 +176,16 @@ impl<'a> View<'a> {
                 ((*name).clone(), on)
             })
             .collect();
-        Snapshot { instances, nodes }
+        let roaming = self.control_planes().flat_map(|(host, instance)| {
+            let components = instance.roaming.iter();
+            components.map(|component| (host.node.name.clone(), *component))
+        });
+        Snapshot {
+            instances,
+            nodes,
+            roaming: roaming.collect(),
+            cloud_controllers: self.cloud_controllers.clone(),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::text::{clip, code, folded, prose};
 use super::{LIMIT, marker};
 use crate::plan::reason::Blocked;
-use crate::report::blocked::told_once;
+use crate::report::blocked::{stricter, told_once};
 use crate::report::words;
 
 /// Reasons that are read without unfolding.
@@ -47,6 +47,9 @@ pub fn blocked(upgrade: &str, blocked: &Blocked, observed: Timestamp, at: Timest
             prose(&clip(&told.next, SAID)),
         );
         let _ = writeln!(item, "  - source: {}", prose(&clip(&told.source, SAID)));
+        if let Some(kubeadm) = told.stricter {
+            let _ = writeln!(item, "  - {}", prose(&stricter(kubeadm)));
+        }
         if text.len() + further.len() + item.len() > LIMIT - REST {
             *left.entry(told.code).or_default() += told.places.len();
         } else if shown < OPEN {

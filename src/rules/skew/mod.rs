@@ -3,7 +3,7 @@
 //! Every rule is a pure function over versions; [`violations`] applies all of them to one instant of a cluster. Only
 //! minors are compared, as the policy does. A component that goes through a load balancer may meet any API server, so it
 //! is judged against every one of them; the controller manager and the scheduler of a kubeadm control plane use their own
-//! instance's API server (kubernetes/kubernetes#94398) and are judged against that one.
+//! instance's API server (kubernetes/kubernetes#94398) and are judged against that one, unless their kubeconfig names another.
 //!
 //! Source: kubernetes/website `content/en/releases/version-skew-policy.md`; for kubeadm
 //! `content/en/docs/setup/production-environment/tools/kubeadm/create-cluster-kubeadm.md`, "Version skew policy".
@@ -26,7 +26,7 @@ pub use pairs::{
 };
 pub use rule::{Component, Rule};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::cluster::model::NodeName;
@@ -39,6 +39,10 @@ pub struct Snapshot {
     pub instances: BTreeMap<NodeName, Instance>,
     /// Every node, control planes included.
     pub nodes: BTreeMap<NodeName, OnNode>,
+    /// Controller managers and schedulers whose kubeconfig does not name their own instance's API server.
+    pub roaming: BTreeSet<(NodeName, Component)>,
+    /// Cloud controller managers, by the node on which they run.
+    pub cloud_controllers: BTreeMap<NodeName, Version>,
 }
 
 /// One control plane's static pods.
@@ -197,24 +201,45 @@ pub fn violations(now: &Snapshot) -> Vec<Violation> {
             against: party(Component::ApiServer, servers.oldest.0, servers.oldest.1),
         });
     }
+    let any = [servers.oldest, servers.newest];
     for (node, instance) in &now.instances {
         for (component, version) in [
             (Component::ControllerManager, &instance.controller_manager),
             (Component::Scheduler, &instance.scheduler),
         ] {
-            if !controller(version, &instance.api_server) {
-                found.push(Violation {
-                    rule: Rule::ControllersToApiServer,
-                    party: party(component, node, version),
-                    against: party(Component::ApiServer, node, &instance.api_server),
-                });
-            }
+            let own = [(node, &instance.api_server)];
+            let meets = if now.roaming.contains(&(node.clone(), component)) {
+                &any[..]
+            } else {
+                &own
+            };
+            found.extend(controller_among(component, (node, version), meets));
         }
+    }
+    for (node, version) in &now.cloud_controllers {
+        let component = Component::CloudControllerManager;
+        found.extend(controller_among(component, (node, version), &any));
     }
     for node in now.nodes.keys() {
         found.extend(violations_on(now, servers, node));
     }
     found
+}
+
+/// Rule 4 for one component and the API servers that it can reach.
+fn controller_among(
+    component: Component,
+    (node, version): (&NodeName, &Version),
+    servers: &[(&NodeName, &Version)],
+) -> Option<Violation> {
+    let &(server, release) = servers
+        .iter()
+        .find(|(_, release)| !controller(version, release))?;
+    Some(Violation {
+        rule: Rule::ControllersToApiServer,
+        party: party(component, node, version),
+        against: party(Component::ApiServer, server, release),
+    })
 }
 
 /// What breaks a rule on one node, its static pods aside.

@@ -11,6 +11,8 @@ pub enum Component {
     ControllerManager,
     /// kube-scheduler.
     Scheduler,
+    /// cloud-controller-manager.
+    CloudControllerManager,
     /// The kubelet.
     Kubelet,
     /// kube-proxy.
@@ -27,6 +29,7 @@ impl fmt::Display for Component {
             Self::ApiServer => "kube-apiserver",
             Self::ControllerManager => "kube-controller-manager",
             Self::Scheduler => "kube-scheduler",
+            Self::CloudControllerManager => "cloud-controller-manager",
             Self::Kubelet => "kubelet",
             Self::KubeProxy => "kube-proxy",
             Self::Kubectl => "kubectl",
@@ -112,7 +115,7 @@ impl Rule {
                 "kube-proxy is within 3 minors of its node's kubelet (2 before 1.25)"
             }
             Self::ControllersToApiServer => {
-                "controller manager and scheduler are not newer than their API server, and at most one minor older"
+                "controller managers and the scheduler are not newer than an API server that they can reach, and at most one minor older"
             }
             Self::KubectlToApiServer => {
                 "kubectl is within one minor of any API server it can reach"

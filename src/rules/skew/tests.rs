@@ -129,6 +129,7 @@ fn snapshot(api_servers: &[&str], nodes: &[(&str, &str)]) -> Snapshot {
             .iter()
             .map(|(name, kubelet)| (NodeName::new(*name), on(kubelet)))
             .collect(),
+        ..Snapshot::default()
     }
 }
 
@@ -263,4 +264,230 @@ fn api_servers_two_minors_apart_are_found() {
         texts(&snapshot(&["1.36.0", "1.35.0", "1.34.0"], &[])),
         ["kube-apiserver 1.36.0 on cp1 is 2 minors newer than kube-apiserver 1.34.0 on cp3"]
     );
+}
+
+#[test]
+fn a_controller_that_may_meet_any_api_server_is_judged_against_all() {
+    let mut mixed = snapshot(&["1.35.4", "1.34.4"], &[]);
+    mixed
+        .roaming
+        .insert((NodeName::new("cp1"), Component::ControllerManager));
+    assert_eq!(
+        texts(&mixed),
+        [
+            "kube-controller-manager 1.35.4 on cp1 is one minor newer than kube-apiserver 1.34.4 on cp2"
+        ]
+    );
+    // One that is old enough for both is fine.
+    let old = mixed.instances.get_mut(&NodeName::new("cp1")).unwrap();
+    old.controller_manager = v("1.34.4");
+    assert!(texts(&mixed).is_empty());
+}
+
+#[test]
+fn a_cloud_controller_manager_is_judged_against_all() {
+    let told = |release: &str| {
+        let mut mixed = snapshot(&["1.35.4", "1.34.4"], &[]);
+        mixed
+            .cloud_controllers
+            .insert(NodeName::new("cp2"), v(release));
+        texts(&mixed)
+    };
+    assert!(told("1.34.0").is_empty());
+    assert_eq!(
+        told("1.35.0"),
+        [
+            "cloud-controller-manager 1.35.0 on cp2 is one minor newer than kube-apiserver 1.34.4 on cp2"
+        ]
+    );
+    assert_eq!(
+        told("1.33.0"),
+        [
+            "cloud-controller-manager 1.33.0 on cp2 is 2 minors older than kube-apiserver 1.35.4 on cp1"
+        ]
+    );
+}
+
+/// Every rule, row by row: its id, the rule, the component, what it is held against, and whether they may be together. For a
+/// move the two are from and to.
+const ROWS: [(&str, Rule, &str, &str, bool); 52] = [
+    ("S1.1", Rule::ApiServersTogether, "1.35.4", "1.35.9", true),
+    ("S1.2", Rule::ApiServersTogether, "1.34.4", "1.35.0", true),
+    ("S1.3", Rule::ApiServersTogether, "1.34.4", "1.36.0", false),
+    ("S2.1", Rule::KubeletToApiServer, "1.35.4", "1.35.0", true),
+    ("S2.2", Rule::KubeletToApiServer, "1.32.0", "1.35.9", true),
+    ("S2.3", Rule::KubeletToApiServer, "1.31.9", "1.35.0", false),
+    ("S2.4", Rule::KubeletToApiServer, "1.36.0", "1.35.9", false),
+    ("S2.5", Rule::KubeletToApiServer, "1.24.0", "1.26.0", true),
+    ("S2.6", Rule::KubeletToApiServer, "1.24.0", "1.27.0", false),
+    ("S2.7", Rule::KubeletToApiServer, "1.25.0", "1.28.0", true),
+    ("S3.1", Rule::KubeProxyToApiServer, "1.35.4", "1.35.0", true),
+    ("S3.2", Rule::KubeProxyToApiServer, "1.32.0", "1.35.9", true),
+    (
+        "S3.3",
+        Rule::KubeProxyToApiServer,
+        "1.31.9",
+        "1.35.0",
+        false,
+    ),
+    (
+        "S3.4",
+        Rule::KubeProxyToApiServer,
+        "1.36.0",
+        "1.35.9",
+        false,
+    ),
+    (
+        "S3.5",
+        Rule::KubeProxyToApiServer,
+        "1.24.0",
+        "1.27.0",
+        false,
+    ),
+    ("S3.6", Rule::KubeProxyToKubelet, "1.35.4", "1.32.0", true),
+    ("S3.7", Rule::KubeProxyToKubelet, "1.35.4", "1.31.0", false),
+    ("S3.8", Rule::KubeProxyToKubelet, "1.32.0", "1.35.4", true),
+    ("S3.9", Rule::KubeProxyToKubelet, "1.31.0", "1.35.4", false),
+    ("S3.10", Rule::KubeProxyToKubelet, "1.24.0", "1.26.0", true),
+    ("S3.11", Rule::KubeProxyToKubelet, "1.24.0", "1.27.0", false),
+    (
+        "S4.1",
+        Rule::ControllersToApiServer,
+        "1.35.9",
+        "1.35.0",
+        true,
+    ),
+    (
+        "S4.2",
+        Rule::ControllersToApiServer,
+        "1.34.0",
+        "1.35.9",
+        true,
+    ),
+    (
+        "S4.3",
+        Rule::ControllersToApiServer,
+        "1.33.9",
+        "1.35.0",
+        false,
+    ),
+    (
+        "S4.4",
+        Rule::ControllersToApiServer,
+        "1.36.0",
+        "1.35.9",
+        false,
+    ),
+    ("S5.1", Rule::KubectlToApiServer, "1.34.0", "1.35.9", true),
+    ("S5.2", Rule::KubectlToApiServer, "1.36.9", "1.35.0", true),
+    ("S5.3", Rule::KubectlToApiServer, "1.33.9", "1.35.0", false),
+    ("S5.4", Rule::KubectlToApiServer, "1.37.0", "1.35.9", false),
+    (
+        "S7.1",
+        Rule::ApiServerSkipsNothing,
+        "1.35.0",
+        "1.35.4",
+        true,
+    ),
+    (
+        "S7.2",
+        Rule::ApiServerSkipsNothing,
+        "1.35.9",
+        "1.36.0",
+        true,
+    ),
+    (
+        "S7.3",
+        Rule::ApiServerSkipsNothing,
+        "1.34.9",
+        "1.36.0",
+        false,
+    ),
+    (
+        "S7.4",
+        Rule::ApiServerSkipsNothing,
+        "1.35.0",
+        "1.34.9",
+        false,
+    ),
+    ("S7.5", Rule::DrainedBeforeMinor, "1.35.0", "1.35.4", true),
+    ("S7.6", Rule::DrainedBeforeMinor, "1.34.9", "1.35.0", false),
+    ("S7.7", Rule::KubeletSkipsNothing, "1.35.0", "1.36.0", true),
+    ("S7.8", Rule::KubeletSkipsNothing, "1.34.0", "1.36.0", false),
+    ("S7.9", Rule::KubeletSkipsNothing, "1.36.0", "1.35.9", false),
+    (
+        "S8.1",
+        Rule::KubeadmToControlPlane,
+        "1.35.4",
+        "1.35.0",
+        true,
+    ),
+    (
+        "S8.2",
+        Rule::KubeadmToControlPlane,
+        "1.35.0",
+        "1.34.9",
+        true,
+    ),
+    (
+        "S8.3",
+        Rule::KubeadmToControlPlane,
+        "1.35.0",
+        "1.33.9",
+        false,
+    ),
+    (
+        "S8.4",
+        Rule::KubeadmToControlPlane,
+        "1.35.9",
+        "1.36.0",
+        false,
+    ),
+    ("S8.5", Rule::KubeadmToKubelet, "1.35.0", "1.32.0", true),
+    ("S8.6", Rule::KubeadmToKubelet, "1.35.0", "1.31.9", false),
+    ("S8.7", Rule::KubeadmToKubelet, "1.28.0", "1.27.0", true),
+    ("S8.8", Rule::KubeadmToKubelet, "1.28.0", "1.26.9", false),
+    ("S8.9", Rule::KubeadmToKubelet, "1.29.0", "1.26.0", true),
+    ("S8.10", Rule::KubeadmToKubelet, "1.35.9", "1.36.0", false),
+    ("S9.1", Rule::KubeadmOnNode, "1.35.0", "1.35.4", true),
+    ("S9.2", Rule::KubeadmOnNode, "1.35.9", "1.36.0", true),
+    ("S9.3", Rule::KubeadmOnNode, "1.34.9", "1.36.0", false),
+    ("S9.4", Rule::KubeadmOnNode, "1.36.0", "1.35.9", false),
+];
+
+/// The rule's own function on a row.
+fn holds(rule: Rule, one: &Version, other: &Version) -> bool {
+    match rule {
+        Rule::ApiServersTogether => api_servers_together(one, other),
+        Rule::KubeletToApiServer | Rule::KubeProxyToApiServer => node_component(one, other),
+        Rule::KubeProxyToKubelet => kube_proxy_beside_kubelet(one, other),
+        Rule::ControllersToApiServer => controller(one, other),
+        Rule::KubectlToApiServer => kubectl(one, other),
+        Rule::ApiServerSkipsNothing => api_server_step(one, other),
+        Rule::DrainedBeforeMinor => !needs_drain(one, other),
+        Rule::KubeletSkipsNothing => kubelet_step(one, other, false),
+        Rule::KubeadmToControlPlane => kubeadm_for_control_plane(one, other),
+        Rule::KubeadmToKubelet => kubeadm_for_kubelet(one, other),
+        Rule::KubeadmOnNode => kubeadm_on_node(other, one),
+    }
+}
+
+#[test]
+fn every_rule_has_rows_that_pass_and_rows_that_fail() {
+    for (id, rule, one, other, may) in ROWS {
+        assert_eq!(holds(rule, &v(one), &v(other)), may, "{id}");
+        let number = id[1..].split('.').next().unwrap();
+        assert_eq!(number, rule.number().to_string(), "{id}");
+    }
+    for rule in Rule::ALL {
+        for may in [true, false] {
+            assert!(
+                ROWS.iter().any(|row| row.1 == rule && row.4 == may),
+                "{rule:?} {may}"
+            );
+        }
+    }
+    // A worker's kubelet where the declaration lets it skip minors.
+    assert!(kubelet_step(&v("1.33.0"), &v("1.36.9"), true));
+    assert!(!kubelet_step(&v("1.32.9"), &v("1.36.0"), true));
 }
