@@ -4,4 +4,5 @@ pub mod drift;
 pub mod facts;
 pub mod model;
 pub mod observe;
+pub mod redact;
 pub mod release;

@@ -81,3 +81,105 @@ fn a_plan_is_shown_in_every_form_and_needs_nothing_for_it() {
     desk.refit(&["artifacts", "plan.json", "-o", "json"])
         .ends(0, &["refit.artifacts/v1"]);
 }
+
+/// Facts in which every name of the cluster says so.
+fn of_zebra() -> String {
+    let mut facts = crate::build::World::new(3, 2, "1.34.4", "1.35.4");
+    let mut image = crate::build::pod("zebra-shop", "zebra-0", "w1");
+    image
+        .labels
+        .insert("zebra.example/team".to_owned(), "zebra".to_owned());
+    image
+        .images
+        .insert("zebra".to_owned(), "zebra.example/shop:v7".to_owned());
+    facts.pods().push(image);
+    facts.budgets().push(crate::build::budget("zebra", 1, 2));
+    facts.node("w1").internal_ips.push("10.99.1.7".to_owned());
+    facts.host("w1").kubelet_flags = refit::cluster::facts::Observed::Known(vec![
+        "--node-ip=10.99.1.7".to_owned(),
+        "--v=2".to_owned(),
+    ]);
+    let mut text = serde_json::to_string_pretty(&facts.facts).unwrap();
+    for name in ["cp1", "cp2", "cp3", "w1", "w2"] {
+        text = text.replace(name, &format!("zebra-{name}"));
+    }
+    text.replace("example.org", "zebra.example")
+        .replace("uid-", "uid-zebra-")
+        .replace("b0a4", "b0a4-zebra")
+}
+
+#[test]
+fn redacted_facts_tell_nothing_and_give_a_plan_of_the_same_shape() {
+    let desk = Desk::new();
+    desk.write("facts.json", &of_zebra());
+    let inventory = std::fs::read_to_string(desk.path("inventory.yaml")).unwrap();
+    let inventory = inventory
+        .replace("name: cp", "name: zebra-cp")
+        .replace("name: w", "name: zebra-w");
+    desk.write("inventory.yaml", &inventory);
+    let plan = |args: &[&str]| -> refit::plan::data::Plan {
+        let ran = desk.refit(args).ends(0, &[]);
+        refit::plan::data::Plan::from_json(&ran.out).unwrap()
+    };
+    let at = crate::desk::AT;
+    let open = plan(&[
+        "plan",
+        "upgrade.yaml",
+        "--facts",
+        "facts.json",
+        "--at",
+        at,
+        "-o",
+        "json",
+    ]);
+    desk.refit(&[
+        "inspect",
+        "upgrade.yaml",
+        "--facts",
+        "facts.json",
+        "--redact",
+        "--out",
+        "public.json",
+        "--inventory-out",
+        "public.yaml",
+    ])
+    .ends(0, &[]);
+    for file in ["public.json", "public.yaml"] {
+        let text = std::fs::read_to_string(desk.path(file)).unwrap();
+        for secret in ["zebra", "10.99.1", "machine-", "b0a4", "c0ff"] {
+            let line = text
+                .lines()
+                .find(|line| line.contains(secret) && !line.contains("\"machine-"));
+            assert!(line.is_none(), "{file} tells: {line:?}");
+        }
+    }
+    let upgrade = std::fs::read_to_string(desk.path("upgrade.yaml")).unwrap();
+    desk.write(
+        "upgrade.yaml",
+        &upgrade.replace("inventory.yaml", "public.yaml"),
+    );
+    let hidden = plan(&[
+        "plan",
+        "upgrade.yaml",
+        "--facts",
+        "public.json",
+        "--at",
+        at,
+        "-o",
+        "json",
+    ]);
+    let shape = |plan: &refit::plan::data::Plan| -> Vec<(String, usize, u64)> {
+        plan.steps
+            .iter()
+            .map(|step| (step.id.verb().to_owned(), step.after.len(), step.expected_s))
+            .collect()
+    };
+    assert_eq!(shape(&open), shape(&hidden));
+    assert!(
+        hidden
+            .step(&refit::plan::data::StepId::new(
+                "node-1/kubeadm-apply@1.35.4"
+            ))
+            .is_some()
+    );
+}

@@ -1,0 +1,575 @@
+//! Facts that may be shown to others: names, addresses, ids and images of a cluster replaced, its structure kept.
+//!
+//! The same text becomes the same pseudonym wherever it stands, and pseudonyms of one kind sort as what they stand for, so
+//! that a plan made from redacted facts has the shape of the true one. What is kept is listed here, path by path; whatever
+//! is not listed is replaced, so that a fact that is new to refit is hidden until someone decides otherwise. Numbers and
+//! truth values are kept: sizes, counts, times.
+//!
+//! Two things are lost. Texts of errors and lines of manifests changed by hand are withheld, as they may hold anything.
+//! URLs of package repositories other than Kubernetes' own are replaced, and a declaration that names the true one is then
+//! told that the facts are of another repository.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+use super::facts::Facts;
+use super::model::{HostName, NodeName};
+
+/// What takes the place of a text that may hold anything.
+const WITHHELD: &str = "withheld";
+
+/// The inventory's name in redacted facts.
+pub const INVENTORY: &str = "redacted";
+
+/// What kubeadm sets up: its names are the same in every cluster.
+const COMMON: &[&str] = &[
+    "kube-system",
+    "kube-public",
+    "kube-node-lease",
+    "default",
+    "kube-proxy",
+    "kube-dns",
+    "coredns",
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-vip",
+    "haproxy",
+    "keepalived",
+];
+
+/// Repositories of packages and images that are everybody's.
+const PUBLIC: &[&str] = &["pkgs.k8s.io", "registry.k8s.io"];
+
+/// How a text is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    Keep,
+    Withhold,
+    /// Host names and node names: they are often the same.
+    Machine,
+    /// An address with or without scheme and port.
+    Address,
+    Image,
+    Flag,
+    Taint,
+    /// An API group, resource or version: kept where it is Kubernetes' own.
+    Api,
+    /// A pod's or a workload's name.
+    Name,
+    /// A label's key.
+    LabelKey,
+    /// Anything else of a kind.
+    Other(&'static str),
+}
+
+/// By path: `*` is any key, `**` everything below. The first that fits counts.
+const RULES: &[(&str, Rule)] = &[
+    ("format", Rule::Keep),
+    ("observed_at", Rule::Keep),
+    ("cluster/api_version", Rule::Keep),
+    ("cluster/nodes/*/name", Rule::Machine),
+    ("cluster/nodes/*/uid", Rule::Other("uid")),
+    ("cluster/nodes/*/kubelet_version", Rule::Keep),
+    ("cluster/nodes/*/container_runtime", Rule::Keep),
+    ("cluster/nodes/*/machine_id", Rule::Other("machine")),
+    ("cluster/nodes/*/internal_ips/*", Rule::Address),
+    ("cluster/nodes/*/taints/*", Rule::Taint),
+    ("cluster/pods/*/namespace", Rule::Other("namespace")),
+    ("cluster/pods/*/name", Rule::Name),
+    ("cluster/pods/*/node", Rule::Machine),
+    ("cluster/pods/*/phase", Rule::Keep),
+    ("cluster/pods/*/controller/api_version", Rule::Api),
+    ("cluster/pods/*/controller/kind", Rule::Api),
+    ("cluster/pods/*/controller/name", Rule::Name),
+    ("cluster/pods/*/images/*", Rule::Image),
+    ("cluster/budgets/*/namespace", Rule::Other("namespace")),
+    ("cluster/budgets/*/min_available", Rule::Keep),
+    ("cluster/budgets/*/max_unavailable", Rule::Keep),
+    (
+        "cluster/budgets/*/selector/matchExpressions/*/operator",
+        Rule::Keep,
+    ),
+    (
+        "cluster/budgets/*/selector/matchExpressions/*/key",
+        Rule::LabelKey,
+    ),
+    (
+        "cluster/budgets/*/selector/matchExpressions/*/values/*",
+        Rule::Other("value"),
+    ),
+    ("cluster/workloads/*/kind", Rule::Keep),
+    ("cluster/workloads/*/namespace", Rule::Other("namespace")),
+    ("cluster/workloads/*/name", Rule::Name),
+    ("cluster/workloads/*/images/*", Rule::Image),
+    ("cluster/kubeadm_config/api_version", Rule::Keep),
+    ("cluster/kubeadm_config/kubernetes_version", Rule::Keep),
+    ("cluster/kubeadm_config/image_repository", Rule::Address),
+    (
+        "cluster/kubeadm_config/control_plane_endpoint",
+        Rule::Address,
+    ),
+    ("cluster/kubeadm_config/custom_etcd_image", Rule::Image),
+    ("cluster/kubeadm_config/custom_dns_image", Rule::Image),
+    ("cluster/kubeadm_config/extra_args/*/*", Rule::Flag),
+    ("cluster/surroundings/corefile_plugins/*", Rule::Keep),
+    ("cluster/surroundings/storage/csi_drivers/*", Rule::Keep),
+    ("cluster/surroundings/webhooks/*/kind", Rule::Keep),
+    ("cluster/surroundings/webhooks/*/backend", Rule::Keep),
+    (
+        "cluster/surroundings/webhooks/*/backend/service/namespace",
+        Rule::Other("namespace"),
+    ),
+    (
+        "cluster/surroundings/webhooks/*/backend/service/endpoints",
+        Rule::Keep,
+    ),
+    (
+        "cluster/surroundings/webhooks/*/namespaces/matchExpressions/*/operator",
+        Rule::Keep,
+    ),
+    (
+        "cluster/surroundings/webhooks/*/namespaces/matchExpressions/*/key",
+        Rule::LabelKey,
+    ),
+    (
+        "cluster/surroundings/webhooks/*/namespaces/matchExpressions/*/values/*",
+        Rule::Other("value"),
+    ),
+    (
+        "cluster/surroundings/webhooks/*/rules/*/operations/*",
+        Rule::Keep,
+    ),
+    (
+        "cluster/surroundings/webhooks/*/rules/*/groups/*",
+        Rule::Api,
+    ),
+    (
+        "cluster/surroundings/webhooks/*/rules/*/resources/*",
+        Rule::Api,
+    ),
+    ("etcd/members/*/name", Rule::Machine),
+    ("etcd/members/*/version", Rule::Keep),
+    ("etcd/alarms/*", Rule::Keep),
+    ("hosts/*/identity/hostname", Rule::Machine),
+    ("hosts/*/identity/machine_id", Rule::Other("machine")),
+    ("hosts/*/identity/os", Rule::Keep),
+    ("hosts/*/packages/manager", Rule::Keep),
+    ("hosts/*/packages/installed/*", Rule::Keep),
+    ("hosts/*/packages/held/*", Rule::Keep),
+    ("hosts/*/packages/offered/*/*", Rule::Keep),
+    ("hosts/*/packages/repositories/*/path", Rule::Keep),
+    ("hosts/*/packages/repositories/*/url", Rule::Address),
+    ("hosts/*/packages/trouble", Rule::Withhold),
+    ("hosts/*/offers/*/url", Rule::Address),
+    ("hosts/*/offers/*/key_url", Rule::Address),
+    ("hosts/*/offers/*/key_sha256", Rule::Keep),
+    ("hosts/*/offers/*/revisions/*/*", Rule::Keep),
+    ("hosts/*/kubeadm", Rule::Keep),
+    ("hosts/*/cgroup", Rule::Keep),
+    ("hosts/*/kubelet_flags/*", Rule::Flag),
+    ("hosts/*/kubelet_command/*", Rule::Flag),
+    ("hosts/*/patches/directory", Rule::Keep),
+    ("hosts/*/patches/files/*/target", Rule::Keep),
+    ("hosts/*/patches/files/*/flags/*", Rule::Flag),
+    ("hosts/*/operation", Rule::Withhold),
+    ("hosts/*/control_plane/api_server", Rule::Keep),
+    ("hosts/*/control_plane/endpoint", Rule::Address),
+    ("hosts/*/control_plane/manifests/*/image", Rule::Image),
+    ("hosts/*/control_plane/manifests/*/flags/*", Rule::Flag),
+    ("hosts/*/control_plane/certificates/*", Rule::Keep),
+    ("hosts/*/control_plane/api_use/since", Rule::Keep),
+    ("hosts/*/control_plane/api_use/**", Rule::Api),
+    ("hosts/*/control_plane/hand_edits/**", Rule::Withhold),
+];
+
+/// Where the keys of a map are names of the cluster, and of which kind.
+const KEYS: &[(&str, Rule)] = &[
+    ("hosts", Rule::Machine),
+    ("cluster/pods/*/images", Rule::Name),
+    ("cluster/workloads/*/images", Rule::Name),
+];
+
+/// Flags whose values say nothing about a cluster and something about an upgrade.
+const PLAIN_FLAGS: &[&str] = &[
+    "--feature-gates",
+    "--cloud-provider",
+    "--authorization-mode",
+    "--enable-admission-plugins",
+    "--disable-admission-plugins",
+    "--runtime-config",
+    "--container-runtime-endpoint",
+    "--cgroup-driver",
+    "--tls-min-version",
+];
+
+/// Places of every host.
+const PLAIN_PATHS: &[&str] = &[
+    "/etc/kubernetes/",
+    "/var/lib/etcd",
+    "/var/lib/kubelet/",
+    "/usr/bin/",
+    "unix:///run/containerd/",
+];
+
+/// Redacted facts, and who is who in them.
+#[derive(Debug)]
+pub struct Redacted {
+    /// The facts.
+    pub facts: Facts,
+    names: Names,
+}
+
+impl Redacted {
+    /// A host's pseudonym.
+    #[must_use]
+    pub fn host(&self, host: &HostName) -> String {
+        self.names.get("node", host.as_str())
+    }
+
+    /// A node's pseudonym.
+    #[must_use]
+    pub fn node(&self, node: &NodeName) -> String {
+        self.names.get("node", node.as_str())
+    }
+}
+
+/// Facts with whatever tells which cluster it is replaced.
+///
+/// # Errors
+/// If a fact that is not known here cannot be replaced without losing its form.
+pub fn redact(facts: &Facts) -> Result<Redacted, serde_json::Error> {
+    let value = serde_json::to_value(facts)?;
+    let mut names = Names::default();
+    // first every name is seen, so that they can be numbered in their order
+    names.value(&mut Vec::new(), &value);
+    names.number();
+    let mut value = names.value(&mut Vec::new(), &value);
+    if let Some(name) = value.get_mut("inventory") {
+        *name = Value::String(INVENTORY.to_owned());
+    }
+    Ok(Redacted {
+        facts: serde_json::from_value(value)?,
+        names,
+    })
+}
+
+/// Pseudonyms by kind and text.
+#[derive(Debug, Default)]
+struct Names {
+    seen: BTreeMap<&'static str, BTreeSet<String>>,
+    numbers: BTreeMap<&'static str, BTreeMap<String, usize>>,
+}
+
+impl Names {
+    fn number(&mut self) {
+        for (kind, texts) in &self.seen {
+            let numbered = texts.iter().cloned().zip(1..).collect();
+            self.numbers.insert(kind, numbered);
+        }
+    }
+
+    /// The pseudonym; the text itself while names are still gathered.
+    fn get(&self, kind: &'static str, text: &str) -> String {
+        let Some(numbers) = self.numbers.get(kind) else {
+            return text.to_owned();
+        };
+        let width = numbers.len().to_string().len();
+        match numbers.get(text) {
+            Some(number) => format!("{kind}-{number:0width$}"),
+            None => WITHHELD.to_owned(),
+        }
+    }
+
+    fn of(&mut self, kind: &'static str, text: &str) -> String {
+        if text.is_empty() || COMMON.contains(&text) {
+            return text.to_owned();
+        }
+        if self.numbers.is_empty() {
+            self.seen.entry(kind).or_default().insert(text.to_owned());
+        }
+        self.get(kind, text)
+    }
+
+    fn value(&mut self, path: &mut Vec<String>, value: &Value) -> Value {
+        match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+            Value::String(text) => Value::String(self.text(path, text)),
+            Value::Array(items) => {
+                path.push("*".to_owned());
+                let items = items.iter().map(|item| self.value(path, item)).collect();
+                path.pop();
+                Value::Array(items)
+            }
+            Value::Object(map) => match (map.len(), map.get("known"), map.get("unknown")) {
+                (1, Some(known), _) => one("known", self.value(path, known)),
+                (1, _, Some(_)) => one("unknown", Value::String(WITHHELD.to_owned())),
+                (_, _, _) => Value::Object(self.map(path, map)),
+            },
+        }
+    }
+
+    fn map(&mut self, path: &mut Vec<String>, map: &Map<String, Value>) -> Map<String, Value> {
+        let labels = match path.as_slice() {
+            [.., last] if matches!(last.as_str(), "labels" | "matchLabels") => true,
+            [.., above, last] => above == "endpoints" && last == "pods",
+            _ => false,
+        };
+        map.iter()
+            .map(|(key, value)| {
+                if labels {
+                    let text = value.as_str().unwrap_or_default();
+                    let (key, value) = self.label(key, text);
+                    return (key, Value::String(value));
+                }
+                let shown = match KEYS.iter().find(|(pattern, _)| fits(pattern, path)) {
+                    Some((_, rule)) => self.by(*rule, key),
+                    None => key.clone(),
+                };
+                path.push(key.clone());
+                let value = self.value(path, value);
+                path.pop();
+                (shown, value)
+            })
+            .collect()
+    }
+
+    fn text(&mut self, path: &[String], text: &str) -> String {
+        let rule = RULES
+            .iter()
+            .find(|(pattern, _)| fits(pattern, path))
+            .map_or(Rule::Other("text"), |(_, rule)| *rule);
+        self.by(rule, text)
+    }
+
+    fn by(&mut self, rule: Rule, text: &str) -> String {
+        match rule {
+            Rule::Keep => text.to_owned(),
+            Rule::Withhold => WITHHELD.to_owned(),
+            Rule::Machine => self.of("node", text),
+            Rule::Address => self.address(text),
+            Rule::Image => self.image(text),
+            Rule::Flag => self.flag(text),
+            Rule::Taint => self.taint(text),
+            Rule::Api => {
+                let own = !text.contains('.')
+                    || text.ends_with("k8s.io")
+                    || text.contains(".k8s.io/")
+                    || text.chars().all(|c| c.is_ascii_digit() || c == '.');
+                if own {
+                    text.to_owned()
+                } else {
+                    self.of("api", text)
+                }
+            }
+            Rule::Name => self.name(text),
+            Rule::LabelKey => self.label(text, "").0,
+            Rule::Other(kind) => self.of(kind, text),
+        }
+    }
+
+    /// Pods of kubeadm's components keep the component's name: it tells what they are.
+    fn name(&mut self, text: &str) -> String {
+        let component = COMMON.iter().find_map(|component| {
+            let rest = text.strip_prefix(component)?.strip_prefix('-')?;
+            Some((*component, rest))
+        });
+        match component {
+            Some((component, rest)) => {
+                let known = self
+                    .seen
+                    .get("node")
+                    .is_some_and(|nodes| nodes.contains(rest));
+                let rest = self.of(if known { "node" } else { "name" }, rest);
+                format!("{component}-{rest}")
+            }
+            None => self.of("name", text),
+        }
+    }
+
+    fn address(&mut self, text: &str) -> String {
+        if PUBLIC.iter().any(|public| {
+            let rest = text.strip_prefix("https://").unwrap_or(text);
+            rest.strip_prefix(public)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        }) {
+            return text.to_owned();
+        }
+        match text.split_once("://") {
+            Some((scheme, rest)) => format!("{scheme}://{}.invalid", self.of("address", rest)),
+            None => format!("{}.invalid", self.of("address", text)),
+        }
+    }
+
+    /// Kubernetes' own images keep name and tag, which say the release; others keep nothing.
+    fn image(&mut self, text: &str) -> String {
+        let (reference, digest) = text
+            .split_once('@')
+            .map_or((text, None), |(reference, digest)| {
+                (reference, Some(digest))
+            });
+        let (repository, name) = reference.rsplit_once('/').unwrap_or(("", reference));
+        let component = name
+            .split_once(':')
+            .map_or(name, |(component, _)| component);
+        if !COMMON.contains(&component) && component != "pause" {
+            return self.of("image", text);
+        }
+        let repository = match repository {
+            "" => String::new(),
+            repository => format!("{}/", self.address(repository)),
+        };
+        let digest = digest.map_or_else(String::new, |digest| {
+            format!("@{}", self.of("digest", digest))
+        });
+        format!("{repository}{name}{digest}")
+    }
+
+    fn flag(&mut self, text: &str) -> String {
+        let plain = |value: &str| {
+            value.is_empty()
+                || matches!(value, "true" | "false")
+                || value.chars().all(|c| c.is_ascii_digit() || c == '.')
+                    && value.matches('.').count() < 3
+                || PLAIN_PATHS.iter().any(|path| value.starts_with(path))
+        };
+        match text.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => {
+                if plain(value) || PLAIN_FLAGS.contains(&name) {
+                    text.to_owned()
+                } else {
+                    format!("{name}={}", self.of("value", value))
+                }
+            }
+            _ if text.starts_with("--") || plain(text) => text.to_owned(),
+            _ => self.of("value", text),
+        }
+    }
+
+    fn taint(&mut self, text: &str) -> String {
+        let (rest, effect) = text.rsplit_once(':').unwrap_or((text, ""));
+        let (key, value) = rest.split_once('=').unwrap_or((rest, ""));
+        let (key, value) = self.label(key, value);
+        let value = if value.is_empty() {
+            value
+        } else {
+            format!("={value}")
+        };
+        format!("{key}{value}:{effect}")
+    }
+
+    /// Kubernetes' own labels keep their keys, and their values where these are the same in every cluster.
+    fn label(&mut self, key: &str, value: &str) -> (String, String) {
+        let own = matches!(key, "k8s-app" | "component" | "tier")
+            || key.split_once('/').is_some_and(|(domain, _)| {
+                ["kubernetes.io", "k8s.io"].iter().any(|own| {
+                    domain == *own
+                        || domain
+                            .strip_suffix(own)
+                            .is_some_and(|rest| rest.ends_with('.'))
+                })
+            });
+        if !own {
+            return (self.of("label", key), self.of("value", value));
+        }
+        let value = match key {
+            "kubernetes.io/os" | "kubernetes.io/arch" | "tier" => value.to_owned(),
+            "kubernetes.io/hostname" => self.of("node", value),
+            "kubernetes.io/metadata.name" => self.of("namespace", value),
+            _ => self.of("value", value),
+        };
+        (key.to_owned(), value)
+    }
+}
+
+fn one(key: &str, value: Value) -> Value {
+    Value::Object(std::iter::once((key.to_owned(), value)).collect())
+}
+
+/// Whether a path fits a pattern.
+fn fits(pattern: &str, path: &[String]) -> bool {
+    let mut keys = path.iter();
+    for wanted in pattern.split('/') {
+        if wanted == "**" {
+            return true;
+        }
+        match keys.next() {
+            Some(key) if wanted == "*" || wanted == key => {}
+            Some(_) | None => return false,
+        }
+    }
+    keys.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(texts: &[(Rule, &str)]) -> Vec<String> {
+        let mut names = Names::default();
+        for (rule, text) in texts {
+            names.by(*rule, text);
+        }
+        names.number();
+        texts
+            .iter()
+            .map(|(rule, text)| names.by(*rule, text))
+            .collect()
+    }
+
+    #[test]
+    fn what_says_which_cluster_it_is_goes_and_the_rest_stays() {
+        let texts = [
+            (Rule::Machine, "zebra-2"),
+            (Rule::Machine, "zebra-1"),
+            (Rule::Address, "https://10.0.0.1:6443"),
+            (
+                Rule::Address,
+                "https://pkgs.k8s.io/core:/stable:/v1.35/deb/",
+            ),
+            (Rule::Address, "https://pkgs.k8s.io.zebra.example/x"),
+            (Rule::Image, "registry.k8s.io/kube-proxy:v1.34.4"),
+            (
+                Rule::Image,
+                "zebra.example/k8s/kube-proxy:v1.34.4@sha256:00",
+            ),
+            (Rule::Image, "zebra.example/shop:v7"),
+            (Rule::Flag, "--feature-gates=A=true"),
+            (Rule::Flag, "--node-ip=10.0.0.1"),
+            (Rule::Flag, "--v=2"),
+            (Rule::Flag, "--data-dir=/var/lib/etcd"),
+            (Rule::Taint, "zebra.example/team=red:NoSchedule"),
+            (
+                Rule::Taint,
+                "node-role.kubernetes.io/control-plane:NoSchedule",
+            ),
+            (Rule::Name, "kube-apiserver-zebra-1"),
+            (Rule::Api, "apps/v1"),
+            (Rule::Api, "zebra.example/v1"),
+        ];
+        assert_eq!(
+            shown(&texts),
+            [
+                "node-2",
+                "node-1",
+                "https://address-1.invalid",
+                "https://pkgs.k8s.io/core:/stable:/v1.35/deb/",
+                "https://address-2.invalid",
+                "registry.k8s.io/kube-proxy:v1.34.4",
+                "address-3.invalid/kube-proxy:v1.34.4@digest-1",
+                "image-1",
+                "--feature-gates=A=true",
+                "--node-ip=value-1",
+                "--v=2",
+                "--data-dir=/var/lib/etcd",
+                "label-1=value-2:NoSchedule",
+                "node-role.kubernetes.io/control-plane:NoSchedule",
+                "kube-apiserver-node-1",
+                "apps/v1",
+                "api-1",
+            ]
+        );
+    }
+}
