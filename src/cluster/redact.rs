@@ -65,7 +65,7 @@ enum Rule {
     Other(&'static str),
 }
 
-/// By path: `*` is any key, `**` everything below. The first that fits counts.
+/// By path: `*` is any key, `**` everything below, or above where it stands first. The first that fits counts.
 const RULES: &[(&str, Rule)] = &[
     ("format", Rule::Keep),
     ("observed_at", Rule::Keep),
@@ -88,18 +88,17 @@ const RULES: &[(&str, Rule)] = &[
     ("cluster/budgets/*/namespace", Rule::Other("namespace")),
     ("cluster/budgets/*/min_available", Rule::Keep),
     ("cluster/budgets/*/max_unavailable", Rule::Keep),
-    (
-        "cluster/budgets/*/selector/matchExpressions/*/operator",
-        Rule::Keep,
-    ),
-    (
-        "cluster/budgets/*/selector/matchExpressions/*/key",
-        Rule::LabelKey,
-    ),
-    (
-        "cluster/budgets/*/selector/matchExpressions/*/values/*",
-        Rule::Other("value"),
-    ),
+    ("**/sync_failed", Rule::Withhold),
+    ("**/operator", Rule::Keep),
+    ("**/effect", Rule::Keep),
+    ("**/matchExpressions/*/key", Rule::LabelKey),
+    ("**/labels/*/key", Rule::LabelKey),
+    ("**/tolerations/*/key", Rule::LabelKey),
+    ("**/tolerations/*/value", Rule::Other("value")),
+    ("**/topology_key", Rule::LabelKey),
+    ("**/apart_from/*/namespaces/*", Rule::Other("namespace")),
+    ("**/name/*/values/*", Rule::Machine),
+    ("**/values/*", Rule::Other("value")),
     ("cluster/workloads/*/kind", Rule::Keep),
     ("cluster/workloads/*/namespace", Rule::Other("namespace")),
     ("cluster/workloads/*/name", Rule::Name),
@@ -125,18 +124,6 @@ const RULES: &[(&str, Rule)] = &[
     (
         "cluster/surroundings/webhooks/*/backend/service/endpoints",
         Rule::Keep,
-    ),
-    (
-        "cluster/surroundings/webhooks/*/namespaces/matchExpressions/*/operator",
-        Rule::Keep,
-    ),
-    (
-        "cluster/surroundings/webhooks/*/namespaces/matchExpressions/*/key",
-        Rule::LabelKey,
-    ),
-    (
-        "cluster/surroundings/webhooks/*/namespaces/matchExpressions/*/values/*",
-        Rule::Other("value"),
     ),
     (
         "cluster/surroundings/webhooks/*/rules/*/operations/*",
@@ -190,6 +177,8 @@ const KEYS: &[(&str, Rule)] = &[
     ("hosts", Rule::Machine),
     ("cluster/pods/*/images", Rule::Name),
     ("cluster/workloads/*/images", Rule::Name),
+    ("cluster/nodes/*/allocatable", Rule::Api),
+    ("cluster/pods/*/placement/requests", Rule::Api),
 ];
 
 /// Flags whose values say nothing about a cluster and something about an upgrade.
@@ -287,6 +276,17 @@ impl Names {
         if text.is_empty() || COMMON.contains(&text) {
             return text.to_owned();
         }
+        // a requirement may name a node by its label
+        let a_node = || {
+            self.seen
+                .get("node")
+                .is_some_and(|nodes| nodes.contains(text))
+        };
+        let kind = if kind == "value" && a_node() {
+            "node"
+        } else {
+            kind
+        };
         if self.numbers.is_empty() {
             self.seen.entry(kind).or_default().insert(text.to_owned());
         }
@@ -313,7 +313,9 @@ impl Names {
 
     fn map(&mut self, path: &mut Vec<String>, map: &Map<String, Value>) -> Map<String, Value> {
         let labels = match path.as_slice() {
-            [.., last] if matches!(last.as_str(), "labels" | "matchLabels") => true,
+            [.., last] if matches!(last.as_str(), "labels" | "matchLabels" | "node_selector") => {
+                true
+            }
             [.., above, last] => above == "endpoints" && last == "pods",
             _ => false,
         };
@@ -490,6 +492,10 @@ fn one(key: &str, value: Value) -> Value {
 
 /// Whether a path fits a pattern.
 fn fits(pattern: &str, path: &[String]) -> bool {
+    if let Some(end) = pattern.strip_prefix("**/") {
+        let from = path.len().checked_sub(end.split('/').count());
+        return from.is_some_and(|from| fits(end, &path[from..]));
+    }
     let mut keys = path.iter();
     for wanted in pattern.split('/') {
         if wanted == "**" {

@@ -92,6 +92,15 @@ fn of_zebra() -> String {
     image
         .images
         .insert("zebra".to_owned(), "zebra.example/shop:v7".to_owned());
+    for node in ["w1", "w2"] {
+        let labels = &mut facts.node(node).labels;
+        labels.insert("zebra.example/zone".to_owned(), "zebra-a".to_owned());
+    }
+    let selector = [("zebra.example/zone".to_owned(), "zebra-a".to_owned())];
+    image.placement = Some(refit::cluster::model::Placement {
+        node_selector: selector.into(),
+        ..Default::default()
+    });
     facts.pods().push(image);
     facts.budgets().push(crate::build::budget("zebra", 1, 2));
     facts.node("w1").internal_ips.push("10.99.1.7".to_owned());
