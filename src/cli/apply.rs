@@ -68,7 +68,7 @@ pub fn run(args: &ApplyArgs, global: &Global) -> Result<Exit, CommandError> {
         label.inventory.as_ref().is_none_or(same)
     };
     if !args.new_run {
-        refuse_second(&runs, runs.unfinished(&of_inventory)?, args)?;
+        refuse_second(&runs, runs.unfinished(&of_inventory)?, &declaration, args)?;
     }
     block_on(async {
         let connection = Connection::open(&declaration.inventory).await?;
@@ -88,7 +88,7 @@ pub fn run(args: &ApplyArgs, global: &Global) -> Result<Exit, CommandError> {
         let displaced = if args.new_run {
             runs.displaced(&|label| of_cluster(label) || of_inventory(label))?
         } else {
-            refuse_second(&runs, runs.unfinished(&of_cluster)?, args)?;
+            refuse_second(&runs, runs.unfinished(&of_cluster)?, &declaration, args)?;
             Vec::new()
         };
         let Some(plan) = decide(&declaration, &facts, uid, given, args)? else {
@@ -283,25 +283,33 @@ fn differing(what: String, lines: &[String], args: &ApplyArgs) -> CommandError {
 fn refuse_second(
     runs: &Runs,
     unfinished: Option<(RunFolder, ReadRun)>,
+    declaration: &Declaration,
     args: &ApplyArgs,
 ) -> Result<(), CommandError> {
     let Some((folder, run)) = unfinished else {
         return Ok(());
     };
     let done = crate::run::extent::progress(&run.past.state, &run.plan).all;
-    Err(CommandError::new(format!(
+    let mut error = CommandError::new(format!(
         "run {} of `{}` is not finished: {} of {} steps are done",
         folder.id, run.plan.inventory, done.done, done.total
-    ))
-    .nothing_changed()
-    .next(format!(
-        "`{} resume {}` goes on with it",
-        runs.refit(),
-        folder.id
-    ))
-    .next(format!(
-        "`{} apply {} --new-run` puts it aside and plans afresh from what the cluster is now",
-        runs.refit(),
-        args.upgrade.display()
-    )))
+    ));
+    if run.plan.declaration_sha256 != declaration.sha256() {
+        error = error.detail(format!(
+            "{} or its inventory is not what the run was made from: a change counts once the run has ended or was put aside",
+            args.upgrade.display()
+        ));
+    }
+    Err(error
+        .nothing_changed()
+        .next(format!(
+            "`{} resume {}` goes on with it",
+            runs.refit(),
+            folder.id
+        ))
+        .next(format!(
+            "`{} apply {} --new-run` puts it aside and plans afresh from what the cluster is now",
+            runs.refit(),
+            args.upgrade.display()
+        )))
 }

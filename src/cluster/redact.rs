@@ -164,6 +164,7 @@ const RULES: &[(&str, Rule)] = &[
     ("hosts/*/operation", Rule::Withhold),
     ("hosts/*/control_plane/api_server", Rule::Keep),
     ("hosts/*/control_plane/endpoint", Rule::Address),
+    ("hosts/*/control_plane/controller_servers/*", Rule::Address),
     ("hosts/*/control_plane/manifests/*/image", Rule::Image),
     ("hosts/*/control_plane/manifests/*/flags/*", Rule::Flag),
     ("hosts/*/control_plane/certificates/*", Rule::Keep),
@@ -400,6 +401,14 @@ impl Names {
             return text.to_owned();
         }
         match text.split_once("://") {
+            // the host's own, whichever it is
+            Some((_, rest))
+                if ["127.0.0.1:", "localhost:", "[::1]:"]
+                    .iter()
+                    .any(|own| rest.starts_with(own)) =>
+            {
+                text.to_owned()
+            }
             Some((scheme, rest)) => format!("{scheme}://{}.invalid", self.of("address", rest)),
             None => format!("{}.invalid", self.of("address", text)),
         }

@@ -192,3 +192,23 @@ fn redacted_facts_tell_nothing_and_give_a_plan_of_the_same_shape() {
             .is_some()
     );
 }
+
+#[test]
+fn a_changed_declaration_waits_for_the_run_to_end() {
+    let desk = Desk::new();
+    desk.record(crate::desk::cut_off);
+    let unchanged = desk
+        .refit(&["apply", "upgrade.yaml", "--yes"])
+        .ends(1, &["is not finished"]);
+    assert!(!unchanged.err.contains("a change counts"), "{unchanged:#?}");
+    let upgrade = std::fs::read_to_string(desk.path("upgrade.yaml")).unwrap();
+    desk.write("upgrade.yaml", &upgrade.replace("1.35.4", "1.35.5"));
+    desk.refit(&["apply", "upgrade.yaml", "--yes"]).ends(
+        1,
+        &[
+            "is not finished",
+            "a change counts once the run has ended or was put aside",
+            "nothing was changed",
+        ],
+    );
+}
