@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use refit::cluster::model::{LabelSelector, NodeTerm, Operator, Requirement};
+use proptest::prelude::*;
+use refit::cluster::model::{
+    Budget, LabelSelector, NodeTerm, Operator, Placement, Pod, Requirement,
+};
 use refit::documents::settings::Share;
 use refit::plan::data::{Action, Plan};
 
@@ -167,4 +170,104 @@ fn facts_that_do_not_say_what_pods_need_stop() {
             "unknown: could not observe what pod shop/web-w1 needs of a node: the facts do not have it: run `refit inspect` again"
         ]
     );
+}
+
+/// Some applications' pods on some nodes: node, application, thousandths of a processor, ready, pinned to its node.
+type Pods = Vec<(usize, usize, u64, bool, bool)>;
+
+fn crowded(control_planes: usize, workers: usize, pods: Pods, budgets: &[(usize, i32)]) -> World {
+    let mut world = World::new(control_planes, workers, "1.34.4", "1.35.4");
+    let names: Vec<String> = world
+        .inventory
+        .hosts
+        .keys()
+        .map(ToString::to_string)
+        .collect();
+    world.pods().retain(|pod| pod.namespace == "kube-system");
+    for (at, (node, app, cpu, ready, pinned)) in pods.into_iter().enumerate() {
+        let node = &names[node % names.len()];
+        let here = NodeTerm {
+            labels: vec![Requirement {
+                key: "kubernetes.io/hostname".to_owned(),
+                operator: Operator::In,
+                values: vec![node.clone()],
+            }],
+            name: Vec::new(),
+        };
+        let made = Pod {
+            labels: BTreeMap::from([("app".to_owned(), format!("app-{app}"))]),
+            ready,
+            placement: Some(Placement {
+                requests: BTreeMap::from([("cpu".to_owned(), cpu)]),
+                volumes: if pinned { vec![vec![here]] } else { Vec::new() },
+                ..Placement::default()
+            }),
+            ..pod("shop", &format!("app-{app}-{at}"), node)
+        };
+        world.pods().push(made);
+    }
+    for &(app, allowed) in budgets {
+        let labels = BTreeMap::from([("app".to_owned(), format!("app-{app}"))]);
+        let covered = |pod: &&mut Pod| pod.labels == labels;
+        let pods = world
+            .pods()
+            .iter_mut()
+            .filter(covered)
+            .map(|pod| pod.ready)
+            .collect::<Vec<_>>();
+        let count = |ready: usize| i32::try_from(ready).unwrap();
+        let (all, healthy) = (
+            count(pods.len()),
+            count(pods.iter().filter(|ready| **ready).count()),
+        );
+        let needs = (all - allowed).max(0);
+        world.budgets().push(Budget {
+            selector: Some(LabelSelector {
+                match_labels: labels,
+                match_expressions: Vec::new(),
+            }),
+            current_healthy: healthy,
+            disruptions_allowed: (healthy - needs).max(0),
+            ..budget(&format!("app-{app}"), needs, all)
+        });
+    }
+    world
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever runs where: a plan passes `verify` (which `plan` asks), or the drains' own reasons are all there is.
+    #[test]
+    fn plans_keep_budgets_and_domains_or_say_why_not(
+        control_planes in 1..4_usize,
+        workers in 1..8_usize,
+        pods in prop::collection::vec((0..11_usize, 0..5_usize, 0..1_500_u64, prop::bool::weighted(0.9), prop::bool::weighted(0.1)), 0..25),
+        budgets in prop::collection::btree_map(0..5_usize, 1..4_i32, 0..5),
+        at_most in 1..9_u32,
+        zones in prop::option::of(prop::collection::vec(0..3_u8, 11)),
+        cordoned in prop::collection::vec(0..12_u8, 11),
+    ) {
+        let budgets: Vec<(usize, i32)> = budgets.into_iter().collect();
+        let mut world = crowded(control_planes, workers, pods, &budgets);
+        world.upgrade.workers.max_unavailable = Share::Count(at_most);
+        for (node, state) in world.nodes().iter_mut().zip(cordoned) {
+            node.unschedulable = state < 2;
+            node.cordoned_by = (state == 1).then(|| "earlier".to_owned());
+        }
+        if let Some(zones) = zones {
+            world.upgrade.workers.topology_key = Some("zone".to_owned());
+            for (node, zone) in world.nodes().iter_mut().zip(zones) {
+                node.labels.insert("zone".to_owned(), zone.to_string());
+            }
+        }
+        match world.plan() {
+            Ok(plan) => prop_assert_eq!(plan, world.planned()),
+            Err(blocked) => {
+                for reason in blocked.reasons {
+                    prop_assert!(["budget-never", "stranded"].contains(&reason.code()), "{:?}", reason);
+                }
+            }
+        }
+    }
 }

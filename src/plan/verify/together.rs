@@ -1,6 +1,6 @@
 //! What drains that can be in flight together take from each budget, and which workers can be out together.
 //!
-//! A node's pods are away from the first step that takes it out until it is back. For every budget, the heaviest set of
+//! A node's pods are away from its drain on until it is back. For every budget, the heaviest set of
 //! nodes that can be out together must leave it what it needs: its pods on them are no more than it allows when all is well,
 //! or one node alone has any. A node's weight cut down to what is allowed says both in one sum.
 //!
@@ -35,10 +35,12 @@ struct Round<'f> {
     first: Option<usize>,
     /// None when it does not come back.
     last: Option<usize>,
-    /// What its drain may do, if there is one.
-    drained: Option<Policy>,
+    /// Its drain and what that may do, if there is one: from there on its pods are away.
+    drained: Option<(usize, Policy)>,
     /// The slots between barriers that it may be in.
     slots: (usize, usize),
+    /// Those that its pods may be away in.
+    away: (usize, usize),
 }
 
 /// The budgets and domains that nodes out together would break.
@@ -83,7 +85,7 @@ fn rounds<'f>(cluster: &Cluster<'f>, order: &Order<'_>, slots: &Slots) -> Vec<Ro
                     delete_empty_dir_data: *delete_empty_dir_data,
                     evict_unmanaged_pods: *evict_unmanaged_pods,
                 };
-                (known(node), true, Some(policy))
+                (known(node), true, Some((at, policy)))
             }
             Action::InstallKubelet { host, .. } => (of_host(host), true, None),
             Action::AwaitNode { node, .. } | Action::Uncordon { node } => {
@@ -121,6 +123,8 @@ fn rounds<'f>(cluster: &Cluster<'f>, order: &Order<'_>, slots: &Slots) -> Vec<Ro
     done.extend(open.into_values());
     for round in &mut done {
         round.slots = slots.between(round.first, round.last);
+        let drain = round.drained.map(|(at, _)| at);
+        round.away = slots.between(drain, round.last);
     }
     done
 }
@@ -133,6 +137,7 @@ impl<'f> Round<'f> {
             last: None,
             drained: None,
             slots: (0, 0),
+            away: (0, 0),
         }
     }
 }
@@ -213,7 +218,7 @@ fn charges(facts: &Facts, rounds: &[Round<'_>]) -> BTreeMap<usize, (u64, BTreeMa
     }
     let mut drained: BTreeMap<&NodeName, Vec<(usize, Policy)>> = BTreeMap::new();
     for (index, round) in rounds.iter().enumerate() {
-        if let Some(policy) = round.drained {
+        if let Some((_, policy)) = round.drained {
             drained.entry(round.node).or_default().push((index, policy));
         }
     }
@@ -280,7 +285,7 @@ fn budgets(facts: &Facts, order: &Order<'_>, rounds: &[Round<'_>]) -> Vec<Violat
         let items: Vec<Item> = weights
             .iter()
             .map(|&(round, weight)| Item {
-                first: rounds[round].first,
+                first: rounds[round].drained.map(|(at, _)| at),
                 last: rounds[round].last,
                 weight,
             })
@@ -304,8 +309,8 @@ fn budgets(facts: &Facts, order: &Order<'_>, rounds: &[Round<'_>]) -> Vec<Violat
             nodes: out.iter().map(|round| round.node.clone()).collect(),
             steps: out
                 .iter()
-                .filter_map(|round| round.first)
-                .map(|at| order.id(at))
+                .filter_map(|round| round.drained)
+                .map(|(at, _)| order.id(at))
                 .collect(),
         });
         if wrong.len() == TOLD {
@@ -319,7 +324,7 @@ fn budgets(facts: &Facts, order: &Order<'_>, rounds: &[Round<'_>]) -> Vec<Violat
 fn most(rounds: &[Round<'_>], weights: &[(usize, u64)]) -> u64 {
     let mut changes: BTreeMap<usize, (u64, u64)> = BTreeMap::new();
     for &(round, weight) in weights {
-        let (from, to) = rounds[round].slots;
+        let (from, to) = rounds[round].away;
         changes.entry(from).or_default().0 += weight;
         changes.entry(to + 1).or_default().1 += weight;
     }
@@ -380,6 +385,8 @@ fn domains(
     let meeting = pairs
         .into_iter()
         .map(|(a, b)| (&rounds[a], &rounds[b]))
+        // Those that were out before the plan began are nobody's doing any more.
+        .filter(|(a, b)| a.first.is_some() || b.first.is_some())
         .find(|(a, b)| !before(a, b) && !before(b, a));
     meeting
         .into_iter()

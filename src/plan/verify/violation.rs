@@ -284,7 +284,7 @@ pub enum Violation {
         allowed: u64,
         /// The nodes.
         nodes: Vec<NodeName>,
-        /// The steps that take them out.
+        /// Their drains.
         steps: Vec<StepId>,
     },
     /// Workers of two domains can be out together.
