@@ -355,6 +355,43 @@ async fn an_expired_page_starts_the_list_again() {
     assert!(!server.asked()[2].uri.contains("continue"));
 }
 
+/// Claims and volumes are asked for only where pods have any.
+#[tokio::test(start_paused = true)]
+async fn pods_say_where_their_volumes_can_be_attached() {
+    let list = |kind: &str, items: Value| {
+        (
+            200,
+            json!({"kind": kind, "apiVersion": "v1", "metadata": {}, "items": items}),
+        )
+    };
+    let pods = json!([{"metadata": {"namespace": "web", "name": "db-0"}, "spec": {
+        "containers": [{"name": "db", "resources": {"requests": {"cpu": "250m"}}}],
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data-db-0"}}]}}]);
+    let claims = json!([{"metadata": {"namespace": "web", "name": "data-db-0"}, "spec": {"volumeName": "v1"}}]);
+    let volumes = json!([{"metadata": {"name": "v1"}, "spec": {"nodeAffinity": {"required": {"nodeSelectorTerms": [
+        {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["w1"]}]}]}}}}]);
+    let (server, kube) = Server::answering([
+        list("PodList", pods),
+        list("PersistentVolumeClaimList", claims),
+        list("PersistentVolumeList", volumes),
+    ]);
+    let placement = kube.pods().await.unwrap()[0].placement.clone().unwrap();
+    assert_eq!(placement.requests["cpu"], 250);
+    assert_eq!(placement.volumes[0][0].labels[0].values, ["w1"]);
+    let uris: Vec<String> = server.asked().into_iter().map(|asked| asked.uri).collect();
+    assert!(
+        uris[1].contains("/persistentvolumeclaims") && uris[2].contains("/persistentvolumes"),
+        "{uris:?}"
+    );
+
+    let (server, kube) = Server::answering([list(
+        "PodList",
+        json!([{"metadata": {"name": "a"}, "spec": {"containers": []}}]),
+    )]);
+    assert!(kube.pods().await.unwrap()[0].placement.is_some());
+    assert_eq!(server.asked().len(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_cordon_says_who_and_holds_only_for_the_node_as_it_was_read() {
     let (server, kube) = Server::answering([
