@@ -153,13 +153,18 @@ fn facts_changed_by_hand_give_a_plan_that_is_right_or_reasons() {
 #[test]
 fn plans_changed_by_hand_are_judged_or_refused() {
     let world = World::new(3, 2, "1.34.4", "1.35.4");
-    let tree: Value = serde_json::from_str(&world.planned().to_json().unwrap()).unwrap();
+    let planned = world.planned();
+    let tree: Value = serde_json::from_str(&planned.to_json().unwrap()).unwrap();
     let places = places(&tree);
     each_seed(changes(), |seed| {
         let other = changed(&tree, &places, &mut Dice(seed));
         let text = other.to_string();
         let read = refit::plan::data::Plan::from_json(&text);
-        assert!(read.is_err() || other == tree, "the seal");
+        // What is left out where nothing stood says the same.
+        assert!(
+            read.is_err() || read.is_ok_and(|read| read == planned),
+            "the seal"
+        );
         targets::plan(text.as_bytes(), &world);
     });
 }
