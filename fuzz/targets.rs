@@ -1,6 +1,6 @@
 //! What is fed with whatever bytes: nothing may panic, and what is read must survive being written and read again.
 //!
-//! The fuzzers in `fuzz_targets/` and `tests/hostile.rs` share these.
+//! The fuzzers in `fuzz_targets/` and `tests/pure/hostile.rs` share these.
 
 use std::path::Path;
 

@@ -12,7 +12,7 @@
 //!                                 ports ◄──┴── adapters (kube, ssh, disk, clock)
 //! ```
 //!
-//! Each room below owns one idea; `tests/rooms.rs` holds which room may know which.
+//! Each room below owns one idea; `tests/pure/rooms.rs` holds which room may know which.
 
 pub mod adapters;
 pub mod cli;

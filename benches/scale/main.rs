@@ -9,7 +9,7 @@
     clippy::disallowed_methods
 )]
 
-#[path = "../../tests/planner/build.rs"]
+#[path = "../../tests/pure/build.rs"]
 #[allow(dead_code)]
 mod build;
 mod cluster;

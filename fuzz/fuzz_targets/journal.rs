@@ -1,5 +1,5 @@
 #![no_main]
-#[path = "../../tests/planner/build.rs"]
+#[path = "../../tests/pure/build.rs"]
 #[allow(dead_code)]
 mod build;
 #[path = "../targets.rs"]

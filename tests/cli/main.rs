@@ -1,10 +1,12 @@
 //! The binary as its users meet it: help, usage, plans from recorded facts, runs on disk, and bad luck.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-#[path = "../planner/build.rs"]
+#[path = "../pure/build.rs"]
 #[allow(dead_code)]
 mod build;
+mod dead_hosts;
 mod desk;
+mod examples;
 mod review;
 mod stored;
 mod times;

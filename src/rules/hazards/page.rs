@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::catalogue::{Catalogue, Detector, Hazard, Severity, Where};
 
 const HEAD: &str = "\
-<!-- Made from src/rules/hazards/data by `REFIT_BLESS=1 cargo test --test hazards`. Edit those files instead. -->
+<!-- Made from src/rules/hazards/data by `REFIT_BLESS=1 cargo test --test pure hazards`. Edit those files instead. -->
 # Hazards
 
 What is known to break on the way to a minor, and what refit does about it. A blocking hazard that is there, or that could

@@ -1,0 +1,10 @@
+//! The planner as its callers see it: plans as goldens, every reason why there is none, and what holds for all clusters.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, missing_docs)]
+
+mod blocked;
+mod golden;
+mod hazards;
+mod hops;
+mod order;
+mod properties;
+mod waves;

@@ -1,0 +1,325 @@
+//! A thousand small changes to valid plans. A brute force says which of them break something; `verify` must find each. How
+//! many: `cargo test --test pure -- --nocapture every_change`.
+#![allow(clippy::print_stdout)]
+
+use std::collections::BTreeMap;
+
+use refit::cluster::facts::Observed;
+use refit::cluster::model::{HostName, NodeName};
+use refit::documents::settings::Share;
+use refit::plan::data::{Action, Plan, StepId};
+use refit::plan::verify::verify;
+
+use super::oracle;
+use crate::build::{World, v};
+
+const CHANGES: usize = 1000;
+
+/// SplitMix64: the same changes on every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^= bits >> 31;
+        usize::try_from(bits % end as u64).unwrap()
+    }
+
+    fn of<'t, T>(&mut self, all: &'t [T]) -> &'t T {
+        &all[self.below(all.len())]
+    }
+}
+
+/// Small clusters in many states.
+fn worlds() -> Vec<World> {
+    let target = v("1.35.4");
+    let minor = |control_planes, workers| World::new(control_planes, workers, "1.34.4", "1.35.4");
+    let patch = |control_planes, workers| World::new(control_planes, workers, "1.35.2", "1.35.4");
+    let mut worlds = vec![
+        minor(1, 1),
+        minor(1, 2),
+        minor(2, 1),
+        patch(1, 2),
+        patch(2, 1),
+    ];
+
+    let mut prepared = minor(3, 0);
+    for name in ["cp1", "cp2", "cp3"] {
+        prepared.install_kubeadm(name, &target);
+    }
+    worlds.push(prepared);
+
+    let mut begun = minor(1, 4);
+    begun.upgrade.workers.max_unavailable = Share::Count(2);
+    for name in ["cp1", "w1", "w2", "w3", "w4"] {
+        begun.install_kubeadm(name, &target);
+    }
+    begun.upgrade_instance("cp1", &target);
+    begun.config().kubernetes_version = target.clone();
+    begun.roll_kube_proxy(&target);
+    worlds.push(begun);
+
+    let mut left = minor(1, 2);
+    left.node("w2").unschedulable = true;
+    left.node("w2").cordoned_by = Some("earlier".to_owned());
+    left.packages("w1").held.clear();
+    left.packages("w2").installed.remove("kubectl");
+    worlds.push(left);
+
+    let mut stays = minor(1, 2);
+    stays.upgrade.workers.max_unavailable = Share::Count(2);
+    stays.node("w1").unschedulable = true;
+    worlds.push(stays);
+
+    worlds.push(World::new(1, 1, "1.34.4", "1.36.3"));
+    worlds.push(World::new(2, 0, "1.34.4", "1.36.3"));
+    let mut skipping = World::new(1, 1, "1.33.5", "1.36.3");
+    skipping.upgrade.workers.skip_level = true;
+    skipping.packages("w1").held.remove("kubectl");
+    let pause = "--pod-infra-container-image=registry.k8s.io/pause:3.10".to_owned();
+    skipping.host("w1").kubelet_flags = Observed::Known(vec![pause]);
+    worlds.push(skipping);
+
+    let mut full = patch(2, 1);
+    full.upgrade.control_plane.drain = false;
+    worlds.push(full);
+    worlds
+}
+
+/// What is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Change {
+    Swap,
+    Drop,
+    DropEdge,
+    AddEdge,
+    OtherVersion,
+    OtherNode,
+    WiderWave,
+}
+
+const ALL: [Change; 7] = [
+    Change::Swap,
+    Change::Drop,
+    Change::DropEdge,
+    Change::AddEdge,
+    Change::OtherVersion,
+    Change::OtherNode,
+    Change::WiderWave,
+];
+
+/// The plan with one change, if this kind of change can be made to it.
+fn changed(plan: &Plan, change: Change, random: &mut Random) -> Plan {
+    let mut plan = plan.clone();
+    let count = plan.steps.len();
+    match change {
+        Change::Swap => {
+            let (one, other) = (random.below(count), random.below(count));
+            let kept = plan.steps[one].action.clone();
+            plan.steps[one].action = std::mem::replace(&mut plan.steps[other].action, kept);
+        }
+        Change::Drop => {
+            let gone = plan.steps.remove(random.below(count));
+            for step in &mut plan.steps {
+                if step.after.contains(&gone.id) {
+                    step.after.retain(|id| *id != gone.id);
+                    step.after.extend(gone.after.iter().cloned());
+                }
+            }
+        }
+        Change::DropEdge => {
+            let step = &mut plan.steps[random.below(count)];
+            if !step.after.is_empty() {
+                let edge = random.below(step.after.len());
+                step.after.remove(edge);
+            }
+        }
+        Change::AddEdge => {
+            let before = random.of(&plan.steps).id.clone();
+            plan.steps[random.below(count)].after.push(before);
+        }
+        Change::OtherVersion => {
+            let other = *random.of(&[
+                "1.34.4", "1.34.9", "1.35.0", "1.35.3", "1.35.4", "1.36.0", "1.36.3",
+            ]);
+            let revision = *random.of(&["-1.1", "-2.1"]);
+            let at = random.below(count + 1);
+            match plan.steps.get_mut(at).map(|step| &mut step.action) {
+                None => plan.target = v(other),
+                Some(action) => other_version(action, other, revision, random),
+            }
+        }
+        Change::OtherNode => {
+            let names: Vec<String> = plan
+                .steps
+                .iter()
+                .filter_map(|step| Some(step.action.node()?.to_string()))
+                .collect();
+            let name = random.of(&names).clone();
+            let at = random.below(count);
+            other_node(&mut plan.steps[at].action, &name, random);
+        }
+        Change::WiderWave => {
+            let release = *random.of(&["1.35.4", "1.36.3"]);
+            let minor = v(release).minor();
+            let wave = StepId::new(format!("barrier/wave-{}@{minor}", 1 + random.below(3)));
+            let gate = StepId::new(format!("cluster/await-addons@{release}"));
+            for step in &mut plan.steps {
+                if step.action.host().is_some() || step.action.node().is_some() {
+                    for id in &mut step.after {
+                        if *id == wave {
+                            *id = gate.clone();
+                        }
+                    }
+                }
+            }
+        }
+    }
+    for step in &mut plan.steps {
+        step.after.sort();
+        step.after.dedup();
+    }
+    plan
+}
+
+fn other_version(action: &mut Action, other: &str, revision: &str, random: &mut Random) {
+    match action {
+        Action::PrefetchPackages { packages, .. }
+        | Action::InstallKubeadm { packages, .. }
+        | Action::InstallKubelet { packages, .. } => {
+            let at = random.below(packages.len());
+            packages[at].revision = format!("{other}{revision}");
+        }
+        Action::PullImages { version, .. }
+        | Action::KubeadmApply { version, .. }
+        | Action::KubeadmNode { version, .. }
+        | Action::AwaitControlPlane { version, .. }
+        | Action::AwaitNode { version, .. }
+        | Action::Verify { version, .. } => *version = v(other),
+        Action::AwaitAddons { kube_proxy } => *kube_proxy = Some(v(other)),
+        Action::SwitchRepository { minor, .. } => *minor = v(other).minor(),
+        Action::CheckHost { .. }
+        | Action::CheckCluster { .. }
+        | Action::SnapshotEtcd { .. }
+        | Action::HoldPackages { .. }
+        | Action::Cordon { .. }
+        | Action::Drain { .. }
+        | Action::Uncordon { .. }
+        | Action::ReleaseHolds { .. }
+        | Action::Barrier { .. } => {}
+    }
+}
+
+fn other_node(action: &mut Action, name: &str, random: &mut Random) {
+    let (other_host, other_node) = (HostName::new(name), NodeName::new(name));
+    match action {
+        Action::CheckHost { host, node, .. } | Action::AwaitControlPlane { host, node, .. } => {
+            // The host, its node, or both.
+            let which = random.below(3);
+            if which != 1 {
+                *host = other_host;
+            }
+            if which != 0 {
+                *node = other_node;
+            }
+        }
+        Action::CheckCluster { host, .. }
+        | Action::SnapshotEtcd { host, .. }
+        | Action::HoldPackages { host, .. }
+        | Action::SwitchRepository { host, .. }
+        | Action::PrefetchPackages { host, .. }
+        | Action::InstallKubeadm { host, .. }
+        | Action::PullImages { host, .. }
+        | Action::KubeadmApply { host, .. }
+        | Action::KubeadmNode { host, .. }
+        | Action::InstallKubelet { host, .. }
+        | Action::ReleaseHolds { host, .. } => *host = other_host,
+        Action::Cordon { node }
+        | Action::Drain { node, .. }
+        | Action::AwaitNode { node, .. }
+        | Action::Uncordon { node } => *node = other_node,
+        Action::AwaitAddons { .. } | Action::Verify { .. } | Action::Barrier { .. } => {}
+    }
+}
+
+/// Of one kind of change: how many, how many broke something, how many of these were found, and how many were refused that
+/// the brute force has nothing against.
+#[derive(Debug, Default)]
+struct Count {
+    made: usize,
+    broken: usize,
+    found: usize,
+    stricter: usize,
+}
+
+#[test]
+fn valid_plans_are_right_by_brute_force_too() {
+    for world in worlds() {
+        let plan = world.planned();
+        assert_eq!(oracle::judge(&world, &plan), None);
+    }
+}
+
+#[test]
+fn every_change_that_breaks_something_is_found() {
+    let worlds = worlds();
+    let plans: Vec<Plan> = worlds.iter().map(World::planned).collect();
+    let mut random = Random(7);
+    let mut counts: BTreeMap<Change, Count> = BTreeMap::new();
+    let mut missed = Vec::new();
+    let mut stricter = Vec::new();
+    let mut made = 0;
+    while made < CHANGES {
+        let at = random.below(plans.len());
+        let change = *random.of(&ALL);
+        let plan = changed(&plans[at], change, &mut random);
+        if plan == plans[at] {
+            continue;
+        }
+        made += 1;
+        let truth = oracle::judge(&worlds[at], &plan);
+        let found = verify(&plan, &worlds[at].facts);
+        let count = counts.entry(change).or_default();
+        count.made += 1;
+        match truth {
+            Some(truth) => {
+                count.broken += 1;
+                count.found += usize::from(!found.is_empty());
+                if found.is_empty() {
+                    missed.push(format!("{change:?} in world {at}: {truth}"));
+                }
+            }
+            None if !found.is_empty() => {
+                count.stricter += 1;
+                stricter.push(format!("{change:?} in world {at}: {}", found[0]));
+            }
+            None => {}
+        }
+    }
+    println!(
+        "{:<14}{:>6}{:>8}{:>7}{:>20}",
+        "change", "made", "broken", "found", "refused, not broken"
+    );
+    for (change, count) in &counts {
+        let Count {
+            made,
+            broken,
+            found,
+            stricter,
+        } = count;
+        println!(
+            "{:<14}{made:>6}{broken:>8}{found:>7}{stricter:>20}",
+            format!("{change:?}")
+        );
+    }
+    let broken: usize = counts.values().map(|count| count.broken).sum();
+    let found: usize = counts.values().map(|count| count.found).sum();
+    println!("{found} of {broken} broken plans among {made} changes were found");
+    assert!(missed.is_empty(), "{missed:#?}");
+    assert!(stricter.is_empty(), "{stricter:#?}");
+    // The changes must not be harmless.
+    assert!(broken * 2 > made, "{broken} of {made}");
+}

@@ -1,0 +1,10 @@
+//! What carries a plan out: the executor against a cluster in memory, the scripts that run on hosts, and the client of
+//! Kubernetes.
+
+mod drain;
+mod host_scripts;
+mod kill;
+mod kube_adapter;
+mod steps;
+mod windows;
+mod world;
