@@ -167,6 +167,8 @@ pub struct Kubeadm {
 pub struct ControlPlaneStrategy {
     /// Drained before their kubelet changes.
     pub drain: bool,
+    /// What passes between one and the next, both when their static pods change and when their kubelets do.
+    pub pause: Duration,
 }
 
 /// Which workers at once, in which order.
@@ -177,9 +179,18 @@ pub struct WorkerStrategy {
     /// Nodes with two values of this label are never out of service together.
     pub topology_key: Option<String>,
     /// Groups of nodes, first to last; nodes that match none come at the end.
-    pub order: Vec<LabelSelector>,
+    pub order: Vec<OrderGroup>,
     /// Kubelets may skip minors: up to three at once, in the last hop.
     pub skip_level: bool,
+}
+
+/// Workers that go together, before others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderGroup {
+    /// Which.
+    pub selector: LabelSelector,
+    /// How long they are watched before the next ones go.
+    pub soak: Duration,
 }
 
 /// A count, or a share of a whole.

@@ -7,8 +7,8 @@ use crate::rules::version::{Minor, Version};
 
 use super::error::{DocumentError, Problem};
 use super::settings::{
-    ControlPlaneStrategy, DrainPolicy, KeySource, Kubeadm, Packages, SnapshotPolicy, UnmanagedPods,
-    Upgrade, Window, WorkerStrategy,
+    ControlPlaneStrategy, DrainPolicy, KeySource, Kubeadm, OrderGroup, Packages, SnapshotPolicy,
+    UnmanagedPods, Upgrade, Window, WorkerStrategy,
 };
 use super::table::METADATA;
 use super::table::upgrade::{
@@ -121,9 +121,7 @@ pub(super) fn build(root: &Node, paths: Paths<'_>) -> Option<Upgrade> {
         max_facts_age: view.duration("maxFactsAge")?,
         packages: packages(view.sub("packages", &PACKAGES), paths)?,
         kubeadm: kubeadm(view.sub("kubeadm", &KUBEADM))?,
-        control_plane: ControlPlaneStrategy {
-            drain: strategy.sub("controlPlane", &CONTROL_PLANE).flag("drain")?,
-        },
+        control_plane: control_plane(strategy.sub("controlPlane", &CONTROL_PLANE))?,
         workers: workers(strategy.sub("workers", &WORKERS))?,
         drain: drain(view.sub("drain", &DRAIN))?,
         snapshot: snapshot(view.sub("snapshot", &SNAPSHOT), paths)?,
@@ -167,16 +165,23 @@ fn kubeadm(view: View<'_>) -> Option<Kubeadm> {
     })
 }
 
+fn control_plane(view: View<'_>) -> Option<ControlPlaneStrategy> {
+    Some(ControlPlaneStrategy {
+        drain: view.flag("drain")?,
+        pause: view.duration("pause")?,
+    })
+}
+
 fn workers(view: View<'_>) -> Option<WorkerStrategy> {
     let order = view.items("order").iter().map(|node| {
-        selector::parse(
-            View {
-                node: Some(node),
-                object: &ORDER,
-            }
-            .text("selector")?,
-        )
-        .ok()
+        let group = View {
+            node: Some(node),
+            object: &ORDER,
+        };
+        Some(OrderGroup {
+            selector: selector::parse(group.text("selector")?).ok()?,
+            soak: group.duration("soak")?,
+        })
     });
     Some(WorkerStrategy {
         max_unavailable: format::share(view.text("maxUnavailable")?)?,

@@ -128,6 +128,7 @@ impl Artifacts {
                 | Action::Uncordon { .. }
                 | Action::ReleaseHolds { .. }
                 | Action::Verify { .. }
+                | Action::Soak { .. }
                 | Action::Barrier { .. } => {}
             }
         }

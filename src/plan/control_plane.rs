@@ -6,6 +6,7 @@ use super::data::{Action, StepId};
 use super::draft::{CLUSTER, Draft};
 use super::host_steps::Touched;
 use super::pace;
+use super::soaks::{self, Change};
 use crate::cluster::model::{HostName, Role};
 use crate::documents::settings::Upgrade;
 use crate::host::op::KubeadmOptions;
@@ -55,16 +56,19 @@ pub fn add(
         .iter()
         .filter(|on| on.host.name() == plan.first)
         .chain(touched.iter().filter(|on| on.host.name() != plan.first));
-    let mut last: Option<StepId> = None;
-    for on in order {
+    let mut last: Option<(StepId, &Touched<'_, '_>)> = None;
+    for &on in order {
         let host = on.host.name();
         let apply = plan.apply && host == plan.first;
         if !(apply || on.work.through_kubeadm()) {
             continue;
         }
         let ready = prepared.get(host).unwrap_or(snapshot);
+        let paused = last
+            .as_ref()
+            .map(|(last, on)| soaks::pause(draft, upgrade, Change::Instance, on.host, last));
         // The first descends from the snapshot through its own preparation.
-        let after: Vec<&StepId> = last.iter().chain([ready]).collect();
+        let after: Vec<&StepId> = paused.iter().chain([ready]).collect();
         let upgraded = if apply {
             draft.step(
                 host,
@@ -101,7 +105,7 @@ pub fn add(
                 },
             )
         };
-        last = Some(draft.step(
+        let awaited = draft.step(
             host,
             "await-control-plane",
             Action::AwaitControlPlane {
@@ -112,12 +116,13 @@ pub fn add(
             &[&upgraded],
             pace::AWAIT_CONTROL_PLANE,
             "the next one goes only once this one serves and etcd is whole",
-        ));
+        );
+        last = Some((awaited, on));
     }
     let all = draft.barrier(
         "control-planes",
         format!("every API server is at {target}"),
-        &[last.as_ref().unwrap_or(snapshot)],
+        &[last.as_ref().map_or(snapshot, |(last, _)| last)],
         "all API servers before any kubelet: behind a balancer a new kubelet may meet an old API server (rule 2)",
     );
     draft.step(

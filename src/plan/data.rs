@@ -66,8 +66,29 @@ pub struct Limits {
     /// `strategy.workers.topologyKey`: workers with two values of this label are never out of service together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topology_key: Option<String>,
+    /// `strategy.controlPlane.pause`, in seconds.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub control_planes_pause_s: u64,
+    /// `strategy.workers.order` as far as its last group that soaks; all other workers come after these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub soaks: Vec<SoakingGroup>,
     /// Nodes that `ignoreNodes` leaves as they are, sorted.
     pub left_out: Vec<NodeName>,
+}
+
+/// Workers that go before others, and how long they are watched before these go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SoakingGroup {
+    /// The workers, sorted.
+    pub nodes: Vec<NodeName>,
+    /// Seconds; 0 where the next ones follow at once.
+    pub for_s: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+const fn is_none(seconds: &u64) -> bool {
+    *seconds == 0
 }
 
 /// A step's id: what it does to whom, such as `w3/install-kubelet@1.35.4`.
@@ -307,6 +328,14 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         kube_proxy: Option<Version>,
     },
+    /// Time passes, and these nodes stay ready: one that turns not ready fails the step. Counted from the step's first
+    /// beginning, whatever process carries it out by then.
+    Soak {
+        /// Seconds.
+        for_s: u64,
+        /// The nodes that are watched.
+        nodes: Vec<NodeName>,
+    },
     /// Nothing: many steps meet here, so that edges stay few.
     Barrier {
         /// What holds once it is passed.
@@ -338,6 +367,7 @@ impl Action {
             | Self::AwaitNode { .. }
             | Self::Uncordon { .. }
             | Self::Verify { .. }
+            | Self::Soak { .. }
             | Self::Barrier { .. } => None,
         }
     }
@@ -365,6 +395,7 @@ impl Action {
             | Self::InstallKubelet { .. }
             | Self::ReleaseHolds { .. }
             | Self::Verify { .. }
+            | Self::Soak { .. }
             | Self::Barrier { .. } => None,
         }
     }

@@ -129,6 +129,7 @@ impl<'p> Forecast<'p> {
             | Action::Uncordon { .. }
             | Action::ReleaseHolds { .. }
             | Action::Verify { .. }
+            | Action::Soak { .. }
             | Action::Barrier { .. } => {}
         }
     }

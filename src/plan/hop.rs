@@ -13,6 +13,7 @@ use super::host_steps::{self, Touched};
 use super::nodes::{self, Start};
 use super::pace;
 use super::preconditions;
+use super::soaks;
 use super::view::{HostView, View};
 use super::work::Hop;
 use crate::cluster::facts::PackageManager;
@@ -96,9 +97,11 @@ impl HopSteps<'_, '_, '_> {
             upgrade,
         );
 
+        let soaks = soaks::declared(view, upgrade);
         let start = Start {
             gate: &addons,
             prepared: &prepared,
+            soaks: &soaks,
         };
         let mut ends = Vec::new();
         ends.extend(nodes::control_planes(
@@ -115,6 +118,7 @@ impl HopSteps<'_, '_, '_> {
                 .filter(|_| apart)
                 .unwrap_or(&addons),
             prepared: &prepared,
+            soaks: &soaks,
         };
         ends.extend(nodes::passing(&mut draft, &workers, &start, upgrade));
         ends.extend(nodes::workers(

@@ -23,6 +23,7 @@ mod path;
 pub mod planner;
 mod preconditions;
 pub mod reason;
+mod soaks;
 mod step_id;
 pub mod verify;
 mod view;

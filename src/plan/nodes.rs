@@ -9,11 +9,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::data::{Action, Limits, StepId};
+use super::data::{Action, Limits, SoakingGroup, StepId};
 use super::draft::Draft;
 use super::drains::{Allowed, Drains, Group, Waves};
 use super::host_steps::{self, Touched};
 use super::pace;
+use super::soaks::{self, Change, Soaks};
 use super::view::{HostView, View};
 use crate::cluster::model::{HostName, NodeName, Role};
 use crate::documents::settings::Upgrade;
@@ -26,6 +27,8 @@ pub struct Start<'p> {
     pub gate: &'p StepId,
     /// Each host's last step so far.
     pub prepared: &'p BTreeMap<&'p HostName, StepId>,
+    /// Workers that are watched before others go.
+    pub soaks: &'p [SoakingGroup],
 }
 
 /// Adds the kubelets of control planes, one after another. Returns the last step, if any.
@@ -35,20 +38,23 @@ pub fn control_planes(
     start: &Start<'_>,
     upgrade: &Upgrade,
 ) -> Option<StepId> {
-    let mut last: Option<StepId> = None;
-    for on in touched {
+    let mut last: Option<(StepId, &Touched<'_, '_>)> = None;
+    for &on in touched {
         if !(on.work.kubelet || on.work.uncordon) {
             continue;
         }
-        let before = last.as_ref().unwrap_or(start.gate);
+        let paused = last
+            .as_ref()
+            .map(|(last, on)| soaks::pause(draft, upgrade, Change::Kubelet, on.host, last));
+        let before = paused.as_ref().unwrap_or(start.gate);
         // Where kubeadm ran before the gate, its packages came before it too.
         let mut after = vec![before];
         if !on.work.through_kubeadm() {
             after.extend(start.prepared.get(on.host.name()));
         }
-        last = Some(host_steps::node(draft, on, upgrade, &after));
+        last = Some((host_steps::node(draft, on, upgrade, &after), on));
     }
-    last
+    last.map(|(last, _)| last)
 }
 
 /// What the declaration lets the steps do.
@@ -61,6 +67,8 @@ pub fn limits(view: &View<'_>, upgrade: &Upgrade) -> Limits {
         control_planes_drained: upgrade.control_plane.drain,
         workers_skip_minors: upgrade.workers.skip_level,
         topology_key: upgrade.workers.topology_key.clone(),
+        control_planes_pause_s: upgrade.control_plane.pause.as_secs(),
+        soaks: soaks::declared(view, upgrade),
         left_out: left_out.map(|name| (*name).clone()).collect(),
     }
 }
@@ -79,13 +87,13 @@ pub fn wave_size(view: &View<'_>, upgrade: &Upgrade) -> usize {
 }
 
 /// The place of a worker's group in the declared order; those that match none come last.
-fn group(host: &HostView<'_>, upgrade: &Upgrade) -> usize {
+pub fn group(host: &HostView<'_>, upgrade: &Upgrade) -> usize {
     let mut labels = host.host.labels.clone();
     labels.extend(host.node.labels.clone());
     let order = &upgrade.workers.order;
     order
         .iter()
-        .position(|selector| selector.matches(&labels))
+        .position(|group| group.selector.matches(&labels))
         .unwrap_or(order.len())
 }
 
@@ -130,9 +138,16 @@ pub fn workers(
     let by_node: BTreeMap<&NodeName, &Touched<'_, '_>> =
         touched.iter().map(|on| (&on.host.node.name, *on)).collect();
     let count = waves.waves.len();
+    let mut soaks = Soaks::of(start.soaks);
     let mut gate: Option<StepId> = None;
     for (index, wave) in waves.waves.iter().enumerate() {
         let before = gate.as_ref().unwrap_or(start.gate);
+        let in_turn = wave.nodes.iter().filter(|node| {
+            let left_cordoned = by_node.get(*node).is_some_and(|on| on.work.uncordon);
+            !left_cordoned
+        });
+        let soaked = soaks.before(draft, in_turn.copied(), before);
+        let before = soaked.as_ref().unwrap_or(before);
         let ends: Vec<StepId> = wave
             .nodes
             .iter()

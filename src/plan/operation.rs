@@ -130,6 +130,7 @@ impl Action {
             | Self::AwaitNode { .. }
             | Self::Uncordon { .. }
             | Self::Verify { .. }
+            | Self::Soak { .. }
             | Self::Barrier { .. } => return None,
         })
     }

@@ -20,6 +20,8 @@ pub const LOOK: Pace = Pace {
     expected_s: 1,
     retries: 1,
 };
+/// Beyond a soak's own time, for a look at its nodes at the end, while API servers may be restarting.
+pub const SOAK_LOOK_S: u64 = 600;
 /// Nothing is done.
 pub const BARRIER: Pace = Pace {
     timeout_s: 10,

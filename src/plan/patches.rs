@@ -37,6 +37,7 @@ pub fn told_to_checks(mut steps: Vec<Step>) -> Vec<Step> {
             | Action::Uncordon { .. }
             | Action::ReleaseHolds { .. }
             | Action::Verify { .. }
+            | Action::Soak { .. }
             | Action::Barrier { .. } => None,
         })
         .collect();

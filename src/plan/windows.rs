@@ -260,6 +260,7 @@ fn part(action: &Action) -> Part<'_> {
         | Action::CheckCluster { .. }
         | Action::AwaitAddons { .. }
         | Action::Verify { .. }
+        | Action::Soak { .. }
         | Action::Barrier { .. } => Part::Always,
         Action::SnapshotEtcd { .. }
         | Action::HoldPackages { .. }

@@ -196,6 +196,14 @@ impl<'p> Places<'p> {
             | Action::AwaitNode { .. }
             | Action::Uncordon { .. } => self.node(&step.id),
             Action::ReleaseHolds { .. } | Action::Verify { .. } => Part::End,
+            Action::Soak { .. } => match (step.id.place(), step.id.verb()) {
+                ("cluster", _) => {
+                    let wave = step.after.iter().find_map(StepId::wave);
+                    wave.map_or(Part::ControlPlanes, Part::Wave)
+                }
+                (_, "pause-kubelet") => Part::ControlPlaneKubelets,
+                (_, _) => Part::ControlPlanes,
+            },
             Action::Barrier { .. } => match (step.id.wave(), step.id.verb()) {
                 (Some(wave), _) => Part::Wave(wave),
                 (None, "preflight") => Part::Preflight,

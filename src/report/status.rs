@@ -112,6 +112,7 @@ impl Phase {
             // of several phases
             Action::InstallKubeadm { .. }
             | Action::ReleaseHolds { .. }
+            | Action::Soak { .. }
             | Action::Barrier { .. } => None,
         }
     }
@@ -240,6 +241,7 @@ pub fn status(plan: &Plan, state: &State, around: Around) -> RunStatus {
                 at,
                 attempt,
                 waiting_on,
+                ..
             }) => running.push(Running {
                 step: step.id.clone(),
                 since: *at,

@@ -1,6 +1,7 @@
 //! One step in words: what it does, after what, and how long it may take.
 
 use super::words;
+use crate::cluster::model::NodeName;
 use crate::host::op::PackageRevision;
 use crate::plan::data::{Action, Step, StepId};
 
@@ -81,7 +82,28 @@ pub fn what(action: &Action) -> String {
         Action::Verify { nodes, .. } => {
             format!("checks every component of {} node(s)", nodes.len())
         }
+        Action::Soak { for_s, nodes } => {
+            format!(
+                "lets {} pass; halts the run where {} not ready meanwhile",
+                duration(*for_s),
+                soaking(nodes)
+            )
+        }
         Action::Barrier { holds } => holds.clone(),
+    }
+}
+
+/// How many nodes of a soak are named; more are counted.
+const SOAKING_NAMED: usize = 8;
+
+fn soaking(nodes: &[NodeName]) -> String {
+    match nodes {
+        [one] => format!("{one} is"),
+        _ if nodes.len() <= SOAKING_NAMED => {
+            let names: Vec<&str> = nodes.iter().map(NodeName::as_str).collect();
+            format!("any of {} is", names.join(", "))
+        }
+        _ => format!("any of {} nodes is", nodes.len()),
     }
 }
 

@@ -334,7 +334,7 @@ async fn carry_out(
             Some((place, step, StepEnd::Failed(error))) => {
                 failures.push((place, step.id.clone(), error));
             }
-            Some((_, _, StepEnd::Unrecorded)) => {}
+            Some((_, _, StepEnd::LetGo | StepEnd::Unrecorded)) => {}
         }
     }
 }

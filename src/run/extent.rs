@@ -68,6 +68,7 @@ pub fn progress(state: &State, plan: &Plan) -> Progress {
             | Action::SnapshotEtcd { .. }
             | Action::AwaitAddons { .. }
             | Action::Verify { .. }
+            | Action::Soak { .. }
             | Action::Barrier { .. } => None,
         };
         let done = usize::from(state.is_done(&step.id));

@@ -5,6 +5,7 @@
 //!     ├─► frontier (what may start)     snapshot    of etcd ─► sweep (what killed runs left of theirs)
 //!     ├─► event ─► state, journal       cordon      and uncordon
 //!     └─► meter (own time)              drain       evictions within budgets
+//!                                       soak_step   until its time has passed
 //!                                       wait_step   until the world is so ◄─┐
 //!                                       check_step  whether it is so      ◄─┴─ health, look
 //! ```
@@ -25,6 +26,7 @@ pub mod journal;
 mod look;
 mod meter;
 mod snapshot;
+mod soak_step;
 pub mod state;
 mod step;
 mod sweep;

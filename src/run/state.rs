@@ -15,8 +15,10 @@ use crate::plan::data::StepId;
 pub enum StepState {
     /// Started, no outcome yet; if its process is gone, nobody knows until the world is asked.
     Started {
-        /// When.
+        /// When, by the process that last took it up.
         at: Timestamp,
+        /// When this try first began, by whatever process.
+        began: Timestamp,
         /// Which try.
         attempt: u32,
         /// What it last said it waits for.
@@ -164,10 +166,24 @@ impl State {
                 if !follows {
                     return Err(self.misplaced(step, event));
                 }
+                let began = match self.steps.get(step) {
+                    Some(StepState::Started {
+                        began,
+                        attempt: last,
+                        ..
+                    }) if attempt == last => *began,
+                    None
+                    | Some(
+                        StepState::Started { .. }
+                        | StepState::Failed { .. }
+                        | StepState::Done { .. },
+                    ) => at,
+                };
                 self.steps.insert(
                     step.clone(),
                     StepState::Started {
                         at,
+                        began,
                         attempt: *attempt,
                         waiting_on: None,
                     },

@@ -14,7 +14,7 @@ use super::event::{Event, How};
 use super::executor::{Context, Unrecorded};
 use super::meter::millis;
 use super::state::StepState;
-use super::{check_step, cordon, drain, host_step, look, snapshot, wait_step};
+use super::{check_step, cordon, drain, host_step, look, snapshot, soak_step, wait_step};
 use crate::host::op::OpRef;
 use crate::plan::data::{Action, Step};
 use crate::rules::eviction::Policy;
@@ -29,6 +29,8 @@ pub(super) enum StepEnd {
     Done,
     /// Failed for good.
     Failed(String),
+    /// Let go of, because the run is to stop.
+    LetGo,
     /// Something about it could not be recorded.
     Unrecorded,
 }
@@ -49,6 +51,8 @@ pub(super) enum Trouble {
     Failed(String),
     /// It failed, and another try would be wrong or of no use.
     Hopeless(String),
+    /// It was let go of, because the run is to stop: it is neither done nor failed, and is taken up by `resume`.
+    LetGo,
     /// Something could not be recorded.
     Unrecorded,
 }
@@ -205,6 +209,7 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> StepEnd {
                 };
             }
             Err(Trouble::Unrecorded) => return StepEnd::Unrecorded,
+            Err(Trouble::LetGo) => return StepEnd::LetGo,
             Err(Trouble::Failed(error)) => {
                 if tries_left > 0 && !cx.stopping() {
                     if attempt.waiting(&format!("another try: {error}")).is_err() {
@@ -314,6 +319,7 @@ async fn act(attempt: &Try<'_, '_>) -> Result<Finished, Trouble> {
             };
             return check_step::verify(attempt, &wanted).await;
         }
+        Action::Soak { for_s, nodes } => return soak_step::run(attempt, *for_s, nodes).await,
         Action::Barrier { .. } => {
             return Ok(Finished {
                 how: attempt.found_done(),

@@ -32,7 +32,7 @@ pub(super) async fn sweep(
             "what earlier runs left on {} stays: {why}",
             wanted.host
         )),
-        Err(Trouble::Unrecorded) => return Err(Trouble::Unrecorded),
+        Err(trouble @ (Trouble::LetGo | Trouble::Unrecorded)) => return Err(trouble),
     };
     let told: Vec<String> = [here, there].into_iter().flatten().collect();
     Ok((!told.is_empty()).then(|| told.join("; ")))

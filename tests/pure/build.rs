@@ -244,6 +244,7 @@ impl World {
             | Action::Drain { .. }
             | Action::AwaitNode { .. }
             | Action::Verify { .. }
+            | Action::Soak { .. }
             | Action::Barrier { .. } => {}
         }
     }
@@ -343,7 +344,10 @@ fn upgrade(target: Version) -> Upgrade {
             etcd_upgrade: true,
             certificate_renewal: true,
         },
-        control_plane: ControlPlaneStrategy { drain: true },
+        control_plane: ControlPlaneStrategy {
+            drain: true,
+            pause: Duration::ZERO,
+        },
         workers: WorkerStrategy {
             max_unavailable: Share::Count(1),
             order: Vec::new(),

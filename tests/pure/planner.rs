@@ -7,4 +7,5 @@ mod hazards;
 mod hops;
 mod order;
 mod properties;
+mod soaks;
 mod waves;

@@ -5,6 +5,7 @@ mod drain;
 mod host_scripts;
 mod kill;
 mod kube_adapter;
+mod soak;
 mod steps;
 mod windows;
 mod world;

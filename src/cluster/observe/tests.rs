@@ -245,7 +245,10 @@ fn upgrade(key: KeySource) -> Upgrade {
             etcd_upgrade: true,
             certificate_renewal: true,
         },
-        control_plane: ControlPlaneStrategy { drain: true },
+        control_plane: ControlPlaneStrategy {
+            drain: true,
+            pause: Duration::ZERO,
+        },
         workers: WorkerStrategy {
             max_unavailable: Share::Count(1),
             topology_key: None,

@@ -211,7 +211,12 @@ pub(in crate::documents) static CONTROL_PLANE: Object = object(
             "true",
             "Drained before their kubelet changes.",
         ),
-        optional("pause", DURATION, "0s", "A pause between them.").not_yet(),
+        optional(
+            "pause",
+            DURATION,
+            "0s",
+            "A pause between them, when their static pods change and when their kubelets do.",
+        ),
     ],
 );
 
@@ -271,9 +276,8 @@ pub(in crate::documents) static ORDER: Object = object(
             "soak",
             DURATION,
             "0s",
-            "How long they are watched before the next ones go.",
-        )
-        .not_yet(),
+            "How long they are watched before the next ones go; one that turns not ready halts the run.",
+        ),
     ],
 );
 

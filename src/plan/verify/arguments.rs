@@ -343,6 +343,18 @@ impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
                     list(stay.map(|on| &on.node.name)),
                 );
             }
+            Action::Soak { for_s, nodes } => {
+                for node in nodes {
+                    self.node(node);
+                }
+                if *for_s == 0 || nodes.is_empty() {
+                    self.should("soak", "of no time or no node", "what is declared");
+                }
+                let timeout_s = self.order.step(at).timeout_s;
+                if timeout_s <= *for_s {
+                    self.should("timeout_s", timeout_s, format!("more than {for_s}"));
+                }
+            }
             Action::Barrier { holds: _ } => {}
         }
     }

@@ -82,6 +82,7 @@ impl<'p> Hops<'p> {
             | Action::Drain { .. }
             | Action::Uncordon { .. }
             | Action::ReleaseHolds { .. }
+            | Action::Soak { .. }
             | Action::Barrier { .. } => None,
         }
     }

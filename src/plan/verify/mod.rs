@@ -8,10 +8,11 @@
 //!
 //! The parts: `order` (what comes before what), `flight` (the most that can be in flight), `cluster` (the facts),
 //! `timeline` (which versions may run when), `hops` (one release after another), and the invariants: `arguments`, `skew`,
-//! `preflight`, `packages`, `kubeadm`, `nodes`, `together`, `target`.
+//! `preflight`, `packages`, `kubeadm`, `nodes`, `together`, `declared`, `target`.
 
 mod arguments;
 mod cluster;
+mod declared;
 mod flight;
 mod hops;
 mod kubeadm;
@@ -66,6 +67,7 @@ pub fn verify(plan: &Plan, facts: &Facts) -> Vec<Violation> {
     wrong.extend(kubeadm::judge(&cluster, &order, &lines));
     wrong.extend(nodes::judge(plan, &cluster, &order, &lines, &hops));
     wrong.extend(together::judge(plan, facts, &cluster, &order));
+    wrong.extend(declared::judge(plan, &cluster, &order, &hops));
     wrong.extend(skew::judge(plan, &cluster, &order, &lines));
     wrong.extend(target::judge(plan, &cluster, &order, &lines));
     wrong
@@ -79,6 +81,7 @@ fn few(step: &Step) -> bool {
         | Action::KubeadmApply { .. }
         | Action::AwaitControlPlane { .. }
         | Action::AwaitAddons { .. }
+        | Action::Soak { .. }
         | Action::Verify { .. } => true,
         Action::KubeadmNode { role, .. } => *role == crate::cluster::model::Role::ControlPlane,
         Action::CheckHost { .. }

@@ -71,6 +71,7 @@ fn stage<'a>(cluster: &Cluster<'a>, action: &'a Action) -> Option<(&'a NodeName,
         | Action::AwaitAddons { .. }
         | Action::ReleaseHolds { .. }
         | Action::Verify { .. }
+        | Action::Soak { .. }
         | Action::Barrier { .. } => None,
     }
 }

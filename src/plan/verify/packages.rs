@@ -77,6 +77,7 @@ const fn operates(action: &Action) -> bool {
         | Action::AwaitNode { .. }
         | Action::Uncordon { .. }
         | Action::Verify { .. }
+        | Action::Soak { .. }
         | Action::Barrier { .. } => false,
     }
 }
@@ -171,6 +172,7 @@ impl<'c, 'f: 'p, 'p> OnHost<'c, 'f, 'p> {
             | Action::AwaitNode { .. }
             | Action::Uncordon { .. }
             | Action::Verify { .. }
+            | Action::Soak { .. }
             | Action::Barrier { .. } => {}
         }
     }

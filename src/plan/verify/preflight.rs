@@ -41,6 +41,7 @@ pub fn judge(cluster: &Cluster<'_>, order: &Order<'_>, hops: &Hops<'_>) -> Vec<V
             | Action::AwaitAddons { .. }
             | Action::AwaitNode { .. }
             | Action::Verify { .. }
+            | Action::Soak { .. }
             | Action::Barrier { .. } => {}
             action @ (Action::HoldPackages { .. }
             | Action::SwitchRepository { .. }

@@ -288,6 +288,7 @@ impl<'f> Timelines<'f> {
             | Action::Uncordon { .. }
             | Action::ReleaseHolds { .. }
             | Action::Verify { .. }
+            | Action::Soak { .. }
             | Action::Barrier { .. } => {}
         }
     }

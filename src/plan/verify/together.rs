@@ -105,6 +105,7 @@ fn rounds<'f>(cluster: &Cluster<'f>, order: &Order<'_>, slots: &Slots) -> Vec<Ro
             | Action::AwaitAddons { .. }
             | Action::ReleaseHolds { .. }
             | Action::Verify { .. }
+            | Action::Soak { .. }
             | Action::Barrier { .. } => continue,
         };
         let Some(node) = node else { continue };

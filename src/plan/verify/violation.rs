@@ -36,6 +36,8 @@ pub enum Invariant {
     Packages,
     /// A hop to another release begins once the hop before it is over and was looked at.
     Hops,
+    /// Pauses and soaks are where the declaration wants them.
+    Declared,
     /// Everything ends at the target, and this is looked at last.
     Target,
 }
@@ -76,6 +78,7 @@ impl Invariant {
             Self::Hops => {
                 "a hop to another release begins once the one before it is over and was looked at"
             }
+            Self::Declared => "pauses and soaks are where the declaration wants them",
             Self::Target => "everything ends at the target, and this is looked at last",
         }
     }
@@ -98,7 +101,7 @@ impl Invariant {
             Self::OutOfService | Self::Budgets => {
                 Some("https://kubernetes.io/docs/tasks/administer-cluster/safely-drain-node/")
             }
-            Self::Graph | Self::Facts | Self::Arguments | Self::Target => None,
+            Self::Graph | Self::Facts | Self::Arguments | Self::Declared | Self::Target => None,
         }
     }
 }
@@ -118,6 +121,7 @@ impl fmt::Display for Invariant {
             | Self::Budgets
             | Self::Packages
             | Self::Hops
+            | Self::Declared
             | Self::Target => f.write_str(self.text()),
         }
     }
@@ -158,6 +162,8 @@ pub enum Needed {
     ReleaseHolds,
     /// The repository is switched.
     SwitchRepository,
+    /// Time passes while nodes are watched.
+    Soak,
     /// Everything is looked at in the end.
     Verify,
 }
@@ -181,6 +187,7 @@ impl fmt::Display for Needed {
             Self::Hold => "hold-packages",
             Self::ReleaseHolds => "release-holds",
             Self::SwitchRepository => "switch-repository",
+            Self::Soak => "soak",
             Self::Verify => "verify",
         })
     }

@@ -88,6 +88,7 @@ impl<'a> View<'a> {
             | Action::AwaitNode { .. }
             | Action::ReleaseHolds { .. }
             | Action::Verify { .. }
+            | Action::Soak { .. }
             | Action::Barrier { .. } => {}
         }
     }

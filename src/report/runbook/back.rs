@@ -71,6 +71,7 @@ fn packages(text: &mut String, plan: &Plan) {
             | Action::Uncordon { .. }
             | Action::ReleaseHolds { .. }
             | Action::Verify { .. }
+            | Action::Soak { .. }
             | Action::Barrier { .. } => continue,
         };
         managers.insert(host, manager);

@@ -6,6 +6,7 @@ use crate::cluster::facts::PackageManager;
 use crate::cluster::model::{HostName, NodeName};
 use crate::host::op::{Command, Mutation, PackageRevision, Query};
 use crate::plan::data::{Action, Plan, Step};
+use crate::report::step::duration;
 use crate::rules::version::Version;
 
 /// One thing to do or to see.
@@ -192,6 +193,18 @@ pub(super) fn by_hand<'p>(plan: &Plan, step: &'p Step) -> Vec<Do<'p>> {
                 version.tag()
             )));
             lines
+        }
+        Action::Soak { for_s, nodes } => {
+            let mut words = vec!["get", "nodes"];
+            words.extend(nodes.iter().map(NodeName::as_str));
+            vec![
+                Do::See(format!(
+                    "{} have passed since the steps before",
+                    duration(*for_s)
+                )),
+                Do::Here(vec![kubectl(&words)]),
+                Do::See("all Ready, now and all the while".to_owned()),
+            ]
         }
         Action::HoldPackages { .. }
         | Action::SwitchRepository { .. }

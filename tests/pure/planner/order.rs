@@ -3,9 +3,10 @@
 use crate::build::{World, v};
 use refit::cluster::facts::{Observed, Patches};
 use refit::cluster::model::NodeName;
-use refit::documents::settings::Share;
+use refit::documents::settings::{OrderGroup, Share};
 use refit::plan::data::{Action, Plan, StepId};
 use refit::plan::file::PlanError;
+use std::time::Duration;
 
 fn ids(plan: &Plan) -> Vec<&str> {
     plan.steps.iter().map(|step| step.id.as_str()).collect()
@@ -257,9 +258,12 @@ fn a_node_that_an_earlier_run_left_cordoned_becomes_schedulable() {
 fn groups_go_in_their_order_and_share_no_wave() {
     let mut world = World::new(1, 4, "1.34.4", "1.35.4");
     world.upgrade.workers.max_unavailable = Share::Count(3);
-    let pool = |name: &str| refit::cluster::model::LabelSelector {
-        match_labels: [("pool".to_owned(), name.to_owned())].into(),
-        match_expressions: Vec::new(),
+    let pool = |name: &str| OrderGroup {
+        selector: refit::cluster::model::LabelSelector {
+            match_labels: [("pool".to_owned(), name.to_owned())].into(),
+            match_expressions: Vec::new(),
+        },
+        soak: Duration::ZERO,
     };
     world.upgrade.workers.order = vec![pool("canary"), pool("general")];
     world

@@ -139,6 +139,7 @@ fn acts_on_host(action: &Action) -> bool {
         | Action::AwaitNode { .. }
         | Action::Uncordon { .. }
         | Action::Verify { .. }
+        | Action::Soak { .. }
         | Action::Barrier { .. } => false,
     }
 }

@@ -1,12 +1,13 @@
 //! Workers in waves, as a plan has them: budgets, room and the declaration's limits. Every plan here passes `verify`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use refit::cluster::model::{
     Budget, LabelSelector, NodeTerm, Operator, Placement, Pod, Requirement,
 };
-use refit::documents::settings::Share;
+use refit::documents::settings::{OrderGroup, Share};
 use refit::plan::data::{Action, Plan};
 
 use crate::build::{World, budget, pod};
@@ -91,9 +92,12 @@ fn domains_and_groups_part_workers() {
     let plan = world.planned();
     assert_eq!(waves(&plan), "w1 w3 w5 | w2 w4");
     note(&plan, "never two values of zone in one wave");
-    world.upgrade.workers.order = vec![LabelSelector {
-        match_labels: BTreeMap::from([("kubernetes.io/hostname".to_owned(), "w4".to_owned())]),
-        match_expressions: Vec::new(),
+    world.upgrade.workers.order = vec![OrderGroup {
+        selector: LabelSelector {
+            match_labels: BTreeMap::from([("kubernetes.io/hostname".to_owned(), "w4".to_owned())]),
+            match_expressions: Vec::new(),
+        },
+        soak: Duration::ZERO,
     }];
     assert_eq!(waves(&world.planned()), "w4 | w1 w3 w5 | w2");
 }

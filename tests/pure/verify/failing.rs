@@ -1,8 +1,10 @@
 //! For each invariant a plan that breaks it, made by hand from a valid one, and what is said of it.
 
+use std::time::Duration;
+
 use refit::cluster::facts::{Facts, Observed};
-use refit::cluster::model::{HostName, NodeName, Role};
-use refit::documents::settings::Share;
+use refit::cluster::model::{HostName, LabelSelector, NodeName, Role};
+use refit::documents::settings::{OrderGroup, Share};
 use refit::plan::data::{Action, Plan, Step, StepId};
 use refit::plan::verify::{Invariant, verify};
 
@@ -318,6 +320,87 @@ fn control_planes_go_one_at_a_time() {
             plan.wait("w1/kubeadm-node", "cp2/await-control-plane");
         },
         "unordered: w1/cordon@1.35.4 may begin before cluster/await-addons@1.35.4 has ended",
+    );
+}
+
+/// Two minutes between control planes; `w1` first, then ten minutes, then the others.
+fn soaking() -> World {
+    let mut world = world();
+    world.upgrade.control_plane.pause = Duration::from_secs(120);
+    world.upgrade.workers.order = vec![OrderGroup {
+        selector: LabelSelector {
+            match_labels: [("kubernetes.io/hostname".to_owned(), "w1".to_owned())].into(),
+            match_expressions: Vec::new(),
+        },
+        soak: Duration::from_secs(600),
+    }];
+    world
+}
+
+#[test]
+fn pauses_and_soaks_are_where_they_were_declared() {
+    let broken = |edit: &dyn Fn(&mut Plan), said: &str| breaks_in(&soaking(), edit, said);
+    let shorter = |plan: &mut Plan, step: &str| match plan.does(step) {
+        Action::Soak { for_s, .. } => *for_s -= 1,
+        other => panic!("{other:?}"),
+    };
+    let unwatched = |plan: &mut Plan, step: &str| match plan.does(step) {
+        Action::Soak { nodes, .. } => *nodes = vec![NodeName::new("w3")],
+        other => panic!("{other:?}"),
+    };
+    for (step, said) in [
+        (
+            "cp1/pause",
+            "missing: cp2 has no soak where cp2/kubeadm-node@1.35.4 needs it",
+        ),
+        (
+            "cp1/pause-kubelet",
+            "missing: cp2 has no soak where cp2/cordon@1.35.4 needs it",
+        ),
+        (
+            "cluster/soak-group-1",
+            "missing: w2 has no soak where w2/cordon@1.35.4 needs it",
+        ),
+    ] {
+        broken(&|plan| plan.cut(step), said);
+        broken(&|plan| shorter(plan, step), said);
+        broken(&|plan| unwatched(plan, step), said);
+    }
+    // Beside what it should come after, or beside what should come after it.
+    broken(
+        &|plan| {
+            plan.unwait("cluster/soak-group-1", "barrier/wave-1");
+            plan.wait("cluster/soak-group-1", "cluster/await-addons");
+            plan.wait("w2/kubeadm-node", "barrier/wave-1");
+        },
+        "missing: w2 has no soak where w2/cordon@1.35.4 needs it",
+    );
+    broken(
+        &|plan| {
+            plan.unwait("w2/kubeadm-node", "cluster/soak-group-1");
+            plan.wait("w2/kubeadm-node", "barrier/wave-1");
+            plan.wait("barrier/wave-2", "cluster/soak-group-1");
+        },
+        "missing: w2 has no soak where w2/cordon@1.35.4 needs it",
+    );
+    broken(
+        &|plan| {
+            plan.unwait("cp2/kubeadm-node", "cp1/pause");
+            plan.wait("cp2/kubeadm-node", "cp1/await-control-plane");
+            plan.wait("barrier/control-planes", "cp1/pause");
+        },
+        "missing: cp2 has no soak where cp2/kubeadm-node@1.35.4 needs it",
+    );
+    broken(
+        &|plan| plan.at("cp1/pause").timeout_s = 120,
+        "argument: cp1/pause@1.35.4: timeout_s is 120 and should be more than 120",
+    );
+    broken(
+        &|plan| match plan.does("cp1/pause") {
+            Action::Soak { nodes, .. } => nodes.push(NodeName::new("w9")),
+            other => panic!("{other:?}"),
+        },
+        "argument: cp1/pause@1.35.4: node is w9 and should be a node that the plan does not leave out",
     );
 }
 

@@ -209,6 +209,7 @@ fn other_version(action: &mut Action, other: &str, revision: &str, random: &mut 
         | Action::Drain { .. }
         | Action::Uncordon { .. }
         | Action::ReleaseHolds { .. }
+        | Action::Soak { .. }
         | Action::Barrier { .. } => {}
     }
 }
@@ -241,7 +242,10 @@ fn other_node(action: &mut Action, name: &str, random: &mut Random) {
         | Action::Drain { node, .. }
         | Action::AwaitNode { node, .. }
         | Action::Uncordon { node } => *node = other_node,
-        Action::AwaitAddons { .. } | Action::Verify { .. } | Action::Barrier { .. } => {}
+        Action::AwaitAddons { .. }
+        | Action::Verify { .. }
+        | Action::Soak { .. }
+        | Action::Barrier { .. } => {}
     }
 }
 

@@ -32,6 +32,8 @@ pub fn plan(steps: Vec<Step>) -> Plan {
             control_planes_drained: true,
             workers_skip_minors: false,
             topology_key: None,
+            control_planes_pause_s: 0,
+            soaks: vec![],
             left_out: vec![],
         },
         facts_at: Timestamp::UNIX_EPOCH,

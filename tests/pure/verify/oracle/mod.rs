@@ -151,6 +151,7 @@ fn changes(action: &Action) -> bool {
             | Action::AwaitAddons { .. }
             | Action::AwaitNode { .. }
             | Action::Verify { .. }
+            | Action::Soak { .. }
             | Action::Barrier { .. }
     )
 }
@@ -518,6 +519,7 @@ impl Oracle<'_> {
             | Action::KubeadmNode { .. }
             | Action::AwaitAddons { .. }
             | Action::Verify { .. }
+            | Action::Soak { .. }
             | Action::Barrier { .. } => {}
         }
         Ok(())

@@ -248,6 +248,7 @@ impl<'w> Oracle<'w> {
                 }
                 Action::HoldPackages { .. }
                 | Action::ReleaseHolds { .. }
+                | Action::Soak { .. }
                 | Action::Barrier { .. } => {}
                 Action::SwitchRepository { minor, content, .. } => {
                     must(
