@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
+use crate::world::plans::{go, plan, step};
+use crate::world::{Memory, Sim};
 use refit::cluster::model::NodeName;
 use refit::plan::data::{Action, Plan, StepId};
 use refit::report::status::{Around, status};
 use refit::run::event::{Event, Halt, How, Stamped};
 use refit::run::executor::Outcome;
 use refit::run::journal::read;
-use crate::world::plans::{go, plan, step};
-use crate::world::{Memory, Sim};
 
 const TEN_MINUTES: u64 = 600;
 

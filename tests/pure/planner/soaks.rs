@@ -138,7 +138,7 @@ fn a_canary_that_was_left_cordoned_is_watched_too() {
 fn each_hop_has_its_own() {
     let soaks = soaks(&world("1.34.4", "1.36.3").planned());
     let count = |what: &str| soaks.iter().filter(|soak| soak.contains(what)).count();
-    for release in ["1.35.5", "1.36.3"] {
+    for release in ["1.35.4", "1.36.3"] {
         assert_eq!(
             count(&format!("cluster/soak-group-1@{release}")),
             1,
