@@ -118,7 +118,9 @@ impl Default for Surroundings {
 
 /// For facts that an earlier refit recorded.
 fn not_asked<T>() -> Observed<T> {
-    Observed::Unknown("the facts do not have it: run `refit inspect` again".to_owned())
+    Observed::Unknown(
+        "the facts do not have it: run `refit inspect` again, with this build of refit".to_owned(),
+    )
 }
 
 /// What the cluster's `KubeletConfiguration` says, as far as hazards need it.

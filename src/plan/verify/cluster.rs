@@ -133,6 +133,10 @@ impl Reader {
         };
         let running = self.known(&format!("the API server of {host}"), &facts.api_server);
         let manifests = self.known(&format!("the static pods of {host}"), &facts.manifests);
+        self.known(
+            &format!("which API server the controller manager and the scheduler of {host} use"),
+            &facts.controller_servers,
+        );
         let mut of = |component: &str| {
             let image = manifests?.get(&format!("{component}.yaml"));
             self.release(

@@ -241,6 +241,8 @@ impl Gather {
         let manifests = self.need(place, "its static pods", &facts.manifests);
         let stray_files = self.need(place, "files beside its static pods", &facts.stray_files);
         let certificates = self.need(place, "its certificates", &facts.certificates);
+        let servers = "which API server its controller manager and its scheduler use";
+        let servers = self.need(place, servers, &facts.controller_servers);
         let mut release = |file: &str| {
             let Some(manifest) = manifests?.get(file) else {
                 self.reasons.push(Reason::ManifestMissing {
@@ -262,6 +264,7 @@ impl Gather {
         let api_server = release("kube-apiserver.yaml");
         let controller_manager = release("kube-controller-manager.yaml");
         let scheduler = release("kube-scheduler.yaml");
+        servers?;
         Some(InstanceView {
             running: running?.clone(),
             manifests: Instance {

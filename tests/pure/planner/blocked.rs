@@ -6,6 +6,7 @@ use refit::cluster::model::{HostName, Role};
 use refit::documents::settings::{IgnoredNodes, KeySource};
 use refit::plan::reason::Reason;
 use refit::plan::too_old;
+use refit::plan::verify::verify;
 use std::time::Duration;
 
 fn world() -> World {
@@ -393,11 +394,35 @@ fn a_controller_that_goes_through_the_balancer_blocks() {
     let mut patch = World::new(3, 1, "1.35.1", "1.35.4");
     through_the_balancer(&mut patch);
     patch.planned();
-    // Facts that do not say leave it open which one answers.
-    let unknown = told(|world| {
-        world.control_plane("cp1").controller_servers = Observed::Unknown("not asked".to_owned());
-    });
-    assert_eq!(unknown.len(), 2, "{unknown:#?}");
+}
+
+/// What an earlier build did not ask is not known; it is no skew.
+#[test]
+fn facts_without_the_controllers_api_servers_are_to_be_taken_anew() {
+    let mut world = world();
+    let planned = world.planned();
+    let mut recorded = serde_json::to_value(&world.facts).unwrap();
+    let control_plane = &mut recorded["hosts"]["cp1"]["known"]["control_plane"];
+    control_plane
+        .as_object_mut()
+        .unwrap()
+        .remove("controller_servers")
+        .unwrap();
+    world.facts = serde_json::from_value(recorded).unwrap();
+    assert_eq!(
+        world.told(),
+        [
+            "unknown: could not observe which API server its controller manager and its scheduler use: the facts do not have it: run `refit inspect` again, with this build of refit"
+        ]
+    );
+    let found = verify(&planned, &world.facts);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(
+        found[0]
+            .to_string()
+            .contains("which API server the controller manager and the scheduler of cp1 use"),
+        "{found:#?}"
+    );
 }
 
 #[test]
