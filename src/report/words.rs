@@ -1,6 +1,8 @@
-//! Times in the words of people.
+//! Times and counts in the words of people.
 
 use jiff::Timestamp;
+
+use crate::plan::data::Plan;
 
 /// `45 s`, `3 min 5 s`, `2 h 10 min`; what is negative (a clock that jumped) is `0 s`.
 #[must_use]
@@ -47,6 +49,23 @@ pub fn next_window(opens: Option<Timestamp>) -> String {
         Some(opens) => format!("the next one opens {opens}"),
         None => "no other one comes".to_owned(),
     }
+}
+
+/// `3 wave(s), at most 2 out of service at once`.
+#[must_use]
+pub fn waves(waves: usize, at_once: usize) -> String {
+    format!("{waves} wave(s), at most {at_once} out of service at once")
+}
+
+/// Why a plan that was asked for is not compared with an earlier one.
+#[must_use]
+pub fn not_compared(earlier: &Plan) -> String {
+    format!(
+        "Not compared with the earlier plan (to {}, {} steps, facts of {}): what is blocked gives no plan to compare it with.",
+        earlier.target,
+        earlier.steps.len(),
+        earlier.facts_at
+    )
 }
 
 #[cfg(test)]

@@ -188,6 +188,22 @@ pub fn budget(budget: PodDisruptionBudget) -> Result<Budget, String> {
     })
 }
 
+/// An operator of a selector or of node affinity, which alone has `Gt` and `Lt`.
+///
+/// # Errors
+/// If this build does not know it.
+pub(super) fn operator(text: &str) -> Result<Operator, String> {
+    match text {
+        "In" => Ok(Operator::In),
+        "NotIn" => Ok(Operator::NotIn),
+        "Exists" => Ok(Operator::Exists),
+        "DoesNotExist" => Ok(Operator::DoesNotExist),
+        "Gt" => Ok(Operator::Gt),
+        "Lt" => Ok(Operator::Lt),
+        other => Err(format!("unknown operator `{other}`")),
+    }
+}
+
 /// A selector.
 ///
 /// # Errors
@@ -199,12 +215,14 @@ pub(super) fn selector(selector: meta::LabelSelector) -> Result<LabelSelector, S
         .into_iter()
         .map(|requirement| {
             Ok(Requirement {
-                operator: match requirement.operator.as_str() {
-                    "In" => Operator::In,
-                    "NotIn" => Operator::NotIn,
-                    "Exists" => Operator::Exists,
-                    "DoesNotExist" => Operator::DoesNotExist,
-                    other => return Err(format!("unknown selector operator `{other}`")),
+                operator: match operator(&requirement.operator)? {
+                    Operator::Gt | Operator::Lt => {
+                        return Err(format!(
+                            "a selector cannot have the operator `{}`",
+                            requirement.operator
+                        ));
+                    }
+                    known => known,
                 },
                 key: requirement.key,
                 values: requirement.values.unwrap_or_default(),

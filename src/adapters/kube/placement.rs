@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::convert::selector;
-use crate::cluster::model::{
-    NodeTerm, Operator, Placement, PodTerm, Quantities, Requirement, Toleration,
-};
+use super::convert::{operator, selector};
+use crate::cluster::model::{NodeTerm, Placement, PodTerm, Quantities, Requirement, Toleration};
 
 /// Where volumes can be attached.
 #[derive(Debug, Default)]
@@ -194,15 +192,7 @@ fn terms(selector: core::NodeSelector) -> Result<Vec<NodeTerm>, String> {
 
 fn requirement(requirement: core::NodeSelectorRequirement) -> Result<Requirement, String> {
     Ok(Requirement {
-        operator: match requirement.operator.as_str() {
-            "In" => Operator::In,
-            "NotIn" => Operator::NotIn,
-            "Exists" => Operator::Exists,
-            "DoesNotExist" => Operator::DoesNotExist,
-            "Gt" => Operator::Gt,
-            "Lt" => Operator::Lt,
-            other => return Err(format!("unknown node selector operator `{other}`")),
-        },
+        operator: operator(&requirement.operator)?,
         key: requirement.key,
         values: requirement.values.unwrap_or_default(),
     })
@@ -413,7 +403,10 @@ mod tests {
         assert_eq!(seen.apart_from[0].topology_key, "zone");
         assert_eq!(seen.apart_from[0].namespaces, ["shop"]);
         let terms = seen.node_affinity.unwrap();
-        assert_eq!(terms[0].labels[0].operator, Operator::Gt);
+        assert_eq!(
+            terms[0].labels[0].operator,
+            crate::cluster::model::Operator::Gt
+        );
         assert_eq!(terms[0].name[0].values, ["w1"]);
         assert_eq!(seen.tolerations[0].value, None);
         assert_eq!(seen.tolerations[1].value.as_deref(), Some("1"));

@@ -150,10 +150,7 @@ fn head(body: &mut String, plan: &Plan, hops: &[Hop<'_>], at: Timestamp) {
     if waves > 0 {
         row(
             "Workers",
-            &format!(
-                "{waves} wave(s), at most {} out of service at once",
-                plan.limits.workers_out_of_service
-            ),
+            &words::waves(waves, plan.limits.workers_out_of_service),
         );
     }
     row("Declaration", &plan.declaration_sha256);

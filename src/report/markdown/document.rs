@@ -125,10 +125,7 @@ fn head(text: &mut String, plan: &Plan, hops: &[Hop<'_>], at: Timestamp) {
     if waves > 0 {
         row(
             "workers",
-            &format!(
-                "{waves} wave(s), at most {} out of service at once",
-                plan.limits.workers_out_of_service
-            ),
+            &words::waves(waves, plan.limits.workers_out_of_service),
         );
     }
     row(
