@@ -23,7 +23,7 @@ use crate::ports::Clock as _;
 use crate::report::plan::{Look, blocked, blocked_json, table};
 use crate::report::runbook::{Logins, quoted, runbook};
 use crate::report::schedule::windows;
-use crate::report::words::observed;
+use crate::report::words::{not_compared, observed};
 use crate::report::{drawing, html, markdown};
 
 /// Show what an upgrade would do: every step, its order and its reason
@@ -50,7 +50,7 @@ pub struct PlanArgs {
     /// How stdout shows the plan, or why there is none
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Output,
-    /// An earlier plan; what changed since is told in Markdown
+    /// An earlier plan; what changed since is told in Markdown, unless what is blocked gives no plan to compare
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     against: Option<PathBuf>,
     /// Write the plan to a file as well, for `refit apply --plan`
@@ -108,12 +108,15 @@ pub fn run(args: &PlanArgs) -> Result<Exit, CommandError> {
     match made {
         Ok(plan) => show(args, &plan, &declaration.inventory, against.as_ref(), at),
         Err(reasons) => {
+            if let Some(earlier) = &against {
+                ui::line(&not_compared(earlier));
+            }
             let text = match args.output {
                 Output::Table => blocked(&reasons, ui::width(), &Look::TERMINAL),
                 Output::Json => blocked_json(&reasons).map_err(unwritten)?,
                 Output::Markdown => {
                     let name = &declaration.upgrade.name;
-                    markdown::blocked(name, &reasons, facts.observed_at, at)
+                    markdown::blocked(name, &reasons, facts.observed_at, at, against.as_ref())
                 }
                 Output::Html => {
                     let name = &declaration.upgrade.name;

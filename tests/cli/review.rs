@@ -31,6 +31,32 @@ fn a_comment_states_the_age_of_the_facts_and_what_changed() {
 }
 
 #[test]
+fn without_a_plan_nothing_is_compared_and_that_is_said() {
+    let desk = Desk::new();
+    desk.plan(&["--out", "old.plan.json"]).ends(0, &[]);
+    let upgrade = std::fs::read_to_string(desk.path("upgrade.yaml")).unwrap();
+    desk.write("upgrade.yaml", &upgrade.replace("1.35.4", "1.35.99"));
+    for format in ["markdown", "table", "json", "mermaid"] {
+        let against = ["-o", format, "--against", "old.plan.json"];
+        let ran = desk
+            .plan(&against)
+            .ends(3, &["Not compared with the earlier plan (to 1.35.4, "]);
+        let told = ran.out.contains("Not compared");
+        assert_eq!(told, format == "markdown", "{format}: {ran:#?}");
+        desk.plan(&[
+            "-o",
+            format,
+            "--against",
+            "old.plan.json",
+            "--detailed-exitcode",
+        ])
+        .ends(3, &[]);
+    }
+    let ran = desk.plan(&["-o", "markdown"]).ends(3, &["1.35.99"]);
+    assert!(!ran.out.contains("Not compared"), "{ran:#?}");
+}
+
+#[test]
 fn two_plans_are_compared() {
     let desk = Desk::new();
     desk.plan(&["--out", "old.plan.json"]).ends(0, &[]);

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::text::{clip, code, folded, prose};
 use super::{LIMIT, marker};
+use crate::plan::data::Plan;
 use crate::plan::reason::Blocked;
 use crate::report::blocked::{stricter, told_once};
 use crate::report::words;
@@ -23,9 +24,16 @@ const SAID: usize = 1000;
 /// Bytes kept for what is counted at the end.
 const REST: usize = 6_000;
 
-/// Every reason, with what to do about it. `observed` is when the facts were observed.
+/// Every reason, with what to do about it. `observed` is when the facts were observed; `against` the earlier plan that a new
+/// one was to be compared with.
 #[must_use]
-pub fn blocked(upgrade: &str, blocked: &Blocked, observed: Timestamp, at: Timestamp) -> String {
+pub fn blocked(
+    upgrade: &str,
+    blocked: &Blocked,
+    observed: Timestamp,
+    at: Timestamp,
+    against: Option<&Plan>,
+) -> String {
     let mut text = marker(upgrade);
     let count = blocked.reasons.len();
     let reasons = if count == 1 { "reason" } else { "reasons" };
@@ -35,6 +43,9 @@ pub fn blocked(upgrade: &str, blocked: &Blocked, observed: Timestamp, at: Timest
         code(&clip(upgrade, 253)),
         prose(&words::observed(observed, at)),
     );
+    if let Some(earlier) = against {
+        let _ = write!(text, "{}\n\n", prose(&words::not_compared(earlier)));
+    }
     let mut further = String::new();
     let mut shown = 0;
     let mut left: BTreeMap<&str, usize> = BTreeMap::new();

@@ -28,7 +28,7 @@ fn why_there_is_no_plan() {
     let why = world.plan().unwrap_err();
     golden(
         "blocked.md",
-        &blocked("to-1.35", &why, world.facts.observed_at, at()),
+        &blocked("to-1.35", &why, world.facts.observed_at, at(), None),
     );
 }
 
@@ -113,7 +113,7 @@ fn a_comment_takes_any_number_of_reasons() {
             _ => Reason::EtcdExternal,
         })
         .collect();
-    let text = blocked("to-1.35", &Blocked { reasons }, at(), at());
+    let text = blocked("to-1.35", &Blocked { reasons }, at(), at(), None);
     fits(&text);
     assert!(text.contains("blocked for 5000 reasons"), "{text}");
     assert!(text.contains("× `unknown`"), "{text}");
@@ -136,7 +136,7 @@ fn what_a_cluster_says_does_nothing_in_a_comment() {
     }];
     for text in [
         plan(&new, at(), Some(&diff)),
-        blocked(hostile, &Blocked { reasons }, at(), at()),
+        blocked(hostile, &Blocked { reasons }, at(), at(), Some(&new)),
     ] {
         fits(&text);
         let outside = without_code(&text);
