@@ -25,6 +25,7 @@ mod preconditions;
 pub mod reason;
 mod soaks;
 mod step_id;
+mod unjudged;
 pub mod verify;
 mod view;
 pub mod waves;

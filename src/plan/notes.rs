@@ -1,12 +1,13 @@
 //! What the reader of a plan should know and no step shows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::drains::Forecast;
 use super::host_steps::Touched;
 use super::nodes;
 use super::preconditions;
 use super::reason::as_declared;
+use super::unjudged;
 use super::view::View;
 use crate::cluster::model::NodeName;
 use crate::documents::settings::Upgrade;
@@ -61,6 +62,7 @@ pub fn of(
     }
     several(&mut notes, view, upgrade, hops);
     drains(&mut notes, touched, hops);
+    notes.extend(unjudged::notes(view, touched));
     cordons(&mut notes, view, upgrade);
     if view.kube_proxy_wanted.is_some()
         && preconditions::rolls_kube_proxy(upgrade)
@@ -261,13 +263,19 @@ fn kubeadm(notes: &mut Vec<String>, upgrade: &Upgrade) {
 }
 
 fn strays(notes: &mut Vec<String>, view: &View<'_>) {
+    let mut by_files: BTreeMap<&[String], Vec<&str>> = BTreeMap::new();
     for (host, instance) in view.control_planes() {
         if !instance.stray_files.is_empty() {
-            notes.push(format!(
-                "{} has other static pods, which are left alone: {}",
-                host.name(),
-                instance.stray_files.join(", ")
-            ));
+            let same = by_files.entry(instance.stray_files).or_default();
+            same.push(host.name().as_str());
         }
+    }
+    for (files, hosts) in by_files {
+        notes.push(format!(
+            "{} {} other static pods, which are left alone: {}",
+            hosts.join(", "),
+            if hosts.len() == 1 { "has" } else { "have" },
+            files.join(", ")
+        ));
     }
 }

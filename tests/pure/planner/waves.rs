@@ -161,6 +161,62 @@ fn what_a_drain_waits_for_and_what_finds_no_other_node_is_told() {
     );
 }
 
+/// What the scheduler will ask and no forecast did is told for the pods that leave, in a few lines whatever there is.
+#[test]
+fn what_was_not_judged_of_evicted_pods_is_told() {
+    let odd = |namespace: &str, name: &str, node: &str, kinds: &[&str]| {
+        let mut pod = pod(namespace, name, node);
+        let placement = pod.placement.get_or_insert_default();
+        placement.not_judged = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+        pod
+    };
+    let mut world = world(2);
+    world.pods().push(odd(
+        "shop",
+        "beside-0",
+        "w1",
+        &["pod affinity", "host ports"],
+    ));
+    let mut agent = odd("kube-system", "agent", "w1", &["host ports"]);
+    agent.controller.as_mut().unwrap().kind = "DaemonSet".to_owned();
+    world.pods().push(agent);
+    let plan = world.planned();
+    let told: Vec<&String> = plan
+        .notes
+        .iter()
+        .filter(|note| note.starts_with("not judged"))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "not judged: host ports of 1 evicted pod(s) (shop/beside-0); see that the port is free on a node that may run them",
+            "not judged: pod affinity of 1 evicted pod(s) (shop/beside-0); see that the pods which they must be beside stay on another node that has room, or move first",
+        ]
+    );
+    for at in 0..40 {
+        let name = format!("crowd-{at:02}");
+        world.pods().push(odd(
+            "shop",
+            &name,
+            "w2",
+            &["topology spread", &format!("rule {at}")],
+        ));
+    }
+    let notes = world.planned().notes;
+    let told: Vec<&String> = notes
+        .iter()
+        .filter(|note| note.contains("not judged"))
+        .collect();
+    assert!(told.len() <= 7, "{told:#?}");
+    assert!(told.iter().all(|note| note.len() < 400), "{told:#?}");
+    assert!(
+        told.last()
+            .unwrap()
+            .ends_with("more kinds of rules were not judged either"),
+        "{told:#?}"
+    );
+}
+
 #[test]
 fn facts_that_do_not_say_what_pods_need_stop() {
     let mut world = world(2);
