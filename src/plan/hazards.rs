@@ -31,6 +31,9 @@ const UNCHECKED: &str = "hazards-unchecked";
 /// How many hosts are named before they are counted.
 const HOSTS_NAMED: usize = 5;
 
+/// How many things one advisory hazard was seen by are told before they are counted.
+const SIGHTINGS_TOLD: usize = 5;
+
 /// A hazard that was seen somewhere, or could not be ruled out there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Threat {
@@ -97,21 +100,38 @@ impl Threat {
 
 impl fmt::Display for Threat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let on = match self.sighting.hosts.as_slice() {
-            [] => String::new(),
-            some => format!(" on {}", hosts(some)),
-        };
-        match &self.sighting.what {
-            What::There(what) => write!(f, "{what}{on}: {}", self.breaks)?,
-            What::NotChecked(why) => {
-                write!(f, "could not be checked{on} ({why}): {}", self.breaks)?;
-            }
-        }
+        write!(f, "{}: {}", seen_as(&self.sighting), self.breaks)?;
         match &self.not_accepted {
             Some(why) => write!(f, "; {why}"),
             None => Ok(()),
         }
     }
+}
+
+/// What was seen, and where.
+fn seen_as(sighting: &Sighting) -> String {
+    let on = match sighting.hosts.as_slice() {
+        [] => String::new(),
+        some => format!(" on {}", hosts(some)),
+    };
+    match &sighting.what {
+        What::There(what) => format!("{what}{on}"),
+        What::NotChecked(why) => format!("could not be checked{on} ({why})"),
+    }
+}
+
+/// One line for all that one hazard was seen by: what follows from it is the same for each.
+fn all_seen<'a>(sightings: impl IntoIterator<Item = &'a Sighting>) -> Option<String> {
+    let all: Vec<&Sighting> = sightings.into_iter().collect();
+    let mut told: Vec<String> = all
+        .iter()
+        .take(SIGHTINGS_TOLD)
+        .map(|sighting| seen_as(sighting))
+        .collect();
+    if all.len() > SIGHTINGS_TOLD {
+        told.push(format!("and {} more", all.len() - SIGHTINGS_TOLD));
+    }
+    (!told.is_empty()).then(|| told.join("; "))
 }
 
 fn hosts(hosts: &[HostName]) -> String {
@@ -181,14 +201,37 @@ pub fn judge(
                 Some("this risk cannot be accepted, for the upgrade would fail".to_owned())
             }
         };
+        if let Verdict::Accepted(risk) = verdict {
+            let seen = all_seen(&finding.sightings).map(|seen| {
+                format!(
+                    "hazard {} is accepted until {} ({}): {seen}: {}",
+                    hazard.id, risk.until, risk.reason, hazard.breaks
+                )
+            });
+            judged.notes.extend(seen);
+            continue;
+        }
+        if hazard.severity == Severity::Advisory {
+            let there = finding
+                .sightings
+                .iter()
+                .filter(|sighting| match sighting.what {
+                    What::There(_) => true,
+                    What::NotChecked(_) => false,
+                });
+            let ended = not_accepted.iter().map(|why| format!("; {why}"));
+            let ended: String = ended.collect();
+            judged.notes.extend(all_seen(there).map(|seen| {
+                format!(
+                    "hazard {}: {seen}: {}{ended}; {} ({})",
+                    hazard.id, hazard.breaks, hazard.remedy, hazard.source
+                )
+            }));
+        }
         for sighting in &finding.sightings {
             let threat = Threat::new(hazard, hop, sighting.clone(), not_accepted.clone());
-            match (hazard.severity, verdict) {
-                (_, Verdict::Accepted(risk)) => judged.notes.push(format!(
-                    "hazard {} is accepted until {} ({}): {threat}",
-                    hazard.id, risk.until, risk.reason
-                )),
-                (Severity::Blocking, _) => match &threat.sighting.what {
+            match hazard.severity {
+                Severity::Blocking => match &threat.sighting.what {
                     What::NotChecked(why) if threat.not_accepted.is_none() => {
                         let place = (threat.sighting.hosts.clone(), why.clone());
                         open.entry(place).or_default().push(threat);
@@ -197,11 +240,8 @@ pub fn judge(
                         judged.reasons.push(Reason::Hazard(Box::new(threat)));
                     }
                 },
-                (Severity::Advisory, _) => match &threat.sighting.what {
-                    What::There(_) => judged.notes.push(format!(
-                        "hazard {}: {threat}; {} ({})",
-                        hazard.id, hazard.remedy, hazard.source
-                    )),
+                Severity::Advisory => match &threat.sighting.what {
+                    What::There(_) => {}
                     What::NotChecked(why) => unchecked
                         .entry((threat.place(), why.clone()))
                         .or_default()

@@ -212,6 +212,37 @@ fn over_several_hops_each_hazard_is_told_where_it_strikes() {
     assert_eq!(count(&young.planned().notes, "api-server-young"), 1);
 }
 
+/// What follows from it is the same for each control plane.
+#[test]
+fn an_advisory_hazard_is_told_once_with_all_that_it_was_seen_by() {
+    let mut world = World::new(3, 1, "1.34.4", "1.35.4");
+    for (host, hour) in [("cp1", 7), ("cp2", 8), ("cp3", 9)] {
+        known(&mut world.control_plane(host).api_use).since =
+            format!("2026-11-21T0{hour}:00:00Z").parse().unwrap();
+        known(&mut world.control_plane(host).stray_files).push("kube-vip.yaml".to_owned());
+    }
+    let notes = world.planned().notes;
+    let young: Vec<&String> = notes
+        .iter()
+        .filter(|note| note.contains("api-server-young"))
+        .collect();
+    assert_eq!(young.len(), 1, "{notes:#?}");
+    assert!(
+        young[0].starts_with("hazard api-server-young: an API server that was started at 2026-11-21T07:00:00Z on cp1; an API server that was started at 2026-11-21T08:00:00Z on cp2; an API server that was started at 2026-11-21T09:00:00Z on cp3: requests for removed APIs are counted"),
+        "{young:#?}"
+    );
+    let strays = "cp1, cp2, cp3 have other static pods, which are left alone: kube-vip.yaml";
+    assert!(notes.iter().any(|note| note == strays), "{notes:#?}");
+    // however many there are
+    let mut world = World::new(9, 1, "1.34.4", "1.35.4");
+    for number in 1..=9 {
+        let since = format!("2026-11-21T09:00:0{number}Z").parse().unwrap();
+        known(&mut world.control_plane(&format!("cp{number}")).api_use).since = since;
+    }
+    let notes = world.planned().notes.join("\n");
+    assert!(notes.contains("on cp5; and 4 more: requests"), "{notes}");
+}
+
 fn api(removed_in: &str) -> DeprecatedApi {
     DeprecatedApi {
         group: String::new(),
