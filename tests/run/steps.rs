@@ -4,7 +4,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::world::plans::{drain, go, install_kubeadm, install_kubelet, plan, step, whole};
+use crate::world::plans::{
+    drain, fails, finishes, go, go_on, install_kubeadm, install_kubelet, never, once, plan, step,
+    whole,
+};
 use crate::world::{Memory, OPERATION, Sim};
 use refit::cluster::model::{HostName, NodeName};
 use refit::plan::data::{Action, StepId};
@@ -13,10 +16,6 @@ use refit::run::event::{Event, Halt, How, Stamped};
 use refit::run::executor::Outcome;
 use refit::run::extent::remaining;
 use refit::run::journal::read;
-
-fn never() -> impl Future<Output = ()> {
-    std::future::pending()
-}
 
 fn statuses(sim: &Sim, host: &str, statuses: &[i32]) {
     sim.inner
@@ -41,7 +40,7 @@ async fn every_step_starts_after_all_that_must_come_before_it() {
     let sim = Sim::usual();
     let whole = whole();
     let mut memory = Memory::default();
-    let (outcome, events) = go(&whole, sim.world(), &sim, &[], &mut memory, never()).await;
+    let (outcome, events) = go_on(&whole, &sim, &mut memory).await;
     let Outcome::Finished { own_ms, wall_ms } = outcome else {
         unreachable!("{outcome:?}")
     };
@@ -78,15 +77,7 @@ async fn every_step_starts_after_all_that_must_come_before_it() {
 #[tokio::test(start_paused = true)]
 async fn a_foreign_cordon_stays_and_ours_goes() {
     let sim = Sim::usual();
-    let (_, events) = go(
-        &whole(),
-        sim.world(),
-        &sim,
-        &[],
-        &mut Memory::default(),
-        never(),
-    )
-    .await;
+    let (_, events) = once(&whole(), &sim).await;
     let foreign = Some((
         How::Already,
         Some("cordoned by someone else; stays so".into()),
@@ -108,16 +99,7 @@ async fn refusals_after_an_api_servers_restart_do_not_eat_an_uncordon() {
         node: NodeName::new("w1"),
     };
     let plan = plan(vec![step("w1/uncordon", &[], action)]);
-    let (outcome, events) = go(
-        &plan,
-        sim.world(),
-        &sim,
-        &[],
-        &mut Memory::default(),
-        never(),
-    )
-    .await;
-    assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
+    let events = finishes(&plan, &sim).await;
     assert_eq!(done(&events, "w1/uncordon"), Some((How::Acted, None)));
     assert_eq!(sim.inner.borrow().changes, ["uncordon w1"]);
 }
@@ -131,18 +113,7 @@ async fn refusals_that_stay_are_an_error_within_bounds() {
     };
     let plan = plan(vec![step("w1/cordon", &[], action)]);
     let began = sim.now();
-    let (outcome, _) = go(
-        &plan,
-        sim.world(),
-        &sim,
-        &[],
-        &mut Memory::default(),
-        never(),
-    )
-    .await;
-    let Outcome::Halted { failures, .. } = outcome else {
-        unreachable!("{outcome:?}")
-    };
+    let failures = fails(&plan, &sim).await;
     assert!(failures[0].1.contains("refusing for 90 s"), "{failures:?}");
     let took = sim.now() - began;
     assert!(took >= Duration::from_secs(90) && took < Duration::from_secs(95));
@@ -156,11 +127,7 @@ async fn a_cordon_that_someone_undoes_all_the_time_is_not_fought_over() {
         node: NodeName::new("w1"),
     };
     let plan = plan(vec![step("w1/cordon", &[], action)]);
-    let memory = &mut Memory::default();
-    let (outcome, _) = go(&plan, sim.world(), &sim, &[], memory, never()).await;
-    let Outcome::Halted { failures, .. } = outcome else {
-        unreachable!("{outcome:?}")
-    };
+    let failures = fails(&plan, &sim).await;
     assert!(failures[0].1.contains("someone undoes"), "{failures:?}");
     assert!(sim.inner.borrow().changes.len() < 200);
 }
@@ -176,7 +143,7 @@ async fn a_kubelet_is_not_replaced_on_a_node_that_is_back_in_service() {
     sim.cordon_as("w1", Some("r1"));
     statuses(&sim, "w1", &[100]);
     let mut memory = Memory::default();
-    let (outcome, _) = go(&plan, sim.world(), &sim, &[], &mut memory, never()).await;
+    let (outcome, _) = go_on(&plan, &sim, &mut memory).await;
     assert!(matches!(outcome, Outcome::Halted { .. }), "{outcome:?}");
     let in_service = |yes: bool| {
         let mut inner = sim.inner.borrow_mut();
@@ -187,8 +154,7 @@ async fn a_kubelet_is_not_replaced_on_a_node_that_is_back_in_service() {
             .unschedulable = !yes;
     };
     in_service(true);
-    let text = memory.text.clone();
-    let (outcome, _) = go(&plan, sim.world(), &sim, &text, &mut memory, never()).await;
+    let (outcome, _) = go_on(&plan, &sim, &mut memory).await;
     let Outcome::Halted { failures, .. } = outcome else {
         unreachable!("{outcome:?}")
     };
@@ -199,8 +165,7 @@ async fn a_kubelet_is_not_replaced_on_a_node_that_is_back_in_service() {
     );
     assert_eq!(sim.inner.borrow().changes, ["w1 w1/kubelet"]);
     in_service(false);
-    let text = memory.text.clone();
-    let (outcome, _) = go(&plan, sim.world(), &sim, &text, &mut memory, never()).await;
+    let (outcome, _) = go_on(&plan, &sim, &mut memory).await;
     assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
     assert_eq!(sim.inner.borrow().violations, Vec::<String>::new());
 }
@@ -226,7 +191,7 @@ async fn a_failure_halts_while_running_steps_end_and_a_resumed_run_tries_again()
     statuses(&sim, "w1", &[100]);
     let plan = two_by_two();
     let mut memory = Memory::default();
-    let (outcome, events) = go(&plan, sim.world(), &sim, &[], &mut memory, never()).await;
+    let (outcome, events) = go_on(&plan, &sim, &mut memory).await;
     let Outcome::Halted { why, failures, .. } = outcome else {
         unreachable!("{outcome:?}")
     };
@@ -240,8 +205,7 @@ async fn a_failure_halts_while_running_steps_end_and_a_resumed_run_tries_again()
     assert!(done(&events, "w2/kubeadm").is_some());
     assert!(done(&events, "w2/hold").is_none());
 
-    let text = memory.text.clone();
-    let (outcome, events) = go(&plan, sim.world(), &sim, &text, &mut memory, never()).await;
+    let (outcome, events) = go_on(&plan, &sim, &mut memory).await;
     assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
     assert!(events.iter().any(|event| matches!(
         &event.event,
@@ -260,16 +224,7 @@ async fn the_plans_retries_are_made_under_new_names() {
     let mut only = step("w1/kubeadm", &[], install_kubeadm("w1"));
     only.retries = 2;
     let plan = plan(vec![only]);
-    let (outcome, _) = go(
-        &plan,
-        sim.world(),
-        &sim,
-        &[],
-        &mut Memory::default(),
-        never(),
-    )
-    .await;
-    assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
+    finishes(&plan, &sim).await;
     assert_eq!(
         sim.inner.borrow().changes,
         ["w1 w1/kubeadm", "w1 w1/kubeadm#2", "w1 w1/kubeadm#3"]
@@ -292,8 +247,7 @@ async fn asked_to_stop_it_finishes_what_runs_and_starts_nothing() {
     ));
     assert!(done(&events, "w1/kubeadm").is_some() && done(&events, "w2/kubeadm").is_some());
     assert!(done(&events, "w1/hold").is_none());
-    let text = memory.text.clone();
-    let (outcome, _) = go(&plan, sim.world(), &sim, &text, &mut memory, never()).await;
+    let (outcome, _) = go_on(&plan, &sim, &mut memory).await;
     assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
 }
 
@@ -301,26 +255,9 @@ async fn asked_to_stop_it_finishes_what_runs_and_starts_nothing() {
 async fn a_second_run_changes_nothing() {
     let sim = Sim::usual();
     let plan = two_by_two();
-    go(
-        &plan,
-        sim.world(),
-        &sim,
-        &[],
-        &mut Memory::default(),
-        never(),
-    )
-    .await;
+    finishes(&plan, &sim).await;
     let changes = sim.inner.borrow().changes.len();
-    let (outcome, events) = go(
-        &plan,
-        sim.world(),
-        &sim,
-        &[],
-        &mut Memory::default(),
-        never(),
-    )
-    .await;
-    assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
+    let events = finishes(&plan, &sim).await;
     assert_eq!(done(&events, "w1/kubeadm"), Some((How::Already, None)));
     assert_eq!(sim.inner.borrow().changes.len(), changes);
 }
@@ -338,18 +275,7 @@ async fn a_host_that_is_ahead_of_the_plan_is_left_alone() {
     let mut only = step("w1/kubeadm", &[], install_kubeadm("w1"));
     only.retries = 3;
     let plan = plan(vec![only]);
-    let (outcome, _) = go(
-        &plan,
-        sim.world(),
-        &sim,
-        &[],
-        &mut Memory::default(),
-        never(),
-    )
-    .await;
-    let Outcome::Halted { failures, .. } = outcome else {
-        unreachable!("{outcome:?}")
-    };
+    let failures = fails(&plan, &sim).await;
     assert!(failures[0].1.contains("1.36.0-1.1"), "{failures:?}");
     assert!(sim.inner.borrow().changes.is_empty());
 }
@@ -361,7 +287,7 @@ async fn an_operation_that_outlives_the_timeout_is_joined_later() {
     only.timeout_s = 5;
     let plan = plan(vec![only]);
     let mut memory = Memory::default();
-    let (outcome, _) = go(&plan, sim.world(), &sim, &[], &mut memory, never()).await;
+    let (outcome, _) = go_on(&plan, &sim, &mut memory).await;
     let Outcome::Halted { failures, .. } = outcome else {
         unreachable!("{outcome:?}")
     };
@@ -370,8 +296,7 @@ async fn an_operation_that_outlives_the_timeout_is_joined_later() {
         "{failures:?}"
     );
     tokio::time::sleep(OPERATION - Duration::from_secs(7)).await;
-    let text = memory.text.clone();
-    let (outcome, events) = go(&plan, sim.world(), &sim, &text, &mut memory, never()).await;
+    let (outcome, events) = go_on(&plan, &sim, &mut memory).await;
     assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
     assert_eq!(done(&events, "w1/kubeadm"), Some((How::Recovered, None)));
     assert_eq!(sim.inner.borrow().changes, ["w1 w1/kubeadm"]);
@@ -385,11 +310,7 @@ async fn a_node_that_does_not_come_back_is_told_with_where_to_look() {
         version: crate::world::plans::new(),
     };
     let plan = plan(vec![step("w1/await-node", &[], action)]);
-    let memory = &mut Memory::default();
-    let (outcome, _) = go(&plan, sim.world(), &sim, &[], memory, never()).await;
-    let Outcome::Halted { failures, .. } = outcome else {
-        unreachable!("{outcome:?}")
-    };
+    let failures = fails(&plan, &sim).await;
     let why = &failures[0].1;
     assert!(
         why.contains("kubelet at 1.34.4, not 1.35.4") && why.contains("journalctl -u kubelet"),
@@ -423,18 +344,7 @@ async fn an_unfit_cluster_or_host_is_named_in_full() {
             *patches = Some(if none { "/none" } else { crate::world::PATCHES }.to_owned());
         }
     }
-    let (outcome, _) = go(
-        &plan,
-        sim.world(),
-        &sim,
-        &[],
-        &mut Memory::default(),
-        never(),
-    )
-    .await;
-    let Outcome::Halted { failures, .. } = outcome else {
-        unreachable!("{outcome:?}")
-    };
+    let failures = fails(&plan, &sim).await;
     let of = |id: &str| {
         &failures
             .iter()
@@ -462,16 +372,7 @@ async fn what_others_did_with_their_cordons_is_told_at_the_end_and_no_failure() 
             *cordoned = vec![NodeName::new("w1")];
         }
     }
-    let (outcome, events) = go(
-        &plan,
-        sim.world(),
-        &sim,
-        &[],
-        &mut Memory::default(),
-        never(),
-    )
-    .await;
-    assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
+    let events = finishes(&plan, &sim).await;
     assert_eq!(
         done(&events, "verify").unwrap().1.as_deref(),
         Some(
@@ -499,15 +400,7 @@ async fn what_only_takes_its_time_after_the_last_node_is_waited_for_and_no_longe
         let sim = Sim::usual();
         sim.unready_for(&NodeName::new("w2"), Duration::from_secs(back_after));
         let began = tokio::time::Instant::now();
-        let (outcome, _) = go(
-            &plan(),
-            sim.world(),
-            &sim,
-            &[],
-            &mut Memory::default(),
-            never(),
-        )
-        .await;
+        let (outcome, _) = once(&plan(), &sim).await;
         let finished = matches!(outcome, Outcome::Finished { .. });
         assert_eq!(finished, ends_well, "{outcome:?}");
         let took = began.elapsed().as_secs();
@@ -524,18 +417,7 @@ async fn the_last_look_sees_a_kube_proxy_at_another_release() {
             *kube_proxy = Some("1.36.0".parse().unwrap());
         }
     }
-    let (outcome, _) = go(
-        &plan,
-        sim.world(),
-        &sim,
-        &[],
-        &mut Memory::default(),
-        never(),
-    )
-    .await;
-    let Outcome::Halted { failures, .. } = outcome else {
-        unreachable!("{outcome:?}")
-    };
+    let failures = fails(&plan, &sim).await;
     let (step, why) = &failures[0];
     assert_eq!(step.as_str(), "verify");
     assert!(why.ends_with("kube-proxy: not at 1.36.0 yet"), "{why}");
@@ -548,18 +430,7 @@ async fn another_cluster_is_not_touched() {
     if let Action::CheckCluster { cluster_uid, .. } = &mut plan.steps[0].action {
         *cluster_uid = "cluster-2".into();
     }
-    let (outcome, _) = go(
-        &plan,
-        sim.world(),
-        &sim,
-        &[],
-        &mut Memory::default(),
-        never(),
-    )
-    .await;
-    let Outcome::Halted { failures, .. } = outcome else {
-        unreachable!("{outcome:?}")
-    };
+    let failures = fails(&plan, &sim).await;
     assert!(
         failures[0].1.contains("this is another cluster"),
         "{failures:?}"
@@ -618,16 +489,7 @@ async fn an_operation_that_has_begun_is_awaited_whatever_the_connection_does() {
     ]
     .into();
     let plan = plan(vec![step("w1/kubeadm", &[], install_kubeadm("w1"))]);
-    let (outcome, events) = go(
-        &plan,
-        sim.world(),
-        &sim,
-        &[],
-        &mut Memory::default(),
-        never(),
-    )
-    .await;
-    assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
+    let events = finishes(&plan, &sim).await;
     assert_eq!(done(&events, "w1/kubeadm").unwrap().0, How::Acted);
     assert_eq!(sim.inner.borrow().changes, ["w1 w1/kubeadm"]);
 }
@@ -670,16 +532,7 @@ async fn what_killed_runs_left_of_their_snapshots_is_swept_and_told() {
     let mut plan = whole();
     plan.steps.retain(|step| step.id.as_str() == "cp1/snapshot");
     plan.steps[0].after.clear();
-    let (outcome, events) = go(
-        &plan,
-        sim.world(),
-        &sim,
-        &[],
-        &mut Memory::default(),
-        never(),
-    )
-    .await;
-    assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
+    let events = finishes(&plan, &sim).await;
     let note = done(&events, "cp1/snapshot").unwrap().1.unwrap();
     assert!(
         note.ends_with(
@@ -730,16 +583,7 @@ async fn old_snapshots_of_this_inventory_go_and_no_others() {
     let mut plan = whole();
     plan.steps.retain(|step| step.id.as_str() == "cp1/snapshot");
     plan.steps[0].after.clear();
-    let (outcome, events) = go(
-        &plan,
-        sim.world(),
-        &sim,
-        &[],
-        &mut Memory::default(),
-        never(),
-    )
-    .await;
-    assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
+    let events = finishes(&plan, &sim).await;
     let (how, note) = done(&events, "cp1/snapshot").unwrap();
     assert_eq!(how, How::Acted);
     assert!(
@@ -777,7 +621,7 @@ async fn a_plan_whose_order_makes_no_sense_is_not_begun() {
         install_kubeadm("w1"),
     )]);
     let mut memory = Memory::default();
-    let (outcome, _) = go(&plan, sim.world(), &sim, &[], &mut memory, never()).await;
+    let (outcome, _) = go_on(&plan, &sim, &mut memory).await;
     assert!(matches!(outcome, Outcome::BadPlan(why) if why.contains("w9/nothing")));
     assert!(memory.text.is_empty());
 }

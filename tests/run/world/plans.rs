@@ -14,7 +14,7 @@ use refit::run::event::Stamped;
 use refit::run::executor::{Outcome, Run, execute};
 use refit::run::journal::{Journal, read};
 
-use super::NEW;
+use super::{Memory, NEW, Sim};
 
 pub const RUN: &str = "r1";
 
@@ -286,4 +286,36 @@ pub async fn go(
     let mut events = |event: &Stamped| seen.push(event.clone());
     let outcome = execute(&run, past.state.clone(), &mut journal, &mut events, stop).await;
     (outcome, seen)
+}
+
+/// Nobody asks it to stop.
+pub fn never() -> impl Future<Output = ()> {
+    std::future::pending()
+}
+
+/// A run that nobody stops; it takes up what its journal holds.
+pub async fn go_on(plan: &Plan, sim: &Sim, memory: &mut Memory) -> (Outcome, Vec<Stamped>) {
+    let text = memory.text.clone();
+    go(plan, sim.world(), sim, &text, memory, never()).await
+}
+
+/// A run with a journal of its own.
+pub async fn once(plan: &Plan, sim: &Sim) -> (Outcome, Vec<Stamped>) {
+    go_on(plan, sim, &mut Memory::default()).await
+}
+
+/// Such a run, which ends well; its events.
+pub async fn finishes(plan: &Plan, sim: &Sim) -> Vec<Stamped> {
+    let (outcome, events) = once(plan, sim).await;
+    assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
+    events
+}
+
+/// Such a run, which halts; its failures.
+pub async fn fails(plan: &Plan, sim: &Sim) -> Vec<(StepId, String)> {
+    let (outcome, _) = once(plan, sim).await;
+    let Outcome::Halted { failures, .. } = outcome else {
+        unreachable!("{outcome:?}")
+    };
+    failures
 }
