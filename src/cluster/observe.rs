@@ -244,22 +244,19 @@ async fn observe_control_plane(
         node: on.node.to_string(),
         patches: patches.clone(),
     };
-    // One after the other where nothing is gained by haste: a host bears only so many sessions at once.
+    // Both of these are quick, and a host bears only so many sessions at once; the adapter holds how many.
     let of_the_api_server = async {
         let release = ask(world, host, Query::ApiServerVersion, parse::api_version).await;
         let api_use = ask(world, host, Query::ApiUse, parse::api_use).await;
         (release, api_use)
     };
-    let of_kubeadm = async {
-        let certificates = ask(world, host, Query::Certificates, parse::certificates).await;
-        let edited =
-            |output: &Output| parse::hand_edits(output).map(|files| HandEdits { patches, files });
-        (certificates, ask(world, host, generated, edited).await)
-    };
-    let ((api_server, api_use), manifests, (certificates, hand_edits)) = futures::join!(
+    let edited =
+        |output: &Output| parse::hand_edits(output).map(|files| HandEdits { patches, files });
+    let ((api_server, api_use), manifests, certificates, hand_edits) = futures::join!(
         of_the_api_server,
         ask(world, host, Query::Manifests, parse::manifests),
-        of_kubeadm,
+        ask(world, host, Query::Certificates, parse::certificates),
+        ask(world, host, generated, edited),
     );
     let (endpoint, manifests, stray_files, controller_servers) = match manifests {
         Observed::Known(read) => (

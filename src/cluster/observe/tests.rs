@@ -333,6 +333,82 @@ async fn a_host_where_we_are_not_root_is_asked_no_further() {
     assert_eq!(of_w2, 1);
 }
 
+/// Hosts of which each is root and answers what it is, and everything else never.
+#[derive(Default)]
+struct Slow {
+    asked: RefCell<Vec<Query>>,
+}
+
+#[async_trait(?Send)]
+impl Hosts for Slow {
+    async fn query(&self, host: &HostName, query: &Query) -> Result<Output, Failure> {
+        self.asked.borrow_mut().push(query.clone());
+        match query {
+            Query::Basics => {
+                let root = HostName::new("w1");
+                Scattered::default().query(&root, query).await
+            }
+            _ => {
+                futures::future::pending::<()>().await;
+                Err(Failure::NotSent(host.to_string()))
+            }
+        }
+    }
+    async fn mutate(
+        &self,
+        _: &HostName,
+        _: &OpRef,
+        _: &Mutation,
+        _: Duration,
+    ) -> Result<OpEnd, Failure> {
+        unreachable!("observation changes nothing")
+    }
+    async fn operation(&self, _: &HostName, _: &OpRef) -> Result<OpState, Failure> {
+        unreachable!("observation asks only")
+    }
+    async fn download(&self, _: &HostName, _: &str, _: &Path) -> Result<(u64, String), Failure> {
+        unreachable!("observation copies nothing")
+    }
+}
+
+/// What takes long does not wait for anything else, and there is a session for each: sshd allows ten.
+#[test]
+fn a_control_plane_is_asked_for_what_takes_long_at_once() {
+    use futures::FutureExt as _;
+
+    let inventory = Inventory {
+        name: "lab".to_owned(),
+        kubeconfig: PathBuf::from("k"),
+        context: None,
+        hosts: BTreeMap::from([host("cp1", Role::ControlPlane)]),
+        ignore_nodes: vec![],
+    };
+    let hosts = Slow::default();
+    let world = World {
+        api: &Away,
+        hosts: &hosts,
+        clock: &Away,
+    };
+    assert!(
+        observe(world, &inventory, None, None)
+            .now_or_never()
+            .is_none()
+    );
+    let asked = hosts.asked.into_inner();
+    let generated = |query: &Query| matches!(query, Query::Generated { .. });
+    for (what, is) in [
+        ("certificates", asked.contains(&Query::Certificates)),
+        ("manifests", asked.contains(&Query::Manifests)),
+        ("what kubeadm would write", asked.iter().any(generated)),
+        ("the API server", asked.contains(&Query::ApiServerVersion)),
+        ("packages", asked.contains(&Query::Packages)),
+        ("etcd", asked.contains(&Query::Etcd)),
+    ] {
+        assert!(is, "{what} is not asked for: {asked:?}");
+    }
+    assert!(asked.len() <= 1 + 8, "{asked:?}");
+}
+
 #[tokio::test]
 async fn the_target_minors_repository_is_looked_into() {
     let url = "https://pkgs.k8s.io/core:/stable:/v{minor}/{format}/Release.key".to_owned();

@@ -29,10 +29,14 @@ generate() {
   env -i PATH="$PATH" KUBEADM_INIT_DRYRUN_DIR="$tmp/out" \
     kubeadm init phase "$@" --config "$tmp/config.yaml" --dry-run >/dev/null </dev/null
 }
-generate control-plane all || die 'kubeadm does not say which manifests it would write'
-if [ -f "$dir/etcd.yaml" ]; then
-  generate etcd local || die 'kubeadm does not say which manifest of etcd it would write'
-fi
+# side by side, and both over before anything is said: the directory goes with this script
+mkdir "$tmp/out"
+generate control-plane all &
+asked=$!
+if [ -f "$dir/etcd.yaml" ]; then generate etcd local; else true; fi
+etcd=$?
+wait "$asked" || die 'kubeadm does not say which manifests it would write'
+[ "$etcd" = 0 ] || die 'kubeadm does not say which manifest of etcd it would write'
 for file in etcd.yaml kube-apiserver.yaml kube-controller-manager.yaml kube-scheduler.yaml; do
   [ -f "$dir/$file" ] || continue
   emit path printf '%s' "$file"

@@ -16,16 +16,19 @@ esac
 /// `kubeadm`, which writes what is beside it, and keeps the configuration that it was given.
 const KUBEADM: &str = r#"
 note "$@"
-env > "$ROOT/environment"
+env > "$ROOT/environment.$3"
 case "$*" in
   'init phase control-plane all --config '*' --dry-run') ;;
   'init phase etcd local --config '*' --dry-run') ;;
   *) echo 'it would change something' >&2; exit 1 ;;
 esac
+phase=$3
 while [ "$1" != --config ]; do shift; done
-cp "$2" "$ROOT/config.yaml"
-mkdir -p "$KUBEADM_INIT_DRYRUN_DIR"
-cp "$ROOT"/generated/* "$KUBEADM_INIT_DRYRUN_DIR"
+cp "$2" "$ROOT/config.$phase.yaml"
+case $phase in
+  control-plane) cp "$ROOT"/generated/kube-* "$KUBEADM_INIT_DRYRUN_DIR" ;;
+  etcd) cp "$ROOT/generated/etcd.yaml" "$KUBEADM_INIT_DRYRUN_DIR" ;;
+esac
 "#;
 
 const CLUSTER: &str =
@@ -74,7 +77,9 @@ fn kubeadm_is_asked_what_it_would_write_for_the_release_that_is_there() {
         edits["etcd.yaml"],
         ["- --profiling=false", "+ --profiling=true"]
     );
-    let config = fs::read_to_string(machine.path("/config.yaml")).unwrap();
+    let config = fs::read_to_string(machine.path("/config.control-plane.yaml")).unwrap();
+    let of_etcd = fs::read_to_string(machine.path("/config.etcd.yaml")).unwrap();
+    assert_eq!(config, of_etcd);
     for line in [
         "kubernetesVersion: v1.34.4",
         "apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration",
@@ -86,7 +91,7 @@ fn kubeadm_is_asked_what_it_would_write_for_the_release_that_is_there() {
     }
     assert!(!config.contains("1.35.4"), "{config}");
     // nothing of the session reaches kubeadm, which would copy a proxy into the manifests
-    let environment = fs::read_to_string(machine.path("/environment")).unwrap();
+    let environment = fs::read_to_string(machine.path("/environment.control-plane")).unwrap();
     assert!(!environment.contains("LC_ALL"), "{environment}");
     let left = fs::read_dir("/tmp")
         .unwrap()
@@ -113,6 +118,85 @@ fn without_an_answer_there_is_no_finding() {
     );
     fs::remove_file(machine.path("/etc/kubernetes/manifests/kube-apiserver.yaml")).unwrap();
     assert!(parse::hand_edits(&machine.run(&generated(None).command())).is_err());
+}
+
+/// Neither of kubeadm's two answers waits for the other, and a failure of either is told once both are over.
+#[test]
+fn kubeadm_is_asked_for_etcd_and_the_rest_side_by_side() {
+    let machine = control_plane();
+    let met = r#"
+touch "$ROOT/met.$3"
+tries=0
+while [ ! -e "$ROOT/met.etcd" ] || [ ! -e "$ROOT/met.control-plane" ]; do
+  tries=$((tries + 1))
+  [ $tries -lt 100 ] || { echo 'alone' >&2; exit 1; }
+  /bin/sleep 0.1
+done
+"#;
+    machine.tool("kubeadm", &format!("{met}{KUBEADM}"));
+    let edits = parse::hand_edits(&machine.run(&generated(None).command())).unwrap();
+    assert_eq!(edits.len(), 4);
+
+    for failing in ["control-plane", "etcd"] {
+        let fails = format!("[ \"$3\" != {failing} ] || {{ echo 'it is broken' >&2; exit 1; }}\n");
+        let late = format!("[ \"$3\" = {failing} ] || /bin/sleep 0.3\n");
+        machine.tool(
+            "kubeadm",
+            &format!("{fails}{late}{KUBEADM}\ntouch \"$ROOT/over\"\n"),
+        );
+        let _ = fs::remove_file(machine.path("/over"));
+        let error = parse::hand_edits(&machine.run(&generated(None).command())).unwrap_err();
+        assert!(error.to_string().contains("it is broken"), "{error}");
+        assert!(
+            machine.path("/over").exists(),
+            "the other one was left behind"
+        );
+    }
+}
+
+/// Four answers by way of the pod, in their order whichever is there first.
+#[test]
+fn etcd_is_asked_everything_side_by_side() {
+    let machine = control_plane();
+    machine.write(
+        "/etc/kubernetes/manifests/etcd.yaml",
+        "    - --name=cp1\n    - --data-dir=/var/lib/etcd\n    - --advertise-client-urls=https://10.77.0.11:2379\n    - --trusted-ca-file=/pki/ca.crt\n    - --cert-file=/pki/server.crt\n",
+    );
+    machine.tool(
+        "kubectl",
+        r#"
+while [ "$1" != etcdctl ]; do shift; done
+echo x >> "$ROOT/met"
+tries=0
+while [ "$(wc -l < "$ROOT/met")" -lt 4 ]; do
+  tries=$((tries + 1))
+  [ $tries -lt 100 ] || { echo 'alone' >&2; exit 1; }
+  /bin/sleep 0.1
+done
+case "$*" in
+  *'member list'*) /bin/sleep 0.5; echo '{"members":[{"ID":1,"name":"cp1","clientURLs":["https://10.77.0.11:2379"]}]}' ;;
+  *'endpoint health'*) echo '[{"endpoint":"https://10.77.0.11:2379","health":true}]' ;;
+  *'endpoint status'*) echo '[{"Status":{"header":{"member_id":1},"version":"3.6.0","dbSize":1}}]' ;;
+  *'alarm list'*) echo '{}' ;;
+esac
+"#,
+    );
+    let output = machine.run(&Query::Etcd.command());
+    let etcd = parse::etcd(&output).unwrap_or_else(|error| unreachable!("{error}: {output:?}"));
+    assert_eq!(etcd.members[0].name, "cp1");
+    let order: Vec<&str> = output
+        .stdout
+        .lines()
+        .map(|line| line.split('\t').next().unwrap())
+        .collect();
+    assert_eq!(order, ["members", "health", "status", "alarms"]);
+    // one that fails is told as before
+    machine.tool(
+        "kubectl",
+        "case \"$*\" in *'member list'*) echo 'it is broken' >&2; exit 1 ;; esac; echo '[]'",
+    );
+    let error = parse::etcd(&machine.run(&Query::Etcd.command())).unwrap_err();
+    assert!(error.to_string().contains("it is broken"), "{error}");
 }
 
 #[test]
