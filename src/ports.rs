@@ -186,6 +186,28 @@ pub trait Store {
     fn remove(&self, file: &Path) -> std::io::Result<()>;
 }
 
+/// Somebody's word that a run may go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approval {
+    /// Whose, as they say.
+    pub by: String,
+    /// When it was given.
+    pub at: Timestamp,
+}
+
+/// The people around a run: what they have said to it, from whichever terminal, and whether one is here.
+pub trait People {
+    /// What was said of a step of the run's own plan; none where nobody has said anything.
+    ///
+    /// # Errors
+    /// If what was said cannot be read, or was said of another plan or step.
+    fn approval(&self, step: &str) -> std::io::Result<Option<Approval>>;
+    /// Whether somebody is here, so that waiting makes sense.
+    fn present(&self) -> bool;
+    /// How a command begins that finds the run's own state: `refit`, perhaps with a state directory.
+    fn refit(&self) -> &str;
+}
+
 /// The world a run acts in.
 #[derive(Clone, Copy)]
 pub struct World<'a> {

@@ -127,11 +127,13 @@ pub fn run(args: &ApplyArgs, global: &Global) -> Result<Exit, CommandError> {
                 .because(&error)
                 .nothing_changed()
         })?;
+        let people = folder.approvals(&plan_sha256, ui::interactive());
         let job = Job {
             id: &folder.id,
             refit: runs.refit(),
             plan: &plan,
             plan_sha256: &plan_sha256,
+            people: &people,
             past: Past::none(),
             file,
         };

@@ -7,14 +7,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
 use super::connect::Connection;
+use super::runs::Approvals;
 use super::{CommandError, Exit, ui};
 use crate::adapters::disk::{self, AppendFile, LocalStore};
-use crate::documents::settings::Window;
+use crate::documents::settings::{Condition, Window};
 use crate::plan::data::{Action, Plan, StepId};
 use crate::plan::windows::{Calendar, Now};
 use crate::report::progress::{Format, Progress};
 use crate::report::status::{Around, status};
-use crate::report::words::next_window;
+use crate::report::words::{any_of, next_window};
 use crate::run::event::{Halt, Stamped};
 use crate::run::executor::{Outcome, Run, execute};
 use crate::run::journal::{Journal, Past};
@@ -38,6 +39,8 @@ pub struct Job<'a> {
     pub plan: &'a Plan,
     /// SHA-256 of the plan file's text.
     pub plan_sha256: &'a str,
+    /// Who may be waited for, and what they have said.
+    pub people: &'a Approvals,
     /// What has happened.
     pub past: Past,
     /// The journal's file, which ends where `past` ends.
@@ -71,6 +74,7 @@ pub async fn carry_out(
         pid: std::process::id(),
         world: connection.world(),
         store: &LocalStore,
+        people: job.people,
     };
     let mut state = job.past.state.clone();
     let mut lines = Progress::new(
@@ -163,6 +167,15 @@ pub async fn carry_out(
             .state(format!("{}; nothing is under way", how_far()))
             .next(resume)),
         Some(Outcome::Halted {
+            why: Halt::Unapproved { steps },
+            ..
+        }) => Err(unapproved(job.plan, &steps, job.refit, job.id)
+            .state(format!(
+                "{}; no node is half done, and nothing is under way",
+                how_far()
+            ))
+            .next(format!("then {resume}"))),
+        Some(Outcome::Halted {
             why: Halt::WindowOver { opens },
             ..
         }) => Err(CommandError::new("the window is over")
@@ -195,6 +208,29 @@ pub async fn carry_out(
             ))
             .next(resume)),
     }
+}
+
+/// What waits for somebody's word, and how it is given.
+fn unapproved(plan: &Plan, steps: &[StepId], refit: &str, run: &str) -> CommandError {
+    let what = match steps {
+        [step] => format!("{step} is not approved yet, and nobody is here to wait for it"),
+        _ => format!(
+            "{} steps are not approved yet, and nobody is here to wait for it",
+            steps.len()
+        ),
+    };
+    let mut error = CommandError::new(what).exits(Exit::Halted);
+    for step in plan.steps.iter().filter(|step| steps.contains(&step.id)) {
+        if let Action::Gate { gate } = &step.action {
+            let Condition::Approval { by, .. } = &gate.condition;
+            error = error.next(format!(
+                "`{refit} approve {run} {} --by NAME`, NAME being {}",
+                step.id,
+                any_of(by)
+            ));
+        }
+    }
+    error
 }
 
 fn failed(failures: &[(StepId, String)]) -> CommandError {

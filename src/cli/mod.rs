@@ -5,6 +5,7 @@
 //! comes next.
 
 mod apply;
+mod approve;
 mod artifacts;
 mod carry_out;
 mod completions;
@@ -101,6 +102,7 @@ enum Command {
     Artifacts(artifacts::ArtifactsArgs),
     Apply(apply::ApplyArgs),
     Resume(resume::ResumeArgs),
+    Approve(approve::ApproveArgs),
     Status(status::StatusArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
@@ -136,6 +138,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Artifacts(args) => artifacts::run(args),
         Command::Apply(args) => apply::run(args, &cli.global),
         Command::Resume(args) => resume::run(args, &cli.global),
+        Command::Approve(args) => approve::run(args, &cli.global),
         Command::Status(args) => status::run(args, &cli.global),
         Command::Schema(args) => schema::run(args),
         Command::Completions(args) => completions::run(args, &mut Cli::command()),

@@ -94,11 +94,13 @@ pub fn run(args: &ResumeArgs, global: &Global) -> Result<Exit, CommandError> {
         )
         .await?;
         let file = folder.go_on(&run.past)?;
+        let people = folder.approvals(&run.plan_sha256, ui::interactive());
         let job = Job {
             id,
             refit: runs.refit(),
             plan: &run.plan,
             plan_sha256: &run.plan_sha256,
+            people: &people,
             past: run.past,
             file,
         };

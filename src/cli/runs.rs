@@ -9,13 +9,16 @@
 //!                facts.json          what the plan was made from
 //!                plan.json           what is carried out
 //!                journal.jsonl       what has happened; made last
+//!                approvals/          what people have said of its steps, a file each
 //!                put-aside           there when a newer run has taken its place
 //! ```
 //!
 //! A run without a journal never began: nothing was done in its name.
 
+mod approvals;
 mod folder;
 
+pub use approvals::Approvals;
 pub use folder::{ReadRun, Record, RunFolder};
 
 use std::io;

@@ -121,6 +121,8 @@ pub struct Upgrade {
     pub snapshot: SnapshotPolicy,
     /// When the cluster may be changed; at any time when there are none.
     pub windows: Vec<Window>,
+    /// What must hold before the run goes on.
+    pub gates: Vec<Gate>,
     /// Hazards that somebody answers for.
     pub accepted_risks: Vec<Acceptance>,
     /// The team's own hazards, out of the files that the document names; only a document read together with them has them.
@@ -237,6 +239,61 @@ pub struct Window {
     pub duration_s: u64,
     /// The time zone of `start`, by its IANA name.
     pub timezone: String,
+}
+
+/// What must hold before the run goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gate {
+    /// Its name; no other gate has it.
+    pub name: String,
+    /// Where in each hop.
+    pub at: GatePoint,
+    /// What must hold.
+    pub condition: Condition,
+}
+
+/// Where in a hop a gate is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GatePoint {
+    /// Everything was looked at, and nothing has changed yet.
+    BeforeHop,
+    /// After each control plane's static pods, before the next one's.
+    AfterControlPlane,
+    /// Before anything of a worker's own changes but its packages.
+    BeforeWorkers,
+    /// After each wave of workers.
+    AfterEachWave,
+    /// All of the hop is there, and its last look is left.
+    AfterHop,
+}
+
+impl GatePoint {
+    /// As the document has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BeforeHop => "before-hop",
+            Self::AfterControlPlane => "after-control-plane",
+            Self::BeforeWorkers => "before-workers",
+            Self::AfterEachWave => "after-each-wave",
+            Self::AfterHop => "after-hop",
+        }
+    }
+}
+
+/// What a gate waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Condition {
+    /// Somebody's word.
+    Approval {
+        /// Who may give it.
+        by: Vec<String>,
+        /// Seconds for which it counts once given; what is used within them is used for good.
+        expires_s: u64,
+    },
 }
 
 /// What happens to pods without a controller, which nothing brings back.

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use crate::rules::hazards::Acceptance;
 use crate::rules::version::{Minor, Version};
 
-use super::error::{DocumentError, Problem};
+use super::error::{DocumentError, Problem, Span};
 use super::settings::{
-    ControlPlaneStrategy, DrainPolicy, KeySource, Kubeadm, OrderGroup, Packages, SnapshotPolicy,
-    UnmanagedPods, Upgrade, Window, WorkerStrategy,
+    Condition, ControlPlaneStrategy, DrainPolicy, Gate, GatePoint, KeySource, Kubeadm, OrderGroup,
+    Packages, SnapshotPolicy, UnmanagedPods, Upgrade, Window, WorkerStrategy,
 };
 use super::table::METADATA;
 use super::table::upgrade::{
-    CONTROL_PLANE, DRAIN, KUBEADM, ORDER, PACKAGES, RISK, SNAPSHOT, STRATEGY, UPGRADE, WINDOW,
-    WORKERS,
+    APPROVAL, CONTROL_PLANE, DRAIN, GATE, KUBEADM, ORDER, PACKAGES, RISK, SNAPSHOT, STRATEGY,
+    UPGRADE, WINDOW, WORKERS,
 };
 use super::tree::Node;
 use super::view::{Paths, View};
@@ -38,6 +38,7 @@ pub(super) fn check_across(root: &Node, paths: Paths<'_>, errors: &mut Vec<Docum
         paths.check(Some(file), errors);
     }
     via(view, errors);
+    gates(view, errors);
     hooks(view, errors);
 }
 
@@ -90,6 +91,54 @@ fn via(view: View<'_>, errors: &mut Vec<DocumentError>) {
     }
 }
 
+fn gates(view: View<'_>, errors: &mut Vec<DocumentError>) {
+    let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
+    for gate in view.items("gates") {
+        let name = gate.get("name").map(|entry| &entry.value);
+        if let Some((name, text)) = name.and_then(|node| Some((node, node.text()?))) {
+            if let Some(first) = seen.get(text) {
+                errors.push(
+                    DocumentError::at(
+                        Problem::Conflict,
+                        name.span,
+                        format!("there is another gate `{text}`"),
+                        "expected a name of its own, by which plans and `refit approve` know it",
+                    )
+                    .also(*first, "the first"),
+                );
+            }
+            seen.entry(text).or_insert(name.span);
+        }
+        let set = |name: &str| gate.get(name).filter(|entry| !entry.value.is_null());
+        let Some(approval) = set("approval") else {
+            continue;
+        };
+        if let Some(by) = approval.value.get("by")
+            && by.value.items().is_empty()
+        {
+            errors.push(DocumentError::at(
+                Problem::BadValue,
+                by.value.span,
+                "nobody may give the approval",
+                "expected at least one name",
+            ));
+        }
+        for key in ["for", "timeout"] {
+            if let Some(entry) = set(key) {
+                errors.push(
+                    DocumentError::at(
+                        Problem::Conflict,
+                        entry.key_span,
+                        format!("`{key}` has no meaning for an approval"),
+                        "leave it out; `approval.expires` says how long an approval counts",
+                    )
+                    .also(approval.key_span, "the approval"),
+                );
+            }
+        }
+    }
+}
+
 fn hooks(view: View<'_>, errors: &mut Vec<DocumentError>) {
     for hook in view.items("hooks") {
         let rerun = hook.get("rerun").map(|entry| &entry.value);
@@ -126,6 +175,7 @@ pub(super) fn build(root: &Node, paths: Paths<'_>) -> Option<Upgrade> {
         drain: drain(view.sub("drain", &DRAIN))?,
         snapshot: snapshot(view.sub("snapshot", &SNAPSHOT), paths)?,
         windows: windows(view)?,
+        gates: gate_list(view)?,
         accepted_risks: risks(view)?,
         own_hazards: Vec::new(),
     })
@@ -221,6 +271,34 @@ fn windows(view: View<'_>) -> Option<Vec<Window>> {
         })
     });
     windows.collect()
+}
+
+fn gate_list(view: View<'_>) -> Option<Vec<Gate>> {
+    view.items("gates")
+        .iter()
+        .map(|node| {
+            let gate = View {
+                node: Some(node),
+                object: &GATE,
+            };
+            let approval = gate.sub("approval", &APPROVAL);
+            Some(Gate {
+                name: gate.text("name")?.to_owned(),
+                at: match gate.text("at")? {
+                    "before-hop" => GatePoint::BeforeHop,
+                    "after-control-plane" => GatePoint::AfterControlPlane,
+                    "before-workers" => GatePoint::BeforeWorkers,
+                    "after-each-wave" => GatePoint::AfterEachWave,
+                    "after-hop" => GatePoint::AfterHop,
+                    _ => return None,
+                },
+                condition: Condition::Approval {
+                    by: approval.texts("by"),
+                    expires_s: approval.duration("expires")?.as_secs(),
+                },
+            })
+        })
+        .collect()
 }
 
 fn risks(view: View<'_>) -> Option<Vec<Acceptance>> {

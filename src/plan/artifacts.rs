@@ -129,6 +129,7 @@ impl Artifacts {
                 | Action::ReleaseHolds { .. }
                 | Action::Verify { .. }
                 | Action::Soak { .. }
+                | Action::Gate { .. }
                 | Action::Barrier { .. } => {}
             }
         }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::data::{Action, StepId};
 use super::draft::{CLUSTER, Draft};
+use super::gates;
 use super::host_steps::Touched;
 use super::pace;
 use super::soaks::{self, Change};
 use crate::cluster::model::{HostName, Role};
-use crate::documents::settings::Upgrade;
+use crate::documents::settings::{GatePoint, Upgrade};
 use crate::host::op::KubeadmOptions;
 use crate::rules::kubeadm_phases::{self, Command};
 use crate::rules::version::Version;
@@ -117,7 +118,14 @@ pub fn add(
             pace::AWAIT_CONTROL_PLANE,
             "the next one goes only once this one serves and etcd is whole",
         );
-        last = Some((awaited, on));
+        let passed = gates::at(
+            draft,
+            upgrade,
+            GatePoint::AfterControlPlane,
+            Some(host.as_str()),
+            &awaited,
+        );
+        last = Some((passed, on));
     }
     let all = draft.barrier(
         "control-planes",

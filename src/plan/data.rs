@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::windows::Windows;
 use crate::cluster::facts::PackageManager;
 use crate::cluster::model::{HostName, NodeName, Role};
+use crate::documents::settings::Gate;
 use crate::host::op::{KeyText, KubeadmOptions, PackageRevision};
 use crate::rules::version::{Minor, Version};
 
@@ -72,6 +73,9 @@ pub struct Limits {
     /// `strategy.workers.order` as far as its last group that soaks; all other workers come after these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub soaks: Vec<SoakingGroup>,
+    /// `gates`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Gate>,
     /// Nodes that `ignoreNodes` leaves as they are, sorted.
     pub left_out: Vec<NodeName>,
 }
@@ -336,6 +340,11 @@ pub enum Action {
         /// The nodes that are watched.
         nodes: Vec<NodeName>,
     },
+    /// Waits until what the declaration makes a condition holds.
+    Gate {
+        /// As declared.
+        gate: Gate,
+    },
     /// Nothing: many steps meet here, so that edges stay few.
     Barrier {
         /// What holds once it is passed.
@@ -368,6 +377,7 @@ impl Action {
             | Self::Uncordon { .. }
             | Self::Verify { .. }
             | Self::Soak { .. }
+            | Self::Gate { .. }
             | Self::Barrier { .. } => None,
         }
     }
@@ -396,6 +406,7 @@ impl Action {
             | Self::ReleaseHolds { .. }
             | Self::Verify { .. }
             | Self::Soak { .. }
+            | Self::Gate { .. }
             | Self::Barrier { .. } => None,
         }
     }

@@ -130,6 +130,7 @@ impl<'p> Forecast<'p> {
             | Action::ReleaseHolds { .. }
             | Action::Verify { .. }
             | Action::Soak { .. }
+            | Action::Gate { .. }
             | Action::Barrier { .. } => {}
         }
     }

@@ -9,6 +9,7 @@ use super::control_plane::{self, ControlPlanes};
 use super::data::{Action, Step, StepId};
 use super::draft::{CLUSTER, Draft};
 use super::drains::Waves;
+use super::gates;
 use super::host_steps::{self, Touched};
 use super::nodes::{self, Start};
 use super::pace;
@@ -18,7 +19,7 @@ use super::view::{HostView, View};
 use super::work::Hop;
 use crate::cluster::facts::PackageManager;
 use crate::cluster::model::{HostName, NodeName};
-use crate::documents::settings::Upgrade;
+use crate::documents::settings::{GatePoint, Upgrade};
 use crate::rules::version::Version;
 
 /// Packages of a host that the plan holds and that were not held before.
@@ -64,6 +65,7 @@ impl HopSteps<'_, '_, '_> {
         let target = self.hop.release;
         let mut draft = Draft::new(target);
         let preflight = self.preflight(&mut draft);
+        let preflight = gates::at(&mut draft, upgrade, GatePoint::BeforeHop, None, &preflight);
         let snapshot = self.snapshot(&mut draft, &preflight);
 
         let holding = hold(&mut draft, touched, &snapshot);
@@ -112,15 +114,20 @@ impl HopSteps<'_, '_, '_> {
         ));
         let control_planes_done = ends.first().cloned();
         let apart = self.waves.after_control_planes.is_some();
+        let after = control_planes_done
+            .as_ref()
+            .filter(|_| apart)
+            .unwrap_or(&addons);
+        let gate = before_workers(&mut draft, &workers, upgrade, after);
         let beside = Start {
-            gate: control_planes_done
-                .as_ref()
-                .filter(|_| apart)
-                .unwrap_or(&addons),
-            prepared: &prepared,
-            soaks: &soaks,
+            gate: gate.as_ref().unwrap_or(after),
+            ..start
         };
-        ends.extend(nodes::passing(&mut draft, &workers, &start, upgrade));
+        let passing = Start {
+            gate: gate.as_ref().unwrap_or(&addons),
+            ..start
+        };
+        ends.extend(nodes::passing(&mut draft, &workers, &passing, upgrade));
         ends.extend(nodes::workers(
             &mut draft, &workers, &beside, self.waves, upgrade,
         ));
@@ -148,6 +155,7 @@ impl HopSteps<'_, '_, '_> {
             )
         };
         let done = draft.barrier("nodes", holds, &ends, because);
+        let done = gates::at(&mut draft, upgrade, GatePoint::AfterHop, None, &done);
         self.finish(&mut draft, held, &done, part.kube_proxy);
         draft.into_steps()
     }
@@ -272,6 +280,21 @@ impl HopSteps<'_, '_, '_> {
             },
         );
     }
+}
+
+/// The gates before the first worker, where any goes.
+fn before_workers(
+    draft: &mut Draft<'_>,
+    workers: &[&Touched<'_, '_>],
+    upgrade: &Upgrade,
+    after: &StepId,
+) -> Option<StepId> {
+    let goes = |on: &&Touched<'_, '_>| on.work.kubelet || on.work.configure || on.work.uncordon;
+    workers
+        .iter()
+        .any(goes)
+        .then(|| gates::at(draft, upgrade, GatePoint::BeforeWorkers, None, after))
+        .filter(|gate| gate != after)
 }
 
 fn nodes_of(view: &View<'_>) -> Vec<NodeName> {

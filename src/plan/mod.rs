@@ -9,6 +9,7 @@ mod draft;
 pub mod drains;
 pub mod file;
 mod forecast;
+mod gates;
 pub mod graph;
 pub mod hazards;
 mod hop;

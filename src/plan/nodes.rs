@@ -12,12 +12,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::data::{Action, Limits, SoakingGroup, StepId};
 use super::draft::Draft;
 use super::drains::{Allowed, Drains, Group, Waves};
+use super::gates;
 use super::host_steps::{self, Touched};
 use super::pace;
 use super::soaks::{self, Change, Soaks};
 use super::view::{HostView, View};
 use crate::cluster::model::{HostName, NodeName, Role};
-use crate::documents::settings::Upgrade;
+use crate::documents::settings::{GatePoint, Upgrade};
 use crate::rules::kubeadm_phases::Command;
 
 /// Where kubelets begin.
@@ -69,6 +70,7 @@ pub fn limits(view: &View<'_>, upgrade: &Upgrade) -> Limits {
         topology_key: upgrade.workers.topology_key.clone(),
         control_planes_pause_s: upgrade.control_plane.pause.as_secs(),
         soaks: soaks::declared(view, upgrade),
+        gates: upgrade.gates.clone(),
         left_out: left_out.map(|name| (*name).clone()).collect(),
     }
 }
@@ -155,11 +157,19 @@ pub fn workers(
             .map(|on| worker(draft, on, before, start, upgrade))
             .collect();
         let ends: Vec<&StepId> = ends.iter().collect();
-        gate = Some(draft.barrier(
-            &format!("wave-{}", index + 1),
+        let name = format!("wave-{}", index + 1);
+        let done = draft.barrier(
+            &name,
             format!("workers of wave {} of {count} are done", index + 1),
             &ends,
             &wave.because,
+        );
+        gate = Some(gates::at(
+            draft,
+            upgrade,
+            GatePoint::AfterEachWave,
+            Some(&name),
+            &done,
         ));
     }
     gate

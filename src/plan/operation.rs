@@ -131,6 +131,7 @@ impl Action {
             | Self::Uncordon { .. }
             | Self::Verify { .. }
             | Self::Soak { .. }
+            | Self::Gate { .. }
             | Self::Barrier { .. } => return None,
         })
     }

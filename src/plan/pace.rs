@@ -22,6 +22,12 @@ pub const LOOK: Pace = Pace {
 };
 /// Beyond a soak's own time, for a look at its nodes at the end, while API servers may be restarting.
 pub const SOAK_LOOK_S: u64 = 600;
+/// Somebody's word: waited for as long as somebody waits, but not for ever. How long it takes nobody can tell.
+pub const APPROVAL: Pace = Pace {
+    timeout_s: 7 * 24 * 3600,
+    expected_s: 0,
+    retries: 0,
+};
 /// Nothing is done.
 pub const BARRIER: Pace = Pace {
     timeout_s: 10,

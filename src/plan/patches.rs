@@ -38,6 +38,7 @@ pub fn told_to_checks(mut steps: Vec<Step>) -> Vec<Step> {
             | Action::ReleaseHolds { .. }
             | Action::Verify { .. }
             | Action::Soak { .. }
+            | Action::Gate { .. }
             | Action::Barrier { .. } => None,
         })
         .collect();

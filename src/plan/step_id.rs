@@ -42,7 +42,9 @@ impl StepId {
     /// The number of the wave whose end the step is.
     #[must_use]
     pub fn wave(&self) -> Option<usize> {
-        self.verb().strip_prefix("wave-")?.parse().ok()
+        let barrier = self.place() == super::draft::BARRIER;
+        let number = self.verb().strip_prefix("wave-").filter(|_| barrier);
+        number?.parse().ok()
     }
 }
 

@@ -261,6 +261,7 @@ fn part(action: &Action) -> Part<'_> {
         | Action::AwaitAddons { .. }
         | Action::Verify { .. }
         | Action::Soak { .. }
+        | Action::Gate { .. }
         | Action::Barrier { .. } => Part::Always,
         Action::SnapshotEtcd { .. }
         | Action::HoldPackages { .. }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::model::Role;
+use crate::documents::settings::GatePoint;
 use crate::plan::data::{Action, Plan, Step, StepId};
 use crate::rules::version::Minor;
 
@@ -81,7 +82,9 @@ impl Section<'_> {
         self.steps
             .iter()
             .map(|step| step.id.place())
-            .filter(|place| !matches!(*place, "cluster" | "barrier") && seen.insert(*place))
+            .filter(|place| {
+                !matches!(*place, "cluster" | "barrier" | "gate") && seen.insert(*place)
+            })
             .collect()
     }
 }
@@ -204,6 +207,16 @@ impl<'p> Places<'p> {
                 (_, "pause-kubelet") => Part::ControlPlaneKubelets,
                 (_, _) => Part::ControlPlanes,
             },
+            Action::Gate { gate } => match gate.at {
+                GatePoint::BeforeHop => Part::Preflight,
+                GatePoint::AfterControlPlane => Part::ControlPlanes,
+                GatePoint::BeforeWorkers => self.first_workers(&step.id),
+                GatePoint::AfterEachWave => {
+                    let (_, wave) = step.id.verb().rsplit_once("/wave-").unwrap_or_default();
+                    Part::Wave(wave.parse().unwrap_or(0))
+                }
+                GatePoint::AfterHop => Part::End,
+            },
             Action::Barrier { .. } => match (step.id.wave(), step.id.verb()) {
                 (Some(wave), _) => Part::Wave(wave),
                 (None, "preflight") => Part::Preflight,
@@ -220,6 +233,15 @@ impl<'p> Places<'p> {
             return Part::ControlPlaneKubelets;
         }
         Part::Wave(self.wave(id).unwrap_or(0))
+    }
+
+    /// Where the first of a hop's workers are.
+    fn first_workers(&self, id: &StepId) -> Part {
+        let of_hop = |(minor, _): &(Option<Minor>, &str)| *minor == id.minor();
+        match self.waves.keys().any(of_hop) {
+            true => Part::Wave(1),
+            false => Part::Passing,
+        }
     }
 
     fn wave(&self, id: &StepId) -> Option<usize> {

@@ -12,6 +12,14 @@ use crate::run::event::{Event, Halt, How, Stamped};
 use crate::run::extent::progress;
 use crate::run::state::State;
 
+/// `gate/sign-off@1.35.4 is`, `2 steps are`.
+fn waiting(steps: &[StepId]) -> String {
+    match steps {
+        [one] => format!("{one} is"),
+        _ => format!("{} steps are", steps.len()),
+    }
+}
+
 /// Writes the lines of a run.
 #[derive(Debug)]
 pub struct Progress {
@@ -109,6 +117,10 @@ impl Progress {
             Event::Halted { why, .. } => match why {
                 Halt::Failed { .. } => format!("{red}halted{red:#}: a step failed"),
                 Halt::Interrupted => format!("{yellow}stopped{yellow:#} on request"),
+                Halt::Unapproved { steps } => format!(
+                    "{yellow}stopped{yellow:#}: {} not approved yet",
+                    waiting(steps)
+                ),
                 Halt::WindowOver { opens } => format!(
                     "{yellow}stopped{yellow:#}: what is left of the window is too short for the next step; {}",
                     next_window(*opens)

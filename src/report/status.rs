@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::words::{ago, duration, took};
 use crate::cluster::model::NodeName;
+use crate::documents::settings::Condition;
 use crate::plan::data::{Action, Plan, Step, StepId};
 use crate::run::event::Halt;
 use crate::run::extent::{Count, progress};
@@ -26,6 +27,8 @@ pub enum Doing {
     Halted,
     /// It stopped because the operator asked.
     Interrupted,
+    /// It stopped because what is left waits for somebody's word.
+    Unapproved,
     /// It stopped because what was left of the window was too short for any step.
     OutsideWindow,
     /// Its process is gone and left no word: killed, or the machine went down.
@@ -44,6 +47,7 @@ impl Doing {
             Self::Running => "running",
             Self::Halted => "halted: a step failed",
             Self::Interrupted => "stopped on request",
+            Self::Unapproved => "stopped: an approval is missing",
             Self::OutsideWindow => "stopped: the window is over",
             Self::CutOff => "cut off: its process is gone",
             Self::Finished => "finished",
@@ -113,6 +117,7 @@ impl Phase {
             Action::InstallKubeadm { .. }
             | Action::ReleaseHolds { .. }
             | Action::Soak { .. }
+            | Action::Gate { .. }
             | Action::Barrier { .. } => None,
         }
     }
@@ -230,6 +235,7 @@ pub fn status(plan: &Plan, state: &State, around: Around) -> RunStatus {
         _ if around.put_aside => Doing::PutAside,
         Some(Halt::Failed { .. }) => Doing::Halted,
         Some(Halt::Interrupted) => Doing::Interrupted,
+        Some(Halt::Unapproved { .. }) => Doing::Unapproved,
         Some(Halt::WindowOver { .. }) => Doing::OutsideWindow,
         None => Doing::CutOff,
     };
@@ -264,6 +270,7 @@ pub fn status(plan: &Plan, state: &State, around: Around) -> RunStatus {
         .max()
         .or_else(|| left().find_map(|step| Phase::of(&step.action)));
     let count = progress(state, plan);
+    let waiting = approvals(plan, &running);
     RunStatus {
         upgrade: plan.upgrade.clone(),
         inventory: plan.inventory.clone(),
@@ -279,7 +286,7 @@ pub fn status(plan: &Plan, state: &State, around: Around) -> RunStatus {
         nodes: nodes(plan, state, count.nodes),
         running,
         failed,
-        next: next(doing, &around),
+        next: next(doing, &around, &waiting),
         process: around.process,
         run: around.run,
     }
@@ -336,9 +343,33 @@ fn nodes(plan: &Plan, state: &State, counts: BTreeMap<NodeName, Count>) -> Vec<N
         .collect()
 }
 
-fn next(doing: Doing, around: &Around) -> String {
+/// The steps under way that wait for somebody's word.
+fn approvals<'p>(plan: &'p Plan, running: &[Running]) -> Vec<&'p StepId> {
+    let of = |step: &&Step| {
+        let Action::Gate { gate } = &step.action else {
+            return false;
+        };
+        match &gate.condition {
+            Condition::Approval { .. } => running.iter().any(|running| running.step == step.id),
+        }
+    };
+    plan.steps.iter().filter(of).map(|step| &step.id).collect()
+}
+
+fn next(doing: Doing, around: &Around, waiting: &[&StepId]) -> String {
     let Around { refit, run, .. } = around;
+    let approve = || {
+        let commands: Vec<String> = waiting
+            .iter()
+            .map(|step| format!("`{refit} approve {run} {step} --by NAME`"))
+            .collect();
+        commands.join(", ")
+    };
     match doing {
+        Doing::Running if !waiting.is_empty() => {
+            format!("{} lets it go on", approve())
+        }
+        Doing::Unapproved => format!("{}, then `{refit} resume {run}`", approve()),
         Doing::Running => {
             "wait; Ctrl-C in its terminal lets the running steps end and stops there".to_owned()
         }
@@ -402,6 +433,8 @@ impl RunStatus {
         if !self.running.is_empty() {
             let heading = if self.process.is_some() {
                 "running"
+            } else if self.doing == Doing::Unapproved {
+                "waiting"
             } else {
                 "started, outcome unknown: resume looks before it does anything"
             };
@@ -459,6 +492,7 @@ impl RunStatus {
                 Doing::Running
                 | Doing::Halted
                 | Doing::Interrupted
+                | Doing::Unapproved
                 | Doing::OutsideWindow
                 | Doing::CutOff
                 | Doing::PutAside,
@@ -468,6 +502,7 @@ impl RunStatus {
                 Doing::Running
                 | Doing::Halted
                 | Doing::Interrupted
+                | Doing::Unapproved
                 | Doing::OutsideWindow
                 | Doing::CutOff
                 | Doing::PutAside,

@@ -1,7 +1,8 @@
 //! One step in words: what it does, after what, and how long it may take.
 
-use super::words;
+use super::words::{self, any_of};
 use crate::cluster::model::NodeName;
+use crate::documents::settings::Condition;
 use crate::host::op::PackageRevision;
 use crate::plan::data::{Action, Step, StepId};
 
@@ -89,6 +90,13 @@ pub fn what(action: &Action) -> String {
                 soaking(nodes)
             )
         }
+        Action::Gate { gate } => match &gate.condition {
+            Condition::Approval { by, expires_s } => format!(
+                "waits for the word of {}, which counts for {}",
+                any_of(by),
+                duration(*expires_s)
+            ),
+        },
         Action::Barrier { holds } => holds.clone(),
     }
 }

@@ -68,6 +68,16 @@ pub fn not_compared(earlier: &Plan) -> String {
     )
 }
 
+/// `alice`, `alice or bob`, `alice, bob or carol`.
+#[must_use]
+pub fn any_of(names: &[String]) -> String {
+    match names {
+        [] => "nobody".to_owned(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -102,6 +102,11 @@ pub enum Halt {
     },
     /// The operator asked (Ctrl-C).
     Interrupted,
+    /// Nothing is left to do but what waits for somebody's word, and nobody is here to wait for it. No node is half done.
+    Unapproved {
+        /// What waits.
+        steps: Vec<StepId>,
+    },
     /// The plan's window is over, or what is left of it is not enough for any step that is left. No node is half done.
     WindowOver {
         /// When the next one opens.

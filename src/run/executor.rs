@@ -23,7 +23,7 @@ use super::step::{self, StepEnd};
 use crate::cluster::model::NodeName;
 use crate::plan::data::{Action, Plan, Step, StepId};
 use crate::plan::windows::Guard;
-use crate::ports::{Store, World};
+use crate::ports::{People, Store, World};
 
 /// Steps under way at once. The plan's edges are what limits a run; this only bounds connections and memory when hundreds
 /// of hosts may be looked at side by side.
@@ -46,6 +46,8 @@ pub struct Run<'a> {
     pub world: World<'a>,
     /// Where snapshots are kept.
     pub store: &'a dyn Store,
+    /// Who may be waited for.
+    pub people: &'a dyn People,
 }
 
 /// How a run ended in this process.
@@ -104,6 +106,8 @@ pub(super) struct Context<'a> {
     guard: Option<Guard<'a>>,
     /// A step was not started for want of an open window, or of room in it.
     kept_back: Cell<bool>,
+    /// Steps that wait for somebody's word while nobody is here to wait for it.
+    unapproved: RefCell<Vec<StepId>>,
 }
 
 struct Recorder<'a> {
@@ -176,6 +180,11 @@ impl Context<'_> {
         guard.opens_next(self.world.clock.now())
     }
 
+    /// Lets a step go that somebody has yet to approve.
+    pub(super) fn unapproved(&self, step: &StepId) {
+        self.unapproved.borrow_mut().push(step.clone());
+    }
+
     fn broken(&self) -> bool {
         self.recorder.borrow().error.is_some()
     }
@@ -243,6 +252,7 @@ pub async fn execute(
         stopping: Cell::new(false),
         guard,
         kept_back: Cell::new(false),
+        unapproved: RefCell::new(Vec::new()),
     };
     let mut failures = Vec::new();
     if context.record(begin).is_ok() {
@@ -256,6 +266,10 @@ pub async fn execute(
         })
     } else if frontier.is_done() {
         None
+    } else if !context.unapproved.borrow().is_empty() && !context.stopping() {
+        Some(Halt::Unapproved {
+            steps: context.unapproved.take(),
+        })
     } else if context.kept_back.get() && !context.stopping() {
         Some(Halt::WindowOver {
             opens: context.opens_next(),

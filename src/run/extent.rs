@@ -69,6 +69,7 @@ pub fn progress(state: &State, plan: &Plan) -> Progress {
             | Action::AwaitAddons { .. }
             | Action::Verify { .. }
             | Action::Soak { .. }
+            | Action::Gate { .. }
             | Action::Barrier { .. } => None,
         };
         let done = usize::from(state.is_done(&step.id));

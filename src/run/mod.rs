@@ -5,6 +5,7 @@
 //!     ├─► frontier (what may start)     snapshot    of etcd ─► sweep (what killed runs left of theirs)
 //!     ├─► event ─► state, journal       cordon      and uncordon
 //!     └─► meter (own time)              drain       evictions within budgets
+//!                                       gate_step   until a declared condition holds
 //!                                       soak_step   until its time has passed
 //!                                       wait_step   until the world is so ◄─┐
 //!                                       check_step  whether it is so      ◄─┴─ health, look
@@ -20,6 +21,7 @@ pub mod event;
 pub mod executor;
 pub mod extent;
 mod frontier;
+mod gate_step;
 mod health;
 mod host_step;
 pub mod journal;

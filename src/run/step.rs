@@ -14,7 +14,9 @@ use super::event::{Event, How};
 use super::executor::{Context, Unrecorded};
 use super::meter::millis;
 use super::state::StepState;
-use super::{check_step, cordon, drain, host_step, look, snapshot, soak_step, wait_step};
+use super::{
+    check_step, cordon, drain, gate_step, host_step, look, snapshot, soak_step, wait_step,
+};
 use crate::host::op::OpRef;
 use crate::plan::data::{Action, Step};
 use crate::rules::eviction::Policy;
@@ -320,6 +322,7 @@ async fn act(attempt: &Try<'_, '_>) -> Result<Finished, Trouble> {
             return check_step::verify(attempt, &wanted).await;
         }
         Action::Soak { for_s, nodes } => return soak_step::run(attempt, *for_s, nodes).await,
+        Action::Gate { gate } => return gate_step::run(attempt, gate).await,
         Action::Barrier { .. } => {
             return Ok(Finished {
                 how: attempt.found_done(),

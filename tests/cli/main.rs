@@ -1,6 +1,7 @@
 //! The binary as its users meet it: help, usage, plans from recorded facts, runs on disk, and bad luck.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod approve;
 #[path = "../pure/build.rs"]
 #[allow(dead_code)]
 mod build;

@@ -245,6 +245,7 @@ impl World {
             | Action::AwaitNode { .. }
             | Action::Verify { .. }
             | Action::Soak { .. }
+            | Action::Gate { .. }
             | Action::Barrier { .. } => {}
         }
     }
@@ -327,6 +328,7 @@ fn upgrade(target: Version) -> Upgrade {
         target,
         via: BTreeMap::new(),
         windows: Vec::new(),
+        gates: Vec::new(),
         accepted_risks: Vec::new(),
         own_hazards: Vec::new(),
         max_facts_age: Duration::from_secs(86_400),

@@ -114,7 +114,8 @@ fn every_field_is_known_and_what_is_not_built_is_refused() {
         [
             "strategy.workers.maxDeferred",
             "drain.blocked",
-            "gates",
+            "gates[0].prometheus",
+            "gates[1].command",
             "hooks",
             "notify"
         ]

@@ -2,6 +2,7 @@
 //! Kubernetes.
 
 mod drain;
+mod gates;
 mod host_scripts;
 mod kill;
 mod kube_adapter;

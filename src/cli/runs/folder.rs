@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::approvals::{APPROVALS, Approvals};
 use super::{FORMAT, JOURNAL, PLAN, PUT_ASIDE, RECORD};
 use crate::adapters::disk::{self, Access, AppendFile};
 use crate::cli::CommandError;
@@ -245,6 +246,18 @@ impl RunFolder {
                 .because(&error)
                 .nothing_changed()
         })
+    }
+
+    /// What people say to the run; `present` where somebody is here to be waited for.
+    #[must_use]
+    pub fn approvals(&self, plan_sha256: &str, present: bool) -> Approvals {
+        Approvals {
+            folder: self.path.join(APPROVALS),
+            run: self.id.clone(),
+            plan_sha256: plan_sha256.to_owned(),
+            refit: self.refit.clone(),
+            present,
+        }
     }
 
     /// The journal's file, cut to what was read and ready to go on.

@@ -230,6 +230,7 @@ fn upgrade(key: KeySource) -> Upgrade {
         target: Version::new(1, 35, 4),
         via: BTreeMap::new(),
         windows: Vec::new(),
+        gates: Vec::new(),
         accepted_risks: Vec::new(),
         own_hazards: Vec::new(),
         max_facts_age: Duration::from_secs(60),

@@ -4,8 +4,8 @@ use super::{Choice, Object, Shape, object, optional, required};
 use crate::documents::format::Format;
 
 const NULL: &str = "null";
-const DURATION: Shape = Shape::Text(Format::Duration);
 const TIMEOUT: Shape = Shape::Text(Format::Timeout);
+const SECONDS: Shape = Shape::Text(Format::Seconds);
 const LINE: Shape = Shape::Text(Format::Line);
 const COMMAND: Shape = Shape::List(&LINE);
 
@@ -31,7 +31,7 @@ const GATE_PLACES: Shape = Shape::OneOf(&[
     "after-hop",
 ]);
 
-pub(super) static GATE: Object = object(
+pub(in crate::documents) static GATE: Object = object(
     "What must hold before the run goes on.",
     &[
         required(
@@ -39,21 +39,31 @@ pub(super) static GATE: Object = object(
             Shape::Text(Format::Name),
             "Appears in plans and reports.",
         ),
-        required("at", GATE_PLACES, "Where in a hop."),
+        required(
+            "at",
+            GATE_PLACES,
+            "Where in each hop; several at one place are passed in the order in which they stand here.",
+        ),
         optional(
             "for",
-            DURATION,
+            SECONDS,
             "0s",
-            "How long it must hold without a break.",
+            "How long it must hold without a break. Not for an approval.",
         ),
-        optional("timeout", TIMEOUT, "10m", "How long it is waited for."),
-        optional("prometheus", Shape::Object(&PROMETHEUS), NULL, "A query."),
+        optional(
+            "timeout",
+            TIMEOUT,
+            "10m",
+            "How long it is waited for. Not for an approval, which is waited for as long as somebody waits.",
+        ),
+        optional("prometheus", Shape::Object(&PROMETHEUS), NULL, "A query.").not_yet(),
         optional(
             "command",
             COMMAND,
             NULL,
             "A command on this machine that ends with 0.",
-        ),
+        )
+        .not_yet(),
         optional(
             "approval",
             Shape::Object(&APPROVAL),
@@ -109,11 +119,20 @@ static SECRET: Object = object(
 )
 .choose(Choice::ExactlyOne(&["env", "file"]));
 
-static APPROVAL: Object = object(
+pub(in crate::documents) static APPROVAL: Object = object(
     "Somebody's word.",
     &[
-        required("by", Shape::List(&LINE), "Who may give it."),
-        optional("expires", TIMEOUT, "12h", "How long it counts."),
+        required(
+            "by",
+            Shape::List(&LINE),
+            "Who may give it. Whoever may write refit's state directory is taken at their word.",
+        ),
+        optional(
+            "expires",
+            TIMEOUT,
+            "12h",
+            "How long it counts from when it is given until the run comes to it.",
+        ),
     ],
 );
 

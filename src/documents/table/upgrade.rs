@@ -1,6 +1,7 @@
 //! The table of the upgrade document.
 
-use super::around::{GATE, HOOK, NOTICE};
+pub(in crate::documents) use super::around::{APPROVAL, GATE};
+use super::around::{HOOK, NOTICE};
 pub(in crate::documents) use super::around::{RISK, WINDOW};
 use super::{API_VERSION, METADATA, Object, Shape, object, optional, required};
 use crate::documents::format::Format;
@@ -8,6 +9,7 @@ use crate::documents::format::Format;
 const NULL: &str = "null";
 const DURATION: Shape = Shape::Text(Format::Duration);
 const TIMEOUT: Shape = Shape::Text(Format::Timeout);
+const SECONDS: Shape = Shape::Text(Format::Seconds);
 
 pub(in crate::documents) static UPGRADE: Object = object(
     "What a cluster should become, and how.",
@@ -86,8 +88,7 @@ pub(in crate::documents) static UPGRADE: Object = object(
             Shape::List(&Shape::Object(&GATE)),
             "[]",
             "What must hold before the run goes on.",
-        )
-        .not_yet(),
+        ),
         optional(
             "hooks",
             Shape::List(&Shape::Object(&HOOK)),
@@ -213,7 +214,7 @@ pub(in crate::documents) static CONTROL_PLANE: Object = object(
         ),
         optional(
             "pause",
-            DURATION,
+            SECONDS,
             "0s",
             "A pause between them, when their static pods change and when their kubelets do.",
         ),
@@ -274,7 +275,7 @@ pub(in crate::documents) static ORDER: Object = object(
         ),
         optional(
             "soak",
-            DURATION,
+            SECONDS,
             "0s",
             "How long they are watched before the next ones go; one that turns not ready halts the run.",
         ),

@@ -355,6 +355,11 @@ impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
                     self.should("timeout_s", timeout_s, format!("more than {for_s}"));
                 }
             }
+            Action::Gate { gate } => {
+                if !self.plan.limits.gates.contains(gate) {
+                    self.should("gate", &gate.name, "as it is declared");
+                }
+            }
             Action::Barrier { holds: _ } => {}
         }
     }

@@ -14,12 +14,17 @@ use crate::plan::view::release_of_revision;
 use crate::rules::version::Version;
 
 /// A kubelet's change: the step that takes the node out, the installation, the step after which the node is back.
-struct Change<'p> {
-    host: &'p HostName,
-    out: usize,
-    install: usize,
-    back: usize,
-    release: Version,
+pub struct Change<'p> {
+    /// The host.
+    pub host: &'p HostName,
+    /// What takes the node out of service.
+    pub out: usize,
+    /// What changes its kubelet.
+    pub install: usize,
+    /// After which it is back.
+    pub back: usize,
+    /// What its kubelet comes to.
+    pub release: Version,
 }
 
 /// A soak.
@@ -211,7 +216,7 @@ fn soaks<'p>(order: &Order<'p>) -> Vec<Soak<'p>> {
 }
 
 /// The kubelets' changes, by node.
-fn changes<'f, 'p>(
+pub fn changes<'f, 'p>(
     cluster: &Cluster<'f>,
     order: &Order<'p>,
 ) -> BTreeMap<&'f NodeName, Vec<Change<'p>>> {
@@ -256,6 +261,7 @@ fn changes<'f, 'p>(
             | Action::ReleaseHolds { .. }
             | Action::Verify { .. }
             | Action::Soak { .. }
+            | Action::Gate { .. }
             | Action::Barrier { .. } => {}
         }
     }

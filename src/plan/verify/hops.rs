@@ -50,6 +50,11 @@ impl<'p> Hops<'p> {
         self.releases.len()
     }
 
+    /// A hop's release.
+    pub fn release(&self, hop: usize) -> &'p Version {
+        self.releases[hop]
+    }
+
     /// The look that must be over before a hop begins; none for the first.
     pub fn floor(&self, hop: usize) -> Option<usize> {
         let before = hop.checked_sub(1)?;
@@ -83,6 +88,7 @@ impl<'p> Hops<'p> {
             | Action::Uncordon { .. }
             | Action::ReleaseHolds { .. }
             | Action::Soak { .. }
+            | Action::Gate { .. }
             | Action::Barrier { .. } => None,
         }
     }

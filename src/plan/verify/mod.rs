@@ -8,12 +8,13 @@
 //!
 //! The parts: `order` (what comes before what), `flight` (the most that can be in flight), `cluster` (the facts),
 //! `timeline` (which versions may run when), `hops` (one release after another), and the invariants: `arguments`, `skew`,
-//! `preflight`, `packages`, `kubeadm`, `nodes`, `together`, `declared`, `target`.
+//! `preflight`, `packages`, `kubeadm`, `nodes`, `together`, `declared`, `gates`, `target`.
 
 mod arguments;
 mod cluster;
 mod declared;
 mod flight;
+mod gates;
 mod hops;
 mod kubeadm;
 mod nodes;
@@ -68,6 +69,7 @@ pub fn verify(plan: &Plan, facts: &Facts) -> Vec<Violation> {
     wrong.extend(nodes::judge(plan, &cluster, &order, &lines, &hops));
     wrong.extend(together::judge(plan, facts, &cluster, &order));
     wrong.extend(declared::judge(plan, &cluster, &order, &hops));
+    wrong.extend(gates::judge(plan, &cluster, &order, &hops));
     wrong.extend(skew::judge(plan, &cluster, &order, &lines));
     wrong.extend(target::judge(plan, &cluster, &order, &lines));
     wrong
@@ -82,6 +84,7 @@ fn few(step: &Step) -> bool {
         | Action::AwaitControlPlane { .. }
         | Action::AwaitAddons { .. }
         | Action::Soak { .. }
+        | Action::Gate { .. }
         | Action::Verify { .. } => true,
         Action::KubeadmNode { role, .. } => *role == crate::cluster::model::Role::ControlPlane,
         Action::CheckHost { .. }

@@ -72,6 +72,7 @@ fn stage<'a>(cluster: &Cluster<'a>, action: &'a Action) -> Option<(&'a NodeName,
         | Action::ReleaseHolds { .. }
         | Action::Verify { .. }
         | Action::Soak { .. }
+        | Action::Gate { .. }
         | Action::Barrier { .. } => None,
     }
 }

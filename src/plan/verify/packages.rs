@@ -78,6 +78,7 @@ const fn operates(action: &Action) -> bool {
         | Action::Uncordon { .. }
         | Action::Verify { .. }
         | Action::Soak { .. }
+        | Action::Gate { .. }
         | Action::Barrier { .. } => false,
     }
 }
@@ -173,6 +174,7 @@ impl<'c, 'f: 'p, 'p> OnHost<'c, 'f, 'p> {
             | Action::Uncordon { .. }
             | Action::Verify { .. }
             | Action::Soak { .. }
+            | Action::Gate { .. }
             | Action::Barrier { .. } => {}
         }
     }

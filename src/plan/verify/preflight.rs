@@ -42,6 +42,7 @@ pub fn judge(cluster: &Cluster<'_>, order: &Order<'_>, hops: &Hops<'_>) -> Vec<V
             | Action::AwaitNode { .. }
             | Action::Verify { .. }
             | Action::Soak { .. }
+            | Action::Gate { .. }
             | Action::Barrier { .. } => {}
             action @ (Action::HoldPackages { .. }
             | Action::SwitchRepository { .. }

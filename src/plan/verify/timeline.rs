@@ -289,6 +289,7 @@ impl<'f> Timelines<'f> {
             | Action::ReleaseHolds { .. }
             | Action::Verify { .. }
             | Action::Soak { .. }
+            | Action::Gate { .. }
             | Action::Barrier { .. } => {}
         }
     }

@@ -106,6 +106,7 @@ fn rounds<'f>(cluster: &Cluster<'f>, order: &Order<'_>, slots: &Slots) -> Vec<Ro
             | Action::ReleaseHolds { .. }
             | Action::Verify { .. }
             | Action::Soak { .. }
+            | Action::Gate { .. }
             | Action::Barrier { .. } => continue,
         };
         let Some(node) = node else { continue };

@@ -89,6 +89,7 @@ impl<'a> View<'a> {
             | Action::ReleaseHolds { .. }
             | Action::Verify { .. }
             | Action::Soak { .. }
+            | Action::Gate { .. }
             | Action::Barrier { .. } => {}
         }
     }

@@ -72,6 +72,7 @@ fn packages(text: &mut String, plan: &Plan) {
             | Action::ReleaseHolds { .. }
             | Action::Verify { .. }
             | Action::Soak { .. }
+            | Action::Gate { .. }
             | Action::Barrier { .. } => continue,
         };
         managers.insert(host, manager);

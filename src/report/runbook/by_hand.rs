@@ -4,9 +4,11 @@ use super::RUN;
 use super::shell::{command_line, quoted};
 use crate::cluster::facts::PackageManager;
 use crate::cluster::model::{HostName, NodeName};
+use crate::documents::settings::Condition;
 use crate::host::op::{Command, Mutation, PackageRevision, Query};
 use crate::plan::data::{Action, Plan, Step};
 use crate::report::step::duration;
+use crate::report::words::any_of;
 use crate::rules::version::Version;
 
 /// One thing to do or to see.
@@ -206,6 +208,13 @@ pub(super) fn by_hand<'p>(plan: &Plan, step: &'p Step) -> Vec<Do<'p>> {
                 Do::See("all Ready, now and all the while".to_owned()),
             ]
         }
+        Action::Gate { gate } => match &gate.condition {
+            Condition::Approval { by, expires_s } => vec![Do::See(format!(
+                "{} has said that it may go on, not longer than {} ago",
+                any_of(by),
+                duration(*expires_s)
+            ))],
+        },
         Action::HoldPackages { .. }
         | Action::SwitchRepository { .. }
         | Action::PrefetchPackages { .. }

@@ -140,6 +140,7 @@ fn acts_on_host(action: &Action) -> bool {
         | Action::Uncordon { .. }
         | Action::Verify { .. }
         | Action::Soak { .. }
+        | Action::Gate { .. }
         | Action::Barrier { .. } => false,
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use refit::cluster::facts::{Facts, Observed};
 use refit::cluster::model::{HostName, LabelSelector, NodeName, Role};
-use refit::documents::settings::{OrderGroup, Share};
+use refit::documents::settings::{Condition, Gate, GatePoint, OrderGroup, Share};
 use refit::plan::data::{Action, Plan, Step, StepId};
 use refit::plan::verify::{Invariant, verify};
 
@@ -401,6 +401,99 @@ fn pauses_and_soaks_are_where_they_were_declared() {
             other => panic!("{other:?}"),
         },
         "argument: cp1/pause@1.35.4: node is w9 and should be a node that the plan does not leave out",
+    );
+}
+
+/// A gate at each place there is.
+fn gated() -> World {
+    let mut world = world();
+    let at = |at: GatePoint| Gate {
+        name: at.as_str().to_owned(),
+        at,
+        condition: Condition::Approval {
+            by: vec!["alice".to_owned()],
+            expires_s: 3600,
+        },
+    };
+    world.upgrade.gates = vec![
+        at(GatePoint::BeforeHop),
+        at(GatePoint::AfterControlPlane),
+        at(GatePoint::BeforeWorkers),
+        at(GatePoint::AfterEachWave),
+        at(GatePoint::AfterHop),
+    ];
+    world
+}
+
+#[test]
+fn gates_are_where_they_were_declared() {
+    let broken = |edit: &dyn Fn(&mut Plan), said: &str| breaks_in(&gated(), edit, said);
+    let missing = |at: &str, step: &str| {
+        format!("missing: {at} of the hop to 1.35.4 has no gate where {step}@1.35.4 needs it")
+    };
+    for (gate, at, needs) in [
+        ("before-hop", "before-hop", "cp1/switch-repository"),
+        (
+            "after-control-plane/cp1",
+            "after-control-plane",
+            "cp2/kubeadm-node",
+        ),
+        (
+            "after-control-plane/cp2",
+            "after-control-plane",
+            "cp1/cordon",
+        ),
+        ("before-workers", "before-workers", "w1/kubeadm-node"),
+        ("after-each-wave/wave-1", "after-each-wave", "w2/cordon"),
+        ("after-each-wave/wave-3", "after-each-wave", "w3/cordon"),
+        ("after-hop", "after-hop", "cluster/verify"),
+    ] {
+        let step = format!("gate/{gate}");
+        broken(&|plan| plan.cut(&step), &missing(at, needs));
+        // One that asks for something else is another gate.
+        let other = |plan: &mut Plan| match plan.does(&step) {
+            Action::Gate { gate } => gate.name.push('x'),
+            other => panic!("{other:?}"),
+        };
+        broken(&other, &missing(at, needs));
+        broken(
+            &other,
+            &format!("argument: {step}@1.35.4: gate is {at}x and should be as it is declared"),
+        );
+    }
+    // Beside what should wait for it.
+    broken(
+        &|plan| {
+            plan.unwait("cp2/kubeadm-node", "gate/after-control-plane/cp1");
+            plan.wait("cp2/kubeadm-node", "cp1/await-control-plane");
+            plan.wait("barrier/control-planes", "gate/after-control-plane/cp1");
+        },
+        &missing("after-control-plane", "cp2/kubeadm-node"),
+    );
+    broken(
+        &|plan| {
+            plan.unwait("w2/kubeadm-node", "gate/after-each-wave/wave-1");
+            plan.wait("w2/kubeadm-node", "barrier/wave-1");
+            plan.wait("barrier/wave-2", "gate/after-each-wave/wave-1");
+        },
+        &missing("after-each-wave", "w2/cordon"),
+    );
+    broken(
+        &|plan| {
+            plan.unwait("w1/kubeadm-node", "gate/before-workers");
+            plan.wait("w1/kubeadm-node", "cluster/await-addons");
+            plan.wait("w1/cordon", "gate/before-workers");
+        },
+        &missing("before-workers", "w1/kubeadm-node"),
+    );
+    // Before what should come before it.
+    broken(
+        &|plan| {
+            plan.unwait("gate/after-hop", "barrier/nodes");
+            plan.wait("gate/after-hop", "cluster/await-addons");
+            plan.wait("cluster/verify", "barrier/nodes");
+        },
+        &missing("after-hop", "cluster/verify"),
     );
 }
 

@@ -210,6 +210,7 @@ fn other_version(action: &mut Action, other: &str, revision: &str, random: &mut 
         | Action::Uncordon { .. }
         | Action::ReleaseHolds { .. }
         | Action::Soak { .. }
+        | Action::Gate { .. }
         | Action::Barrier { .. } => {}
     }
 }
@@ -245,6 +246,7 @@ fn other_node(action: &mut Action, name: &str, random: &mut Random) {
         Action::AwaitAddons { .. }
         | Action::Verify { .. }
         | Action::Soak { .. }
+        | Action::Gate { .. }
         | Action::Barrier { .. } => {}
     }
 }

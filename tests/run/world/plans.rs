@@ -8,7 +8,7 @@ use refit::cluster::facts::PackageManager;
 use refit::cluster::model::{HostName, NodeName, Role};
 use refit::host::op::{KubeadmOptions, PackageRevision};
 use refit::plan::data::{Action, Limits, Plan, Step, StepId};
-use refit::ports::{JournalFile, Store, World};
+use refit::ports::{Approval, JournalFile, People, Store, World};
 use refit::rules::version::Version;
 use refit::run::event::Stamped;
 use refit::run::executor::{Outcome, Run, execute};
@@ -34,6 +34,7 @@ pub fn plan(steps: Vec<Step>) -> Plan {
             topology_key: None,
             control_planes_pause_s: 0,
             soaks: vec![],
+            gates: vec![],
             left_out: vec![],
         },
         facts_at: Timestamp::UNIX_EPOCH,
@@ -271,6 +272,35 @@ pub async fn go(
     file: &mut dyn JournalFile,
     stop: impl Future<Output = ()>,
 ) -> (Outcome, Vec<Stamped>) {
+    go_with(plan, world, (store, &Nobody), text, file, stop).await
+}
+
+/// Nobody is here, and nobody has said anything.
+pub struct Nobody;
+
+impl People for Nobody {
+    fn approval(&self, _: &str) -> std::io::Result<Option<Approval>> {
+        Ok(None)
+    }
+
+    fn present(&self) -> bool {
+        false
+    }
+
+    fn refit(&self) -> &str {
+        "refit"
+    }
+}
+
+/// The same, with these people.
+pub async fn go_with(
+    plan: &Plan,
+    world: World<'_>,
+    (store, people): (&dyn Store, &dyn People),
+    text: &[u8],
+    file: &mut dyn JournalFile,
+    stop: impl Future<Output = ()>,
+) -> (Outcome, Vec<Stamped>) {
     let past = read(text).unwrap();
     let mut seen = Vec::new();
     let run = Run {
@@ -281,6 +311,7 @@ pub async fn go(
         pid: 1,
         world,
         store,
+        people,
     };
     let mut journal = Journal::after(&past, file);
     let mut events = |event: &Stamped| seen.push(event.clone());

@@ -152,6 +152,7 @@ fn changes(action: &Action) -> bool {
             | Action::AwaitNode { .. }
             | Action::Verify { .. }
             | Action::Soak { .. }
+            | Action::Gate { .. }
             | Action::Barrier { .. }
     )
 }
@@ -520,6 +521,7 @@ impl Oracle<'_> {
             | Action::AwaitAddons { .. }
             | Action::Verify { .. }
             | Action::Soak { .. }
+            | Action::Gate { .. }
             | Action::Barrier { .. } => {}
         }
         Ok(())

@@ -249,6 +249,7 @@ impl<'w> Oracle<'w> {
                 Action::HoldPackages { .. }
                 | Action::ReleaseHolds { .. }
                 | Action::Soak { .. }
+                | Action::Gate { .. }
                 | Action::Barrier { .. } => {}
                 Action::SwitchRepository { minor, content, .. } => {
                     must(

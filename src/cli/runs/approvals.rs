@@ -1,0 +1,101 @@
+//! What people have said of a run's steps: a file for each, written whole by `refit approve` in whichever process.
+//!
+//! A record names the run, the digest of its plan and the step, so that a word given for one plan is never taken for another's.
+
+use std::io;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::adapters::disk::{self, Access};
+use crate::plan::file::sha256;
+use crate::ports::{Approval, People};
+
+pub(super) const APPROVALS: &str = "approvals";
+
+const FORMAT: &str = "refit.approval/v1";
+
+/// A run's approvals, and whether somebody is here.
+#[derive(Debug, Clone)]
+pub struct Approvals {
+    pub(super) folder: PathBuf,
+    pub(super) run: String,
+    pub(super) plan_sha256: String,
+    pub(super) refit: String,
+    pub(super) present: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    format: String,
+    run: String,
+    plan_sha256: String,
+    step: String,
+    by: String,
+    at: Timestamp,
+}
+
+impl Approvals {
+    /// Writes down that `by` approves the step. A later word takes the place of an earlier one.
+    ///
+    /// # Errors
+    /// If it is not on disk.
+    pub fn give(&self, step: &str, by: &str, at: Timestamp) -> io::Result<()> {
+        let record = Record {
+            format: FORMAT.to_owned(),
+            run: self.run.clone(),
+            plan_sha256: self.plan_sha256.clone(),
+            step: step.to_owned(),
+            by: by.to_owned(),
+            at,
+        };
+        disk::make_folders(&self.folder)?;
+        let text = serde_json::to_vec_pretty(&record)?;
+        disk::write(&self.file(step), &text, Access::Private)
+    }
+
+    /// Step ids hold slashes.
+    fn file(&self, step: &str) -> PathBuf {
+        let digest = sha256(step.as_bytes());
+        self.folder.join(format!("{}.json", &digest[..16]))
+    }
+}
+
+impl People for Approvals {
+    fn approval(&self, step: &str) -> io::Result<Option<Approval>> {
+        let path = self.file(step);
+        let text = match disk::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let wrong = |why: String| io::Error::other(format!("{}: {why}", path.display()));
+        let record: Record =
+            serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+        if record.format != FORMAT {
+            return Err(wrong(format!(
+                "its format is `{}`, not `{FORMAT}`",
+                record.format
+            )));
+        }
+        if record.run != self.run || record.step != step || record.plan_sha256 != self.plan_sha256 {
+            return Err(wrong(
+                "it was given for another run, plan or step".to_owned(),
+            ));
+        }
+        Ok(Some(Approval {
+            by: record.by,
+            at: record.at,
+        }))
+    }
+
+    fn present(&self) -> bool {
+        self.present
+    }
+
+    fn refit(&self) -> &str {
+        &self.refit
+    }
+}

@@ -1,0 +1,45 @@
+//! Where a hop's gates stand: between what must be done before and what must wait.
+//!
+//! Gates of one place follow each other in the order in which they are declared, so that a person who is asked last knows that
+//! everything before held.
+
+use super::data::{Action, StepId};
+use super::draft::Draft;
+use super::pace::{self, Pace};
+use crate::documents::settings::{Condition, Gate, GatePoint, Upgrade};
+
+/// The place of gates.
+const GATE: &str = "gate";
+
+/// Adds the gates of a place after this step; `of` tells it from other such places of the hop. Returns the step that what
+/// comes next waits for.
+pub fn at(
+    draft: &mut Draft<'_>,
+    upgrade: &Upgrade,
+    point: GatePoint,
+    of: Option<&str>,
+    after: &StepId,
+) -> StepId {
+    let mut last = after.clone();
+    for gate in upgrade.gates.iter().filter(|gate| gate.at == point) {
+        let verb = match of {
+            None => gate.name.clone(),
+            Some(of) => format!("{}/{of}", gate.name),
+        };
+        last = draft.step(
+            GATE,
+            &verb,
+            Action::Gate { gate: gate.clone() },
+            &[&last],
+            pace(gate),
+            format!("gate `{}`, declared at {}", gate.name, point.as_str()),
+        );
+    }
+    last
+}
+
+const fn pace(gate: &Gate) -> Pace {
+    match gate.condition {
+        Condition::Approval { .. } => pace::APPROVAL,
+    }
+}

@@ -1,0 +1,260 @@
+//! Every declared gate is where it was declared, in each hop: what must be done before it is, and what must wait for it does.
+//! No step is looked for by its name, and nothing is known of waves but that some workers go after others.
+
+use super::cluster::{Cluster, OnCluster};
+use super::declared::{Change, changes};
+use super::hops::Hops;
+use super::order::Order;
+use super::timeline::control_plane_upgrades;
+use super::violation::{Invariant, Needed, Violation};
+use crate::cluster::model::{HostName, Role};
+use crate::documents::settings::{Gate, GatePoint};
+use crate::plan::data::{Action, Plan};
+use crate::rules::version::Version;
+
+/// Between two gates so few workers are compared one by one.
+const FEW: usize = 8;
+
+/// Everything declared that is not there.
+pub fn judge(
+    plan: &Plan,
+    cluster: &Cluster<'_>,
+    order: &Order<'_>,
+    hops: &Hops<'_>,
+) -> Vec<Violation> {
+    if plan.limits.gates.is_empty() {
+        return Vec::new();
+    }
+    let mut all: Vec<Hop<'_, '_>> = (0..hops.len())
+        .map(|hop| Hop::new(order, hops, hop))
+        .collect();
+    for (at, step) in order.iter() {
+        if let (Some(hop), Action::Verify { .. }) = (hops.hop_of(&step.action), &step.action)
+            && let Some(hop) = all.get_mut(hop)
+        {
+            hop.look = Some(at);
+        }
+    }
+    for (at, step) in order.iter() {
+        let Some(hop) = hops.hop_of(&step.action).and_then(|hop| all.get_mut(hop)) else {
+            continue;
+        };
+        if let Action::AwaitControlPlane { host, .. } = &step.action {
+            hop.awaited.push((at, host));
+        }
+        if let Action::KubeadmNode {
+            role: Role::Worker, ..
+        } = &step.action
+        {
+            hop.on_workers.push(at);
+        }
+        if changes_hosts(&step.action) {
+            hop.changing.push(at);
+        }
+    }
+    for (at, host, version) in control_plane_upgrades(order) {
+        if let Some(hop) = all.iter_mut().find(|hop| hop.release == version) {
+            hop.upgrades.push((at, host));
+        }
+    }
+    for (name, changes) in changes(cluster, order) {
+        let role = cluster.nodes.get(name).map(OnCluster::role);
+        for change in changes {
+            let Some(hop) = all.iter_mut().find(|hop| *hop.release == change.release) else {
+                continue;
+            };
+            hop.kubelets.push(change.out);
+            if role == Some(Role::Worker) {
+                hop.on_workers.push(change.out);
+                hop.workers.push(change);
+            }
+        }
+    }
+    all.iter()
+        .flat_map(|hop| plan.limits.gates.iter().map(move |gate| (hop, gate)))
+        .filter_map(|(hop, gate)| hop.lacks(gate))
+        .collect()
+}
+
+/// What of a hop gates stand between.
+struct Hop<'o, 'p> {
+    order: &'o Order<'p>,
+    release: &'p Version,
+    /// The look that ended the hop before.
+    floor: Option<usize>,
+    /// The look that ends it.
+    look: Option<usize>,
+    /// Whatever brings its release to a host.
+    changing: Vec<usize>,
+    /// `kubeadm upgrade` on control planes, in order.
+    upgrades: Vec<(usize, &'p HostName)>,
+    awaited: Vec<(usize, &'p HostName)>,
+    /// What takes nodes out for its kubelets.
+    kubelets: Vec<usize>,
+    /// What begins on workers.
+    on_workers: Vec<usize>,
+    /// The workers' kubelets.
+    workers: Vec<Change<'p>>,
+}
+
+impl<'o, 'p> Hop<'o, 'p> {
+    fn new(order: &'o Order<'p>, hops: &Hops<'p>, hop: usize) -> Self {
+        Self {
+            order,
+            release: hops.release(hop),
+            floor: hops.floor(hop),
+            look: None,
+            changing: Vec::new(),
+            upgrades: Vec::new(),
+            awaited: Vec::new(),
+            kubelets: Vec::new(),
+            on_workers: Vec::new(),
+            workers: Vec::new(),
+        }
+    }
+
+    /// That the gate is missing somewhere in the hop, if it is.
+    fn lacks(&self, gate: &Gate) -> Option<Violation> {
+        // One that is passed before the hop begins, or only after it, is another hop's.
+        let steps: Vec<usize> = self
+            .order
+            .iter()
+            .filter(|(_, step)| matches!(&step.action, Action::Gate { gate: is } if is == gate))
+            .map(|(at, _)| at)
+            .filter(|&at| {
+                self.floor
+                    .is_none_or(|floor| self.order.precedes(floor, at))
+            })
+            .filter(|&at| self.look.is_none_or(|look| self.order.precedes(at, look)))
+            .collect();
+        let lacking = match gate.at {
+            GatePoint::BeforeHop => self.between(&steps, &[], &self.changing),
+            GatePoint::AfterControlPlane => self.after_control_planes(&steps),
+            GatePoint::BeforeWorkers => {
+                let awaited: Vec<usize> = self.awaited.iter().map(|(at, _)| *at).collect();
+                self.between(&steps, &awaited, &self.on_workers)
+            }
+            GatePoint::AfterEachWave => self.after_waves(&steps),
+            GatePoint::AfterHop => {
+                let mut before: Vec<usize> =
+                    self.workers.iter().map(|worker| worker.back).collect();
+                before.extend(&self.changing);
+                before.extend(self.awaited.iter().map(|(at, _)| *at));
+                self.look
+                    .and_then(|look| self.between(&steps, &before, &[look]))
+            }
+        };
+        lacking.map(|at| Violation::Missing {
+            invariant: Invariant::Declared,
+            needed: Needed::Gate,
+            place: format!("{} of the hop to {}", gate.at.as_str(), self.release),
+            steps: vec![self.order.id(at)],
+        })
+    }
+
+    /// Something that waits for no step of these that comes after everything before; nothing where nothing is to wait.
+    fn between(&self, steps: &[usize], before: &[usize], then: &[usize]) -> Option<usize> {
+        let order = self.order;
+        let late: Vec<usize> = steps
+            .iter()
+            .copied()
+            .filter(|&at| before.iter().all(|&first| order.precedes(first, at)))
+            .collect();
+        then.iter()
+            .copied()
+            .find(|&then| !late.iter().any(|&at| order.precedes(at, then)))
+    }
+
+    /// After each before the next, and after the last before any kubelet and the hop's last look.
+    fn after_control_planes(&self, steps: &[usize]) -> Option<usize> {
+        for (index, &(_, host)) in self.upgrades.iter().enumerate() {
+            let awaited = self.awaited.iter().find(|(_, of)| *of == host);
+            let Some(&(awaited, _)) = awaited else {
+                continue;
+            };
+            let then: Vec<usize> = match self.upgrades.get(index + 1) {
+                Some((next, _)) => vec![*next],
+                None => self.kubelets.iter().chain(&self.look).copied().collect(),
+            };
+            if let Some(at) = self.between(steps, &[awaited], &then) {
+                return Some(at);
+            }
+        }
+        None
+    }
+
+    /// Between any worker and one that goes after it, and before the hop's last look after each.
+    fn after_waves(&self, steps: &[usize]) -> Option<usize> {
+        let order = self.order;
+        // For each stretch between two of the gates, the workers that go in it.
+        let mut stretches: Vec<Vec<&Change<'p>>> = Vec::new();
+        stretches.resize_with(steps.len() + 1, Vec::new);
+        for worker in &self.workers {
+            let passed = steps
+                .iter()
+                .take_while(|&&at| order.precedes(at, worker.out))
+                .count();
+            let next = steps.get(passed);
+            match next {
+                Some(&next) if order.precedes(worker.back, next) => stretches[passed].push(worker),
+                _ => return Some(worker.out),
+            }
+        }
+        stretches
+            .iter()
+            .find_map(|workers| self.one_after_another(workers))
+    }
+
+    /// A worker of these that waits for another one of them.
+    fn one_after_another(&self, workers: &[&Change<'p>]) -> Option<usize> {
+        let order = self.order;
+        if workers.len() <= FEW {
+            let later =
+                |then: &&&Change<'p>| workers.iter().any(|one| order.precedes(one.back, then.out));
+            return workers.iter().find(later).map(|then| then.out);
+        }
+        let mut reached = vec![false; order.len()];
+        for worker in workers {
+            reached[worker.back] = true;
+        }
+        for at in 0..order.len() {
+            if reached[at] {
+                for &follower in order.followers(at) {
+                    reached[follower] = true;
+                }
+            }
+        }
+        workers
+            .iter()
+            .map(|worker| worker.out)
+            .find(|&out| reached[out])
+    }
+}
+
+/// Whether something of the hop's release comes to a host with the step.
+fn changes_hosts(action: &Action) -> bool {
+    match action {
+        Action::SwitchRepository { .. }
+        | Action::PrefetchPackages { .. }
+        | Action::InstallKubeadm { .. }
+        | Action::PullImages { .. }
+        | Action::KubeadmApply { .. }
+        | Action::KubeadmNode { .. }
+        | Action::InstallKubelet { .. } => true,
+        Action::CheckHost { .. }
+        | Action::CheckCluster { .. }
+        | Action::SnapshotEtcd { .. }
+        | Action::HoldPackages { .. }
+        | Action::AwaitControlPlane { .. }
+        | Action::AwaitAddons { .. }
+        | Action::Cordon { .. }
+        | Action::Drain { .. }
+        | Action::AwaitNode { .. }
+        | Action::Uncordon { .. }
+        | Action::ReleaseHolds { .. }
+        | Action::Verify { .. }
+        | Action::Soak { .. }
+        | Action::Gate { .. }
+        | Action::Barrier { .. } => false,
+    }
+}

@@ -1,0 +1,105 @@
+//! `refit approve`: who, what, which run, and what is written.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use refit::plan::data::Plan;
+use refit::run::event::{Event, Halt};
+
+use crate::desk::{Desk, RUN, all_done, done, started};
+
+const STEP: &str = "gate/sign-off@1.35.4";
+
+fn desk() -> Desk {
+    let desk = Desk::new();
+    desk.write(
+        "upgrade.yaml",
+        "apiVersion: refit/v1alpha1\nkind: Upgrade\nmetadata: {name: to-1.35}\ninventory: inventory.yaml\ntarget: 1.35.4\n\
+         gates:\n  - {name: sign-off, at: before-workers, approval: {by: [alice, bob]}}\n",
+    );
+    desk
+}
+
+fn at(plan: &Plan) -> usize {
+    plan.steps
+        .iter()
+        .position(|step| step.id.as_str() == STEP)
+        .unwrap()
+}
+
+/// The run has stopped for want of an approval.
+fn unapproved(plan: &Plan) -> Vec<Event> {
+    let halted = Event::Halted {
+        why: Halt::Unapproved {
+            steps: vec![plan.steps[at(plan)].id.clone()],
+        },
+        own_ms: 1,
+        wall_ms: 1,
+    };
+    vec![started(plan, at(plan)), halted]
+}
+
+fn records(desk: &Desk) -> Vec<std::path::PathBuf> {
+    let folder = desk.path(".refit/runs").join(RUN).join("approvals");
+    std::fs::read_dir(folder).map_or(Vec::new(), |files| {
+        files.map(|file| file.unwrap().path()).collect()
+    })
+}
+
+#[test]
+fn one_of_those_declared_approves_by_run_or_by_upgrade() {
+    for named in [RUN, "upgrade.yaml", "./upgrade.yaml"] {
+        let desk = desk();
+        desk.record(unapproved);
+        desk.refit(&["status"]).ends(
+            0,
+            &[
+                "an approval is missing",
+                &format!("`refit approve {RUN} {STEP} --by NAME`, then `refit resume {RUN}`"),
+            ],
+        );
+        // While another process holds the run.
+        let _lock = desk.hold_lock(Some(RUN));
+        desk.refit(&["approve", named, STEP, "--by", "bob"]).ends(
+            0,
+            &["is approved by bob", "counts for 12 h", "refit resume"],
+        );
+        let records = records(&desk);
+        assert_eq!(records.len(), 1);
+        let mode = std::fs::metadata(&records[0]).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let text = std::fs::read_to_string(&records[0]).unwrap();
+        let record: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(record["step"], STEP);
+        assert_eq!(record["by"], "bob");
+        assert_eq!(record["run"], RUN);
+        assert_eq!(record["plan_sha256"].as_str().unwrap().len(), 64);
+    }
+}
+
+#[test]
+fn nothing_is_written_for_what_cannot_be_approved() {
+    let desk = desk();
+    desk.refit(&["approve", "upgrade.yaml", STEP, "--by", "alice"])
+        .ends(1, &["neither a run nor an upgrade", "refit apply"]);
+    desk.record(unapproved);
+    desk.refit(&["approve", RUN, STEP, "--by", "carol"])
+        .ends(1, &["carol may not approve", "alice or bob"]);
+    desk.refit(&["approve", RUN, "w1/drain@1.35.4", "--by", "alice"])
+        .ends(1, &["no step `w1/drain@1.35.4`", STEP]);
+    desk.refit(&["approve", "other.yaml", STEP, "--by", "alice"])
+        .ends(1, &["neither a run nor an upgrade"]);
+    assert_eq!(records(&desk).len(), 0);
+}
+
+#[test]
+fn what_is_over_needs_no_approval() {
+    let desk = desk();
+    desk.record(|plan| vec![started(plan, at(plan)), done(plan, at(plan))]);
+    desk.refit(&["approve", RUN, STEP, "--by", "alice"])
+        .ends(0, &["nothing waits for it"]);
+    let desk = self::desk();
+    desk.record(all_done);
+    desk.refit(&["approve", RUN, STEP, "--by", "alice"])
+        .ends(1, &["finished or was put aside"]);
+    assert_eq!(records(&desk).len(), 0);
+}

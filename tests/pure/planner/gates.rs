@@ -1,0 +1,162 @@
+//! Where gates stand.
+
+use std::time::Duration;
+
+use crate::build::World;
+use refit::documents::settings::{Condition, Gate, GatePoint, Share};
+use refit::plan::data::{Action, Plan, StepId};
+use refit::report::parts::hops;
+use refit::report::plan::{Look, table};
+
+fn gate(name: &str, at: GatePoint) -> Gate {
+    Gate {
+        name: name.to_owned(),
+        at,
+        condition: Condition::Approval {
+            by: vec!["alice".to_owned(), "bob".to_owned()],
+            expires_s: 12 * 3600,
+        },
+    }
+}
+
+fn everywhere() -> Vec<Gate> {
+    vec![
+        gate("begin", GatePoint::BeforeHop),
+        gate("one", GatePoint::AfterControlPlane),
+        gate("workers", GatePoint::BeforeWorkers),
+        gate("wave", GatePoint::AfterEachWave),
+        gate("end", GatePoint::AfterHop),
+    ]
+}
+
+/// Each gate with what it waits for and what waits for it.
+fn gates(plan: &Plan) -> Vec<String> {
+    let ids = |ids: Vec<&StepId>| {
+        let stems: Vec<&str> = ids.into_iter().map(StepId::stem).collect();
+        stems.join(" ")
+    };
+    plan.steps
+        .iter()
+        .filter(|step| matches!(step.action, Action::Gate { .. }))
+        .map(|step| {
+            let then = plan
+                .steps
+                .iter()
+                .filter(|then| then.after.contains(&step.id));
+            format!(
+                "{} > {} > {}",
+                ids(step.after.iter().collect()),
+                step.id,
+                ids(then.map(|then| &then.id).collect())
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn each_place_has_its_gate_in_each_hop() {
+    let mut world = World::new(2, 3, "1.34.4", "1.35.4");
+    world.upgrade.workers.max_unavailable = Share::Count(2);
+    world.upgrade.gates = everywhere();
+    let plan = world.planned();
+    assert_eq!(
+        gates(&plan),
+        [
+            "barrier/preflight > gate/begin@1.35.4 > cluster/snapshot-etcd",
+            "cp1/await-control-plane > gate/one/cp1@1.35.4 > cp2/kubeadm-node",
+            "cp2/await-control-plane > gate/one/cp2@1.35.4 > barrier/control-planes",
+            "cluster/await-addons > gate/workers@1.35.4 > w1/kubeadm-node w2/kubeadm-node",
+            "barrier/wave-1 > gate/wave/wave-1@1.35.4 > w3/kubeadm-node",
+            "barrier/wave-2 > gate/wave/wave-2@1.35.4 > barrier/nodes",
+            "barrier/nodes > gate/end@1.35.4 > cluster/verify",
+        ]
+    );
+    // Reports tell them in the part in which they are met.
+    let told: Vec<String> = hops(&plan)
+        .iter()
+        .flat_map(|hop| &hop.sections)
+        .flat_map(|section| {
+            let gates = section
+                .steps
+                .iter()
+                .filter(|step| step.id.place() == "gate");
+            gates.map(|step| format!("{}: {}", section.part.short(), step.id.verb()))
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "preflight: begin",
+            "control planes: one/cp1",
+            "control planes: one/cp2",
+            "wave 1: workers",
+            "wave 1: wave/wave-1",
+            "wave 2: wave/wave-2",
+            "end: end",
+        ]
+    );
+    let shown = table(&plan, 120, &Look::PLAIN);
+    assert!(
+        shown.contains("waits for the word of alice or bob, which counts for 12 h 0 min"),
+        "{shown}"
+    );
+    let mut two = World::new(2, 3, "1.34.4", "1.36.3");
+    two.upgrade.gates = everywhere();
+    assert_eq!(gates(&two.planned()).len(), 16);
+}
+
+#[test]
+fn gates_of_one_place_follow_each_other_and_pauses_follow_them() {
+    let mut world = World::new(2, 1, "1.34.4", "1.35.4");
+    world.upgrade.control_plane.pause = Duration::from_secs(60);
+    world.upgrade.gates = vec![
+        gate("zebra", GatePoint::AfterControlPlane),
+        gate("apple", GatePoint::AfterControlPlane),
+    ];
+    assert_eq!(
+        gates(&world.planned()),
+        [
+            "cp1/await-control-plane > gate/zebra/cp1@1.35.4 > gate/apple/cp1",
+            "gate/zebra/cp1 > gate/apple/cp1@1.35.4 > cp1/pause",
+            "cp2/await-control-plane > gate/zebra/cp2@1.35.4 > gate/apple/cp2",
+            "gate/zebra/cp2 > gate/apple/cp2@1.35.4 > barrier/control-planes",
+        ]
+    );
+}
+
+#[test]
+fn where_no_worker_goes_nobody_is_asked_about_workers() {
+    let mut world = World::new(2, 2, "1.34.4", "1.35.4");
+    world.upgrade.gates = everywhere();
+    let whole = world.planned();
+    let workers = whole
+        .steps
+        .iter()
+        .position(|step| step.id.verb() == "wave-2");
+    let mut part = whole.clone();
+    part.steps.truncate(workers.unwrap() + 1);
+    world.carry_out(&part);
+    let left = gates(&world.planned());
+    assert!(
+        left.iter()
+            .all(|gate| !gate.contains("/workers@") && !gate.contains("/wave")),
+        "{left:?}"
+    );
+}
+
+#[test]
+fn workers_that_skip_a_minor_wait_for_the_gate_before_workers() {
+    let mut world = World::new(1, 2, "1.33.5", "1.35.4");
+    world.upgrade.workers.skip_level = true;
+    world.upgrade.gates = vec![gate("workers", GatePoint::BeforeWorkers)];
+    for host in ["cp1", "w1", "w2"] {
+        let flags = refit::cluster::facts::Observed::Known(Vec::new());
+        world.host(host).kubelet_flags = flags;
+    }
+    let gates = gates(&world.planned());
+    assert_eq!(gates.len(), 2, "{gates:?}");
+    assert!(
+        gates[0].ends_with("> w1/kubeadm-node w2/kubeadm-node"),
+        "{gates:?}"
+    );
+}
