@@ -13,9 +13,11 @@ use serde::{Deserialize, Serialize};
 use super::windows::Windows;
 use crate::cluster::facts::PackageManager;
 use crate::cluster::model::{HostName, NodeName, Role};
-use crate::documents::settings::Gate;
 use crate::host::op::{KeyText, KubeadmOptions, PackageRevision};
 use crate::rules::version::{Minor, Version};
+
+/// A gate is in a plan as it is declared.
+pub use crate::documents::settings::{Condition, Gate, GatePoint};
 
 /// The format this build writes and reads.
 pub const FORMAT: &str = "refit.plan/v1";

@@ -6,8 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::model::Role;
-use crate::documents::settings::GatePoint;
-use crate::plan::data::{Action, Plan, Step, StepId};
+use crate::plan::data::{Action, GatePoint, Plan, Step, StepId};
 use crate::rules::version::Minor;
 
 /// A part of one hop.

@@ -11,8 +11,7 @@ use serde::Serialize;
 
 use super::words::{ago, duration, took};
 use crate::cluster::model::NodeName;
-use crate::documents::settings::Condition;
-use crate::plan::data::{Action, Plan, Step, StepId};
+use crate::plan::data::{Action, Condition, Plan, Step, StepId};
 use crate::run::event::Halt;
 use crate::run::extent::{Count, progress};
 use crate::run::state::{State, StepState};

@@ -2,9 +2,8 @@
 
 use super::words::{self, any_of};
 use crate::cluster::model::NodeName;
-use crate::documents::settings::Condition;
 use crate::host::op::PackageRevision;
-use crate::plan::data::{Action, Step, StepId};
+use crate::plan::data::{Action, Condition, Step, StepId};
 
 pub(super) fn duration(seconds: u64) -> String {
     words::duration(i64::try_from(seconds).unwrap_or(i64::MAX))

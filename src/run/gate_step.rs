@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::event::How;
 use super::step::{Finished, Trouble, Try};
-use crate::documents::settings::{Condition, Gate};
+use crate::plan::data::{Condition, Gate};
 use crate::ports::Approval;
-
-use jiff::Timestamp;
 
 /// Between two looks for an approval.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);

@@ -36,6 +36,7 @@ fn help_says_how_each_command_is_used() {
         "artifacts",
         "apply",
         "resume",
+        "approve",
         "status",
         "schema",
         "completions",
