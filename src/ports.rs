@@ -208,6 +208,31 @@ pub trait People {
     fn refit(&self) -> &str;
 }
 
+/// How a program ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Its exit status; none where it was killed, by a signal or because its time was over.
+    pub status: Option<i32>,
+    /// The end of what it said, on either stream.
+    pub output: String,
+}
+
+/// Programs on this machine.
+#[async_trait(?Send)]
+pub trait Programs {
+    /// Runs one in a directory, word by word and without a shell, and waits for its end, but not longer than `at_most`. It
+    /// is killed when the time is over or nobody waits any longer.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    async fn run(
+        &self,
+        directory: &Path,
+        words: &[String],
+        at_most: Duration,
+    ) -> std::io::Result<Ended>;
+}
+
 /// The world a run acts in.
 #[derive(Clone, Copy)]
 pub struct World<'a> {

@@ -6,4 +6,5 @@
 pub mod clock;
 pub mod disk;
 pub mod kube;
+pub mod program;
 pub mod ssh;

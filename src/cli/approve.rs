@@ -133,7 +133,9 @@ fn approvable<'r>(
         let Action::Gate { gate } = &step.action else {
             continue;
         };
-        let Condition::Approval { by, expires_s } = &gate.condition;
+        let Condition::Approval { by, expires_s } = &gate.condition else {
+            continue;
+        };
         if step.id.as_str() == named {
             return Ok((step, by, *expires_s));
         }

@@ -10,6 +10,7 @@ use super::connect::Connection;
 use super::runs::Approvals;
 use super::{CommandError, Exit, ui};
 use crate::adapters::disk::{self, AppendFile, LocalStore};
+use crate::adapters::program::LocalPrograms;
 use crate::documents::settings::{Condition, Window};
 use crate::plan::data::{Action, Plan, StepId};
 use crate::plan::windows::{Calendar, Now};
@@ -75,6 +76,7 @@ pub async fn carry_out(
         world: connection.world(),
         store: &LocalStore,
         people: job.people,
+        programs: &LocalPrograms,
     };
     let mut state = job.past.state.clone();
     let mut lines = Progress::new(
@@ -221,8 +223,9 @@ fn unapproved(plan: &Plan, steps: &[StepId], refit: &str, run: &str) -> CommandE
     };
     let mut error = CommandError::new(what).exits(Exit::Halted);
     for step in plan.steps.iter().filter(|step| steps.contains(&step.id)) {
-        if let Action::Gate { gate } = &step.action {
-            let Condition::Approval { by, .. } = &gate.condition;
+        if let Action::Gate { gate } = &step.action
+            && let Condition::Approval { by, .. } = &gate.condition
+        {
             error = error.next(format!(
                 "`{refit} approve {run} {} --by NAME`, NAME being {}",
                 step.id,

@@ -294,6 +294,17 @@ pub enum Condition {
         /// Seconds for which it counts once given; what is used within them is used for good.
         expires_s: u64,
     },
+    /// A command on this machine that ends with 0. It is run again and again until it does.
+    Command {
+        /// The command, word by word.
+        run: Vec<String>,
+        /// Where it runs: the document's folder.
+        directory: String,
+        /// Seconds for which it must go on ending with 0.
+        for_s: u64,
+        /// Seconds for which it is tried.
+        timeout_s: u64,
+    },
 }
 
 /// What happens to pods without a controller, which nothing brings back.

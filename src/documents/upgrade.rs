@@ -110,6 +110,17 @@ fn gates(view: View<'_>, errors: &mut Vec<DocumentError>) {
             seen.entry(text).or_insert(name.span);
         }
         let set = |name: &str| gate.get(name).filter(|entry| !entry.value.is_null());
+        if let Some(command) = set("command") {
+            if command.value.items().is_empty() {
+                errors.push(DocumentError::at(
+                    Problem::BadValue,
+                    command.value.span,
+                    "the command has no words",
+                    "expected at least the program's name",
+                ));
+            }
+            holds_in_time(gate, errors);
+        }
         let Some(approval) = set("approval") else {
             continue;
         };
@@ -136,6 +147,29 @@ fn gates(view: View<'_>, errors: &mut Vec<DocumentError>) {
                 );
             }
         }
+    }
+}
+
+/// What must hold for longer than it is waited for never does.
+fn holds_in_time(gate: &Node, errors: &mut Vec<DocumentError>) {
+    let view = View {
+        node: Some(gate),
+        object: &GATE,
+    };
+    if let (Some(holds), Some(waits)) = (view.duration("for"), view.duration("timeout"))
+        && holds >= waits
+    {
+        let span = gate.get("for").map_or(gate.span, |entry| entry.value.span);
+        errors.push(DocumentError::at(
+            Problem::Conflict,
+            span,
+            format!(
+                "it must hold for {} s and is waited for {} s",
+                holds.as_secs(),
+                waits.as_secs()
+            ),
+            "expected a `timeout` that is longer than `for`",
+        ));
     }
 }
 
@@ -175,7 +209,7 @@ pub(super) fn build(root: &Node, paths: Paths<'_>) -> Option<Upgrade> {
         drain: drain(view.sub("drain", &DRAIN))?,
         snapshot: snapshot(view.sub("snapshot", &SNAPSHOT), paths)?,
         windows: windows(view)?,
-        gates: gate_list(view)?,
+        gates: gate_list(view, paths)?,
         accepted_risks: risks(view)?,
         own_hazards: Vec::new(),
     })
@@ -273,7 +307,17 @@ fn windows(view: View<'_>) -> Option<Vec<Window>> {
     windows.collect()
 }
 
-fn gate_list(view: View<'_>) -> Option<Vec<Gate>> {
+/// The document's folder, to run things in.
+fn folder(paths: Paths<'_>) -> String {
+    let folder = paths.folder.to_string_lossy();
+    if folder.is_empty() {
+        ".".to_owned()
+    } else {
+        folder.into_owned()
+    }
+}
+
+fn gate_list(view: View<'_>, paths: Paths<'_>) -> Option<Vec<Gate>> {
     view.items("gates")
         .iter()
         .map(|node| {
@@ -281,7 +325,21 @@ fn gate_list(view: View<'_>) -> Option<Vec<Gate>> {
                 node: Some(node),
                 object: &GATE,
             };
-            let approval = gate.sub("approval", &APPROVAL);
+            let condition = match gate.node("approval") {
+                Some(_) => {
+                    let approval = gate.sub("approval", &APPROVAL);
+                    Condition::Approval {
+                        by: approval.texts("by"),
+                        expires_s: approval.duration("expires")?.as_secs(),
+                    }
+                }
+                None => Condition::Command {
+                    run: gate.texts("command"),
+                    directory: folder(paths),
+                    for_s: gate.duration("for")?.as_secs(),
+                    timeout_s: gate.duration("timeout")?.as_secs(),
+                },
+            };
             Some(Gate {
                 name: gate.text("name")?.to_owned(),
                 at: match gate.text("at")? {
@@ -292,10 +350,7 @@ fn gate_list(view: View<'_>) -> Option<Vec<Gate>> {
                     "after-hop" => GatePoint::AfterHop,
                     _ => return None,
                 },
-                condition: Condition::Approval {
-                    by: approval.texts("by"),
-                    expires_s: approval.duration("expires")?.as_secs(),
-                },
+                condition,
             })
         })
         .collect()

@@ -41,5 +41,12 @@ pub fn at(
 const fn pace(gate: &Gate) -> Pace {
     match gate.condition {
         Condition::Approval { .. } => pace::APPROVAL,
+        Condition::Command {
+            for_s, timeout_s, ..
+        } => Pace {
+            timeout_s,
+            expected_s: for_s,
+            retries: 0,
+        },
     }
 }

@@ -95,6 +95,21 @@ pub fn what(action: &Action) -> String {
                 any_of(by),
                 duration(*expires_s)
             ),
+            Condition::Command {
+                run,
+                directory,
+                for_s,
+                ..
+            } => {
+                let on = match for_s {
+                    0 => String::new(),
+                    seconds => format!(" and goes on doing so for {}", duration(*seconds)),
+                };
+                format!(
+                    "runs `{}` on this machine, in {directory}, until it ends with 0{on}",
+                    run.join(" ")
+                )
+            }
         },
         Action::Barrier { holds } => holds.clone(),
     }

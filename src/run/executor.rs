@@ -23,7 +23,7 @@ use super::step::{self, StepEnd};
 use crate::cluster::model::NodeName;
 use crate::plan::data::{Action, Plan, Step, StepId};
 use crate::plan::windows::Guard;
-use crate::ports::{People, Store, World};
+use crate::ports::{People, Programs, Store, World};
 
 /// Steps under way at once. The plan's edges are what limits a run; this only bounds connections and memory when hundreds
 /// of hosts may be looked at side by side.
@@ -48,6 +48,8 @@ pub struct Run<'a> {
     pub store: &'a dyn Store,
     /// Who may be waited for.
     pub people: &'a dyn People,
+    /// Programs on this machine.
+    pub programs: &'a dyn Programs,
 }
 
 /// How a run ended in this process.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::command_step;
 use super::event::How;
 use super::step::{Finished, Trouble, Try};
 use crate::plan::data::{Condition, Gate};
@@ -19,6 +20,12 @@ const AHEAD_S: i64 = 300;
 pub(super) async fn run(attempt: &Try<'_, '_>, gate: &Gate) -> Result<Finished, Trouble> {
     match &gate.condition {
         Condition::Approval { by, expires_s } => approval(attempt, by, *expires_s).await,
+        Condition::Command {
+            run,
+            directory,
+            for_s,
+            timeout_s: _,
+        } => command_step::run(attempt, run, directory, *for_s).await,
     }
 }
 

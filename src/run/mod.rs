@@ -15,6 +15,7 @@
 //! not done.
 
 mod check_step;
+mod command_step;
 mod cordon;
 mod drain;
 pub mod event;

@@ -115,7 +115,6 @@ fn every_field_is_known_and_what_is_not_built_is_refused() {
             "strategy.workers.maxDeferred",
             "drain.blocked",
             "gates[0].prometheus",
-            "gates[1].command",
             "hooks",
             "notify"
         ]
@@ -178,6 +177,38 @@ fn the_full_upgrade_without_what_is_not_built_is_read_as_written() {
     defaults.workers.order = upgrade.workers.order.clone();
     defaults.windows = upgrade.windows.clone();
     assert_eq!(defaults, upgrade);
+}
+
+#[test]
+fn gates_are_read_as_written() {
+    use refit::documents::settings::{Condition, Gate, GatePoint};
+    let text = "apiVersion: refit/v1alpha1\nkind: Upgrade\nmetadata: {name: u}\ninventory: inventory.yaml\ntarget: 1.36.3\n\
+        gates:\n  - {name: smoke, at: after-control-plane, for: 2m, command: [./smoke.sh, --all]}\n\
+        \x20 - {name: sign-off, at: before-workers, approval: {by: [alice, bob]}}\n";
+    let gates = |path: &str| {
+        let read = read_upgrade(Path::new(path), text.as_bytes(), &home());
+        read.unwrap_or_else(|errors| panic!("{errors}")).gates
+    };
+    let smoke = |directory: &str| Gate {
+        name: "smoke".into(),
+        at: GatePoint::AfterControlPlane,
+        condition: Condition::Command {
+            run: vec!["./smoke.sh".into(), "--all".into()],
+            directory: directory.into(),
+            for_s: 120,
+            timeout_s: 600,
+        },
+    };
+    let sign_off = Gate {
+        name: "sign-off".into(),
+        at: GatePoint::BeforeWorkers,
+        condition: Condition::Approval {
+            by: vec!["alice".into(), "bob".into()],
+            expires_s: 12 * 3600,
+        },
+    };
+    assert_eq!(gates("plans/u.yaml"), [smoke("plans"), sign_off.clone()]);
+    assert_eq!(gates("u.yaml"), [smoke("."), sign_off]);
 }
 
 #[test]

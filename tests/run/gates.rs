@@ -1,16 +1,21 @@
-//! Gates: somebody's word, given before, meanwhile, too early, by the wrong person, or not at all.
+//! Gates: somebody's word, given before, meanwhile, too early, by the wrong person, or not at all; and commands that hold at
+//! once, later, for too short a time, or never.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
-use crate::world::plans::{go_with, plan, step};
+use async_trait::async_trait;
+
+use crate::world::plans::{Around as With, Nobody, go_with, plan, step};
 use crate::world::{Memory, Sim};
 use refit::cluster::model::NodeName;
 use refit::documents::settings::{Condition, Gate, GatePoint};
 use refit::plan::data::{Action, Plan, StepId};
-use refit::ports::{Approval, People};
+use refit::ports::{Approval, Ended, People, Programs};
 use refit::report::status::{Around, status};
 use refit::run::event::{Event, Halt, Stamped};
 use refit::run::executor::Outcome;
@@ -88,7 +93,12 @@ async fn carry_out(
     stop: impl Future<Output = ()>,
 ) -> (Outcome, Vec<Stamped>) {
     let text = memory.text.clone();
-    go_with(&gated(), sim.world(), (sim, desk), &text, memory, stop).await
+    let around = With {
+        store: sim,
+        people: desk,
+        programs: &Nobody,
+    };
+    go_with(&gated(), sim.world(), around, &text, memory, stop).await
 }
 
 fn never() -> impl Future<Output = ()> {
@@ -232,4 +242,164 @@ async fn ctrl_c_ends_the_wait() {
         "{outcome:?}"
     );
     assert!(sim.now() - began < Duration::from_secs(105));
+}
+
+/// A command that answers one thing after another, each after some seconds.
+struct Script {
+    answers: RefCell<VecDeque<(u64, Option<i32>)>>,
+    runs: RefCell<Vec<Vec<String>>>,
+}
+
+impl Script {
+    fn new(answers: &[(u64, Option<i32>)]) -> Self {
+        Self {
+            answers: RefCell::new(answers.iter().copied().collect()),
+            runs: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// The last answer stays.
+    fn next(&self) -> Option<(u64, Option<i32>)> {
+        let mut answers = self.answers.borrow_mut();
+        match answers.len() {
+            0 | 1 => answers.front().copied(),
+            _ => answers.pop_front(),
+        }
+    }
+}
+
+#[async_trait(?Send)]
+impl Programs for Script {
+    async fn run(
+        &self,
+        directory: &Path,
+        words: &[String],
+        at_most: Duration,
+    ) -> io::Result<Ended> {
+        assert_eq!(directory, Path::new("plans"));
+        self.runs.borrow_mut().push(words.to_vec());
+        let next = self.next();
+        let (seconds, status) = next.ok_or_else(|| io::Error::other("no such file"))?;
+        let takes = Duration::from_secs(seconds);
+        tokio::time::sleep(takes.min(at_most)).await;
+        Ok(Ended {
+            status: status.filter(|_| takes < at_most),
+            output: format!("looked, {status:?}\n"),
+        })
+    }
+}
+
+fn smoke(for_s: u64) -> Plan {
+    let gate = Action::Gate {
+        gate: Gate {
+            name: "smoke".into(),
+            at: GatePoint::AfterControlPlane,
+            condition: Condition::Command {
+                run: vec!["./smoke.sh".into(), "a b".into()],
+                directory: "plans".into(),
+                for_s,
+                timeout_s: 300,
+            },
+        },
+    };
+    let cordon = Action::Cordon {
+        node: NodeName::new("w1"),
+    };
+    plan(vec![
+        step("gate/smoke", &[], gate),
+        step("w1/cordon", &["gate/smoke"], cordon),
+    ])
+}
+
+async fn smoked(
+    plan: &Plan,
+    script: &Script,
+    stop: impl Future<Output = ()>,
+) -> (Outcome, Vec<Stamped>, Duration) {
+    let sim = Sim::usual();
+    let began = sim.now();
+    let around = With {
+        store: &sim,
+        people: &Nobody,
+        programs: script,
+    };
+    let (outcome, events) =
+        go_with(plan, sim.world(), around, &[], &mut Memory::default(), stop).await;
+    let cordoned = !sim.inner.borrow().changes.is_empty();
+    let finished = matches!(outcome, Outcome::Finished { .. });
+    assert_eq!(cordoned, finished);
+    (outcome, events, sim.now() - began)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_is_asked_until_it_ends_with_0() {
+    let script = Script::new(&[(1, Some(1)), (1, Some(2)), (1, None), (1, Some(0))]);
+    let (outcome, events, took) = smoked(&smoke(0), &script, never()).await;
+    assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
+    assert_eq!(script.runs.borrow().len(), 4);
+    assert_eq!(script.runs.borrow()[0], ["./smoke.sh", "a b"]);
+    assert!(took < Duration::from_secs(45), "{took:?}");
+    assert!(
+        said(&events)[0].contains("ended with status 1: looked, Some(1)"),
+        "{events:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_must_hold_for_a_while_begins_anew_after_a_break() {
+    let mut answers = vec![(0, Some(0)); 6];
+    answers.extend([(0, Some(1)), (0, Some(0))]);
+    let script = Script::new(&answers);
+    let (outcome, _, took) = smoked(&smoke(120), &script, never()).await;
+    assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
+    // Six times, a break, and then two minutes.
+    assert!(took >= Duration::from_secs(60 + 120), "{took:?}");
+    assert!(took < Duration::from_secs(60 + 120 + 20), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_does_not_hold_in_time_halts_the_run() {
+    for (answer, why) in [
+        ((1, Some(7)), "ended with status 7"),
+        ((1000, Some(0)), "killed"),
+    ] {
+        let script = Script::new(&[answer]);
+        let (outcome, _, took) = smoked(&smoke(0), &script, never()).await;
+        let Outcome::Halted {
+            why: Halt::Failed { .. },
+            failures,
+            ..
+        } = outcome
+        else {
+            unreachable!("{outcome:?}")
+        };
+        let said = &failures[0].1;
+        for words in ["does not hold after 300 s", why, "refit resume"] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+        assert!(took < Duration::from_secs(320), "{took:?}");
+    }
+    let (outcome, ..) = smoked(&smoke(0), &Script::new(&[]), never()).await;
+    assert!(
+        matches!(&outcome, Outcome::Halted { failures, .. } if failures[0].1.contains("cannot be run in plans: no such file")),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_a_command() {
+    let script = Script::new(&[(200, Some(0))]);
+    let stop = tokio::time::sleep(Duration::from_secs(10));
+    let (outcome, _, took) = smoked(&smoke(0), &script, stop).await;
+    assert!(
+        matches!(
+            outcome,
+            Outcome::Halted {
+                why: Halt::Interrupted,
+                ..
+            }
+        ),
+        "{outcome:?}"
+    );
+    assert!(took < Duration::from_secs(15), "{took:?}");
 }

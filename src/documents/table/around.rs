@@ -61,9 +61,8 @@ pub(in crate::documents) static GATE: Object = object(
             "command",
             COMMAND,
             NULL,
-            "A command on this machine that ends with 0.",
-        )
-        .not_yet(),
+            "A command on this machine that ends with 0, word by word and without a shell, run in this document's folder. It is run again until it does.",
+        ),
         optional(
             "approval",
             Shape::Object(&APPROVAL),

@@ -9,7 +9,7 @@ use super::violation::{Invariant, Violation};
 use crate::cluster::facts::{Observed, Offer, PackageManager};
 use crate::cluster::model::{HostName, NodeName, Role};
 use crate::host::op::{KeyText, PackageRevision};
-use crate::plan::data::{Action, FORMAT, Plan, Step};
+use crate::plan::data::{Action, Condition, FORMAT, Gate, Plan, Step};
 use crate::plan::file::sha256;
 use crate::plan::view::release_of_revision;
 use crate::rules::version::{Minor, Version};
@@ -359,8 +359,21 @@ impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
                 if !self.plan.limits.gates.contains(gate) {
                     self.should("gate", &gate.name, "as it is declared");
                 }
+                self.waits_long_enough(at, gate);
             }
             Action::Barrier { holds: _ } => {}
+        }
+    }
+
+    /// A condition is waited for as long as declared.
+    fn waits_long_enough(&mut self, at: usize, gate: &Gate) {
+        let timeout_s = self.order.step(at).timeout_s;
+        match gate.condition {
+            Condition::Approval { .. } => {}
+            Condition::Command {
+                timeout_s: declared,
+                ..
+            } => self.same("timeout_s", timeout_s, declared),
         }
     }
 

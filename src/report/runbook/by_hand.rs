@@ -213,6 +213,22 @@ pub(super) fn by_hand<'p>(plan: &Plan, step: &'p Step) -> Vec<Do<'p>> {
                 any_of(by),
                 duration(*expires_s)
             ))],
+            Condition::Command {
+                run,
+                directory,
+                for_s,
+                ..
+            } => {
+                let words = command_line(run.iter().map(String::as_str));
+                let on = match for_s {
+                    0 => String::new(),
+                    seconds => format!(", and again and again for {}", duration(*seconds)),
+                };
+                vec![
+                    Do::Here(vec![format!("(cd {} && {words})", quoted(directory))]),
+                    Do::See(format!("exit status 0{on}")),
+                ]
+            }
         },
         Action::HoldPackages { .. }
         | Action::SwitchRepository { .. }

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
 
 use jiff::Timestamp;
 use refit::cluster::facts::PackageManager;
 use refit::cluster::model::{HostName, NodeName, Role};
 use refit::host::op::{KubeadmOptions, PackageRevision};
 use refit::plan::data::{Action, Limits, Plan, Step, StepId};
-use refit::ports::{Approval, JournalFile, People, Store, World};
+use refit::ports::{Approval, Ended, JournalFile, People, Programs, Store, World};
 use refit::rules::version::Version;
 use refit::run::event::Stamped;
 use refit::run::executor::{Outcome, Run, execute};
@@ -272,7 +276,12 @@ pub async fn go(
     file: &mut dyn JournalFile,
     stop: impl Future<Output = ()>,
 ) -> (Outcome, Vec<Stamped>) {
-    go_with(plan, world, (store, &Nobody), text, file, stop).await
+    let around = Around {
+        store,
+        people: &Nobody,
+        programs: &Nobody,
+    };
+    go_with(plan, world, around, text, file, stop).await
 }
 
 /// Nobody is here, and nobody has said anything.
@@ -292,11 +301,26 @@ impl People for Nobody {
     }
 }
 
-/// The same, with these people.
+#[async_trait(?Send)]
+impl Programs for Nobody {
+    async fn run(&self, _: &Path, words: &[String], _: Duration) -> std::io::Result<Ended> {
+        unreachable!("{words:?}")
+    }
+}
+
+/// What is around a run besides its world.
+#[derive(Clone, Copy)]
+pub struct Around<'a> {
+    pub store: &'a dyn Store,
+    pub people: &'a dyn People,
+    pub programs: &'a dyn Programs,
+}
+
+/// The same, with these people and programs.
 pub async fn go_with(
     plan: &Plan,
     world: World<'_>,
-    (store, people): (&dyn Store, &dyn People),
+    around: Around<'_>,
     text: &[u8],
     file: &mut dyn JournalFile,
     stop: impl Future<Output = ()>,
@@ -310,8 +334,9 @@ pub async fn go_with(
         refit: "0.1.0",
         pid: 1,
         world,
-        store,
-        people,
+        store: around.store,
+        people: around.people,
+        programs: around.programs,
     };
     let mut journal = Journal::after(&past, file);
     let mut events = |event: &Stamped| seen.push(event.clone());

@@ -1,0 +1,147 @@
+//! A command on this machine that must end with 0, perhaps for a while without a break.
+
+use std::path::Path;
+use std::time::Duration;
+
+use futures::future::{Either, select};
+
+use super::event::How;
+use super::step::{Finished, Trouble, Try};
+use crate::ports::Ended;
+
+/// Between two runs of the command.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// How soon it is noticed that the run is to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(1);
+
+/// Lines of its output that an error shows.
+const LINES_SHOWN: usize = 20;
+
+/// Runs the command until it has ended with 0 for so long.
+pub(super) async fn run(
+    attempt: &Try<'_, '_>,
+    words: &[String],
+    directory: &str,
+    for_s: u64,
+) -> Result<Finished, Trouble> {
+    let clock = attempt.cx.world.clock;
+    let name = words.join(" ");
+    attempt.start()?;
+    let mut held_since: Option<Duration> = None;
+    loop {
+        let (last, pause) = match once(attempt, words, directory).await? {
+            Ended {
+                status: Some(0), ..
+            } => {
+                let now = clock.monotonic();
+                let since = *held_since.get_or_insert(now);
+                let left = Duration::from_secs(for_s).saturating_sub(now - since);
+                if left.is_zero() {
+                    return Ok(Finished {
+                        how: How::Acted,
+                        note: None,
+                    });
+                }
+                let last = format!("`{name}` did not go on ending with 0 for {for_s} s");
+                attempt.waiting(&format!("`{name}` to go on ending with 0 for {for_s} s"))?;
+                (last, left.min(AGAIN))
+            }
+            ended => {
+                held_since = None;
+                let last = failure(&name, &ended);
+                let first = last.lines().next().unwrap_or_default();
+                attempt.waiting(&format!("another end than this: {first}"))?;
+                (last, AGAIN)
+            }
+        };
+        if attempt.left().is_zero() {
+            return Err(Trouble::Failed(format!(
+                "it does not hold after {} s. {last}\nNothing that waits for it was begun; `refit resume` asks again",
+                attempt.step.timeout_s
+            )));
+        }
+        if attempt.cx.stopping() {
+            return Err(Trouble::LetGo);
+        }
+        wait(attempt, pause).await?;
+    }
+}
+
+/// One run of the command, given up when the run is to stop.
+async fn once(attempt: &Try<'_, '_>, words: &[String], directory: &str) -> Result<Ended, Trouble> {
+    let programs = attempt.cx.run.programs;
+    let mut running = programs.run(Path::new(directory), words, attempt.left());
+    loop {
+        match select(running, attempt.cx.world.clock.sleep(STOP_WITHIN)).await {
+            Either::Left((Ok(ended), _)) => return Ok(ended),
+            Either::Left((Err(error), _)) => {
+                return Err(Trouble::Hopeless(format!(
+                    "`{}` cannot be run in {directory}: {error}. Nothing that waits for it was begun; mend it, then `refit resume`",
+                    words.join(" ")
+                )));
+            }
+            Either::Right(((), _)) if attempt.cx.stopping() => return Err(Trouble::LetGo),
+            Either::Right(((), left)) => running = left,
+        }
+    }
+}
+
+/// Pauses, but not when the run is to stop.
+async fn wait(attempt: &Try<'_, '_>, duration: Duration) -> Result<(), Trouble> {
+    let clock = attempt.cx.world.clock;
+    let ends = clock.monotonic() + duration.min(attempt.left());
+    while clock.monotonic() < ends {
+        if attempt.cx.stopping() {
+            return Err(Trouble::LetGo);
+        }
+        clock
+            .sleep(STOP_WITHIN.min(ends.saturating_sub(clock.monotonic())))
+            .await;
+    }
+    Ok(())
+}
+
+/// How it ended, and the last lines of what it said, without anything that a terminal would obey.
+fn failure(name: &str, ended: &Ended) -> String {
+    let how = match ended.status {
+        Some(status) => format!("`{name}` ended with status {status}"),
+        None => format!("`{name}` was killed: by a signal, or because its time was over"),
+    };
+    let plain: String = ended
+        .output
+        .chars()
+        .map(|c| if c.is_control() && c != '\n' { ' ' } else { c })
+        .collect();
+    let lines: Vec<&str> = plain.trim_end().lines().collect();
+    match &lines[lines.len().saturating_sub(LINES_SHOWN)..] {
+        [] => format!("{how} and said nothing"),
+        [one] => format!("{how}: {one}"),
+        shown => format!("{how}:\n{}", shown.join("\n")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_it_said_is_told_from_its_end_and_does_nothing_to_a_terminal() {
+        let told = |status, output: &str| {
+            let output = output.to_owned();
+            failure("./smoke.sh", &Ended { status, output })
+        };
+        assert_eq!(
+            told(Some(1), ""),
+            "`./smoke.sh` ended with status 1 and said nothing"
+        );
+        assert_eq!(
+            told(Some(1), "no \u{1b}[31mpods\n"),
+            "`./smoke.sh` ended with status 1: no  [31mpods"
+        );
+        assert!(told(None, "").contains("killed"));
+        let many: String = (1..=30).map(|line| format!("{line}\n")).collect();
+        let told = told(Some(2), &many);
+        assert!(told.contains("\n11\n") && told.ends_with("\n30") && !told.contains("\n10\n"));
+    }
+}
