@@ -55,16 +55,17 @@ pub(super) async fn run(
                 (last, AGAIN)
             }
         };
+        if attempt.cx.stopping() {
+            return Err(Trouble::LetGo);
+        }
+        // One that is given no time at all would only hide how the last one ended.
+        wait(attempt, pause).await?;
         if attempt.left().is_zero() {
             return Err(Trouble::Failed(format!(
                 "it does not hold after {} s. {last}\nNothing that waits for it was begun; `refit resume` asks again",
                 attempt.step.timeout_s
             )));
         }
-        if attempt.cx.stopping() {
-            return Err(Trouble::LetGo);
-        }
-        wait(attempt, pause).await?;
     }
 }
 
