@@ -1,7 +1,7 @@
 //! Facts that may be shown to others: names, addresses, ids and images of a cluster replaced, its structure kept.
 //!
 //! The same text becomes the same pseudonym wherever it stands, and pseudonyms of one kind sort as what they stand for, so
-//! that a plan made from redacted facts has the shape of the true one. What is kept is listed here, path by path; whatever
+//! that a plan made from redacted facts has the shape of the true one. What is kept is listed in `rules`, path by path; whatever
 //! is not listed is replaced, so that a fact that is new to refit is hidden until someone decides otherwise. Numbers and
 //! truth values are kept: sizes, counts, times.
 //!
@@ -9,10 +9,13 @@
 //! URLs of package repositories other than Kubernetes' own are replaced, and a declaration that names the true one is then
 //! told that the facts are of another repository.
 
+mod rules;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use self::rules::{COMMON, KEYS, PLAIN_FLAGS, PLAIN_PATHS, PUBLIC, RULES, Rule, fits};
 use super::facts::Facts;
 use super::model::{HostName, NodeName};
 
@@ -21,188 +24,6 @@ const WITHHELD: &str = "withheld";
 
 /// The inventory's name in redacted facts.
 pub const INVENTORY: &str = "redacted";
-
-/// What kubeadm sets up: its names are the same in every cluster.
-const COMMON: &[&str] = &[
-    "kube-system",
-    "kube-public",
-    "kube-node-lease",
-    "default",
-    "kube-proxy",
-    "kube-dns",
-    "coredns",
-    "etcd",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kube-vip",
-    "haproxy",
-    "keepalived",
-];
-
-/// Repositories of packages and images that are everybody's.
-const PUBLIC: &[&str] = &["pkgs.k8s.io", "registry.k8s.io"];
-
-/// How a text is treated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rule {
-    Keep,
-    Withhold,
-    /// Host names and node names: they are often the same.
-    Machine,
-    /// An address with or without scheme and port.
-    Address,
-    Image,
-    Flag,
-    Taint,
-    /// An API group, resource or version: kept where it is Kubernetes' own.
-    Api,
-    /// A pod's or a workload's name.
-    Name,
-    /// A label's key.
-    LabelKey,
-    /// Anything else of a kind.
-    Other(&'static str),
-}
-
-/// By path: `*` is any key, `**` everything below, or above where it stands first. The first that fits counts.
-const RULES: &[(&str, Rule)] = &[
-    ("format", Rule::Keep),
-    ("observed_at", Rule::Keep),
-    ("cluster/api_version", Rule::Keep),
-    ("cluster/nodes/*/name", Rule::Machine),
-    ("cluster/nodes/*/uid", Rule::Other("uid")),
-    ("cluster/nodes/*/kubelet_version", Rule::Keep),
-    ("cluster/nodes/*/container_runtime", Rule::Keep),
-    ("cluster/nodes/*/machine_id", Rule::Other("machine")),
-    ("cluster/nodes/*/internal_ips/*", Rule::Address),
-    ("cluster/nodes/*/taints/*", Rule::Taint),
-    ("cluster/pods/*/namespace", Rule::Other("namespace")),
-    ("cluster/pods/*/name", Rule::Name),
-    ("cluster/pods/*/node", Rule::Machine),
-    ("cluster/pods/*/phase", Rule::Keep),
-    ("cluster/pods/*/controller/api_version", Rule::Api),
-    ("cluster/pods/*/controller/kind", Rule::Api),
-    ("cluster/pods/*/controller/name", Rule::Name),
-    ("cluster/pods/*/images/*", Rule::Image),
-    ("cluster/budgets/*/namespace", Rule::Other("namespace")),
-    ("cluster/budgets/*/min_available", Rule::Keep),
-    ("cluster/budgets/*/max_unavailable", Rule::Keep),
-    ("**/sync_failed", Rule::Withhold),
-    ("**/operator", Rule::Keep),
-    ("**/effect", Rule::Keep),
-    ("**/matchExpressions/*/key", Rule::LabelKey),
-    ("**/labels/*/key", Rule::LabelKey),
-    ("**/tolerations/*/key", Rule::LabelKey),
-    ("**/tolerations/*/value", Rule::Other("value")),
-    ("**/topology_key", Rule::LabelKey),
-    ("**/apart_from/*/namespaces/*", Rule::Other("namespace")),
-    ("**/name/*/values/*", Rule::Machine),
-    ("**/values/*", Rule::Other("value")),
-    ("cluster/workloads/*/kind", Rule::Keep),
-    ("cluster/workloads/*/namespace", Rule::Other("namespace")),
-    ("cluster/workloads/*/name", Rule::Name),
-    ("cluster/workloads/*/images/*", Rule::Image),
-    ("cluster/kubeadm_config/api_version", Rule::Keep),
-    ("cluster/kubeadm_config/kubernetes_version", Rule::Keep),
-    ("cluster/kubeadm_config/image_repository", Rule::Address),
-    (
-        "cluster/kubeadm_config/control_plane_endpoint",
-        Rule::Address,
-    ),
-    ("cluster/kubeadm_config/custom_etcd_image", Rule::Image),
-    ("cluster/kubeadm_config/custom_dns_image", Rule::Image),
-    ("cluster/kubeadm_config/extra_args/*/*", Rule::Flag),
-    ("cluster/surroundings/corefile_plugins/*", Rule::Keep),
-    ("cluster/surroundings/storage/csi_drivers/*", Rule::Keep),
-    ("cluster/surroundings/webhooks/*/kind", Rule::Keep),
-    ("cluster/surroundings/webhooks/*/backend", Rule::Keep),
-    (
-        "cluster/surroundings/webhooks/*/backend/service/namespace",
-        Rule::Other("namespace"),
-    ),
-    (
-        "cluster/surroundings/webhooks/*/backend/service/endpoints",
-        Rule::Keep,
-    ),
-    (
-        "cluster/surroundings/webhooks/*/rules/*/operations/*",
-        Rule::Keep,
-    ),
-    (
-        "cluster/surroundings/webhooks/*/rules/*/groups/*",
-        Rule::Api,
-    ),
-    (
-        "cluster/surroundings/webhooks/*/rules/*/resources/*",
-        Rule::Api,
-    ),
-    ("etcd/members/*/name", Rule::Machine),
-    ("etcd/members/*/version", Rule::Keep),
-    ("etcd/alarms/*", Rule::Keep),
-    ("hosts/*/identity/hostname", Rule::Machine),
-    ("hosts/*/identity/machine_id", Rule::Other("machine")),
-    ("hosts/*/identity/os", Rule::Keep),
-    ("hosts/*/packages/manager", Rule::Keep),
-    ("hosts/*/packages/installed/*", Rule::Keep),
-    ("hosts/*/packages/held/*", Rule::Keep),
-    ("hosts/*/packages/offered/*/*", Rule::Keep),
-    ("hosts/*/packages/repositories/*/path", Rule::Keep),
-    ("hosts/*/packages/repositories/*/url", Rule::Address),
-    ("hosts/*/packages/trouble", Rule::Withhold),
-    ("hosts/*/offers/*/url", Rule::Address),
-    ("hosts/*/offers/*/key_url", Rule::Address),
-    ("hosts/*/offers/*/key_sha256", Rule::Keep),
-    ("hosts/*/offers/*/revisions/*/*", Rule::Keep),
-    ("hosts/*/kubeadm", Rule::Keep),
-    ("hosts/*/cgroup", Rule::Keep),
-    ("hosts/*/kubelet_flags/*", Rule::Flag),
-    ("hosts/*/kubelet_command/*", Rule::Flag),
-    ("hosts/*/patches/directory", Rule::Keep),
-    ("hosts/*/patches/files/*/target", Rule::Keep),
-    ("hosts/*/patches/files/*/flags/*", Rule::Flag),
-    ("hosts/*/operation", Rule::Withhold),
-    ("hosts/*/control_plane/api_server", Rule::Keep),
-    ("hosts/*/control_plane/endpoint", Rule::Address),
-    ("hosts/*/control_plane/controller_servers/*", Rule::Address),
-    ("hosts/*/control_plane/manifests/*/image", Rule::Image),
-    ("hosts/*/control_plane/manifests/*/flags/*", Rule::Flag),
-    ("hosts/*/control_plane/certificates/*", Rule::Keep),
-    ("hosts/*/control_plane/api_use/since", Rule::Keep),
-    ("hosts/*/control_plane/api_use/**", Rule::Api),
-    ("hosts/*/control_plane/hand_edits/**", Rule::Withhold),
-];
-
-/// Where the keys of a map are names of the cluster, and of which kind.
-const KEYS: &[(&str, Rule)] = &[
-    ("hosts", Rule::Machine),
-    ("cluster/pods/*/images", Rule::Name),
-    ("cluster/workloads/*/images", Rule::Name),
-    ("cluster/nodes/*/allocatable", Rule::Api),
-    ("cluster/pods/*/placement/requests", Rule::Api),
-];
-
-/// Flags whose values say nothing about a cluster and something about an upgrade.
-const PLAIN_FLAGS: &[&str] = &[
-    "--feature-gates",
-    "--cloud-provider",
-    "--authorization-mode",
-    "--enable-admission-plugins",
-    "--disable-admission-plugins",
-    "--runtime-config",
-    "--container-runtime-endpoint",
-    "--cgroup-driver",
-    "--tls-min-version",
-];
-
-/// Places of every host.
-const PLAIN_PATHS: &[&str] = &[
-    "/etc/kubernetes/",
-    "/var/lib/etcd",
-    "/var/lib/kubelet/",
-    "/usr/bin/",
-    "unix:///run/containerd/",
-];
 
 /// Redacted facts, and who is who in them.
 #[derive(Debug)]
@@ -497,25 +318,6 @@ impl Names {
 
 fn one(key: &str, value: Value) -> Value {
     Value::Object(std::iter::once((key.to_owned(), value)).collect())
-}
-
-/// Whether a path fits a pattern.
-fn fits(pattern: &str, path: &[String]) -> bool {
-    if let Some(end) = pattern.strip_prefix("**/") {
-        let from = path.len().checked_sub(end.split('/').count());
-        return from.is_some_and(|from| fits(end, &path[from..]));
-    }
-    let mut keys = path.iter();
-    for wanted in pattern.split('/') {
-        if wanted == "**" {
-            return true;
-        }
-        match keys.next() {
-            Some(key) if wanted == "*" || wanted == key => {}
-            Some(_) | None => return false,
-        }
-    }
-    keys.next().is_none()
 }
 
 #[cfg(test)]
