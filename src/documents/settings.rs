@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::model::{HostName, LabelSelector, NodeName, Role};
+use crate::rules::eviction::Exception;
 use crate::rules::hazards::{Acceptance, Hazard};
 use crate::rules::version::{Minor, Version};
 
@@ -226,6 +227,8 @@ pub struct DrainPolicy {
     pub delete_empty_dir_data: bool,
     /// Pods without a controller.
     pub unmanaged_pods: UnmanagedPods,
+    /// What is different for some pods; the first that matches counts.
+    pub rules: Vec<Exception>,
 }
 
 /// When the cluster may be changed.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::rules::eviction::{Behavior, Exception};
 use crate::rules::hazards::Acceptance;
 use crate::rules::version::{Minor, Version};
 
@@ -12,7 +13,7 @@ use super::settings::{
 };
 use super::table::METADATA;
 use super::table::upgrade::{
-    APPROVAL, CONTROL_PLANE, DRAIN, GATE, KUBEADM, ORDER, PACKAGES, RISK, SNAPSHOT, STRATEGY,
+    APPROVAL, CONTROL_PLANE, DRAIN, GATE, KUBEADM, ORDER, PACKAGES, RISK, RULE, SNAPSHOT, STRATEGY,
     UPGRADE, WINDOW, WORKERS,
 };
 use super::tree::Node;
@@ -288,6 +289,40 @@ fn drain(view: View<'_>) -> Option<DrainPolicy> {
             "refuse" => UnmanagedPods::Refuse,
             "evict" => UnmanagedPods::Evict,
             _ => return None,
+        },
+        rules: view
+            .items("rules")
+            .iter()
+            .map(drain_rule)
+            .collect::<Option<_>>()?,
+    })
+}
+
+fn drain_rule(node: &Node) -> Option<Exception> {
+    let rule = View {
+        node: Some(node),
+        object: &RULE,
+    };
+    Some(Exception {
+        selector: match rule.text("selector") {
+            Some(text) => Some(selector::parse(text).ok()?),
+            None => None,
+        },
+        namespace: rule.text("namespace").map(str::to_owned),
+        behavior: match rule.text("behavior")? {
+            "drain" => Behavior::Drain,
+            "skip" => Behavior::Skip,
+            "wait-completed" => Behavior::WaitCompleted,
+            _ => return None,
+        },
+        order: rule.count("order")?,
+        delete_empty_dir_data: match rule.node("deleteEmptyDirData") {
+            Some(_) => Some(rule.flag("deleteEmptyDirData")?),
+            None => None,
+        },
+        grace_period_s: match rule.node("gracePeriod") {
+            Some(_) => Some(rule.duration("gracePeriod")?.as_secs()),
+            None => None,
         },
     })
 }

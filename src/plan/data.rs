@@ -14,6 +14,7 @@ use super::windows::Windows;
 use crate::cluster::facts::PackageManager;
 use crate::cluster::model::{HostName, NodeName, Role};
 use crate::host::op::{KeyText, KubeadmOptions, PackageRevision};
+use crate::rules::eviction::Exception;
 use crate::rules::version::{Minor, Version};
 
 /// A gate is in a plan as it is declared.
@@ -288,6 +289,9 @@ pub enum Action {
         delete_empty_dir_data: bool,
         /// Pods without a controller are evicted too, and are gone.
         evict_unmanaged_pods: bool,
+        /// What is different for some pods; the first that matches counts.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        rules: Vec<Exception>,
     },
     /// Installs kubelet and kubectl and restarts the kubelet.
     InstallKubelet {

@@ -214,6 +214,7 @@ pub fn node(
                     delete_empty_dir_data: upgrade.drain.delete_empty_dir_data,
                     evict_unmanaged_pods:
                         super::preconditions::policy(upgrade).evict_unmanaged_pods,
+                    rules: upgrade.drain.rules.clone(),
                 },
                 &refs(&before),
                 drain_pace(upgrade.drain.timeout),

@@ -169,6 +169,28 @@ fn drains(notes: &mut Vec<String>, touched: &[Touched<'_, '_>], hops: &[Version]
             gone.join(", ")
         ));
     }
+    let some = |all: Vec<&String>| {
+        let mut named: Vec<&str> = all
+            .iter()
+            .take(PODS_NAMED)
+            .map(|pod| pod.as_str())
+            .collect();
+        let more = format!("and {} more", all.len().saturating_sub(PODS_NAMED));
+        if all.len() > PODS_NAMED {
+            named.push(&more);
+        }
+        (!named.is_empty()).then(|| named.join(", "))
+    };
+    if let Some(pods) = some(forecasts().flat_map(Forecast::skipped).collect()) {
+        notes.push(format!(
+            "these pods stay on their node while its kubelet changes (drain.rules: skip): {pods}"
+        ));
+    }
+    if let Some(pods) = some(forecasts().flat_map(Forecast::completing).collect()) {
+        notes.push(format!(
+            "drains wait until these pods have ended by themselves, and fail where they have not in time (drain.rules: wait-completed): {pods}"
+        ));
+    }
     let waiting: BTreeSet<&String> = forecasts().flat_map(Forecast::waits_for).collect();
     for budget in waiting {
         notes.push(format!(

@@ -214,13 +214,14 @@ pub fn rolls_kube_proxy(upgrade: &Upgrade) -> bool {
 
 /// What the declaration lets a drain do.
 #[must_use]
-pub const fn policy(upgrade: &Upgrade) -> Policy {
+pub const fn policy(upgrade: &Upgrade) -> Policy<'_> {
     Policy {
         delete_empty_dir_data: upgrade.drain.delete_empty_dir_data,
         evict_unmanaged_pods: match upgrade.drain.unmanaged_pods {
             UnmanagedPods::Refuse => false,
             UnmanagedPods::Evict => true,
         },
+        rules: upgrade.drain.rules.as_slice(),
     }
 }
 

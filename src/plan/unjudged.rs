@@ -27,7 +27,11 @@ pub(super) fn notes(view: &View<'_>, touched: &[Touched<'_, '_>]) -> Vec<String>
             Some(Outcome::Evicted { .. } | Outcome::Waits { .. }) => true,
             None
             | Some(
-                Outcome::Kept(_) | Outcome::Leaving | Outcome::Refused(_) | Outcome::Blocked(_),
+                Outcome::Kept(_)
+                | Outcome::Leaving
+                | Outcome::Completes
+                | Outcome::Refused(_)
+                | Outcome::Blocked(_),
             ) => false,
         }
     };

@@ -60,6 +60,7 @@ pub fn what(action: &Action) -> String {
         Action::Drain {
             grace_period_s,
             evict_unmanaged_pods,
+            rules,
             ..
         } => {
             let unmanaged = if *evict_unmanaged_pods {
@@ -71,7 +72,15 @@ pub fn what(action: &Action) -> String {
                 Some(seconds) => format!(", {} for each to end", duration(*seconds)),
                 None => String::new(),
             };
-            format!("evicts its pods within their budgets{unmanaged}{grace}")
+            let told: Vec<String> = rules
+                .iter()
+                .zip(1..)
+                .map(|(rule, at)| format!("; rule {at}: {rule}"))
+                .collect();
+            format!(
+                "evicts its pods within their budgets{unmanaged}{grace}{}",
+                told.concat()
+            )
         }
         Action::InstallKubelet { packages, .. } => {
             format!("installs {}, restarts it", revisions(packages))

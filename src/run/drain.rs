@@ -2,7 +2,9 @@
 //!
 //! One loop: read the node's pods afresh, decide about each, ask for the evictions that are due (side by side), say what is
 //! waited for, and sleep until something changes. The server decides every eviction; the budgets are read only to explain
-//! its answer, to ask again as soon as asking may help, and to give up early on a budget that can never allow.
+//! its answer, to ask again as soon as asking may help, and to give up early on a budget that can never allow. What the plan's
+//! rules say of some pods is obeyed here: those of a lower order are gone before others are asked to go, some stay, and some
+//! are awaited until they end by themselves.
 //!
 //! Differs from kubectl (kubernetes/kubectl `pkg/drain/drain.go`): a pod that appears later is drained too; after an answer
 //! of 429 a fresh budget may bring the next request forward from 5 s; the error after a timeout names each pod and what
@@ -34,11 +36,22 @@ const SHOWN: usize = 6;
 /// The least time between two looks, so that pods that change all the time do not keep us asking.
 const AT_LEAST: Duration = Duration::from_millis(200);
 
+/// How a pod comes to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leaves {
+    /// It is asked to go.
+    Asked,
+    /// It is being deleted already.
+    Ending,
+    /// It ends by itself, and nobody asks it to.
+    ByItself,
+}
+
 struct Drain<'d, 'c, 'a> {
     attempt: &'d Try<'c, 'a>,
     node: &'d NodeName,
     grace: Option<Duration>,
-    policy: Policy,
+    policy: Policy<'d>,
     pods: BTreeMap<String, Progress>,
 }
 
@@ -47,7 +60,7 @@ pub(super) async fn run(
     attempt: &Try<'_, '_>,
     node: &NodeName,
     grace: Option<Duration>,
-    policy: Policy,
+    policy: Policy<'_>,
 ) -> Result<Finished, Trouble> {
     let mut drain = Drain {
         attempt,
@@ -133,7 +146,7 @@ impl Drain<'_, '_, '_> {
             .iter()
             .filter_map(|pod| match eviction::fate(pod, &self.policy) {
                 Fate::Refuse(reason) => Some(format!("{} {reason}", label(pod))),
-                Fate::Evict { .. } | Fate::Await | Fate::Keep(_) => None,
+                Fate::Evict { .. } | Fate::Await | Fate::Complete | Fate::Keep(_) => None,
             })
             .collect();
         if refused.is_empty() {
@@ -158,19 +171,24 @@ impl Drain<'_, '_, '_> {
                     let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
                     Some(format!("{}: {}", label(pod), warnings.join(", ")))
                 }
-                Fate::Evict { .. } | Fate::Await | Fate::Keep(_) | Fate::Refuse(_) => None,
+                Fate::Evict { .. }
+                | Fate::Await
+                | Fate::Complete
+                | Fate::Keep(_)
+                | Fate::Refuse(_) => None,
             })
             .collect();
         (!losses.is_empty()).then(|| losses.join("; "))
     }
 
-    /// The pods that are to leave the node, each with whether it is leaving already.
-    fn leaving<'l>(&self, list: &'l PodList) -> Vec<(&'l Pod, bool)> {
+    /// The pods that are to leave the node, and how.
+    fn leaving<'l>(&self, list: &'l PodList) -> Vec<(&'l Pod, Leaves)> {
         list.pods
             .iter()
             .filter_map(|pod| match eviction::fate(pod, &self.policy) {
-                Fate::Evict { .. } => Some((pod, false)),
-                Fate::Await => Some((pod, true)),
+                Fate::Evict { .. } => Some((pod, Leaves::Asked)),
+                Fate::Await => Some((pod, Leaves::Ending)),
+                Fate::Complete => Some((pod, Leaves::ByItself)),
                 Fate::Keep(_) | Fate::Refuse(_) => None,
             })
             .collect()
@@ -184,17 +202,19 @@ impl Drain<'_, '_, '_> {
         for (pod, _) in &pods {
             self.pods.entry(pod.uid.clone()).or_default();
         }
+        let turn = self.turn(&pods);
         let open: Vec<&Pod> = pods
             .iter()
-            .filter(|(pod, leaving)| !*leaving && self.of(pod).failed.is_none())
+            .filter(|(pod, how)| *how == Leaves::Asked && self.of(pod).failed.is_none())
             .map(|(pod, _)| *pod)
+            .filter(|pod| self.policy.order(pod) == turn)
             .collect();
         self.ask(&open).await?;
 
         let pending: Vec<String> = pods
             .iter()
             .filter(|(pod, _)| self.of(pod).failed.is_none())
-            .map(|(pod, leaving)| self.describe(pod, *leaving))
+            .map(|(pod, how)| self.describe(pod, *how, turn))
             .collect();
         if pending.is_empty() {
             self.conclude(&pods)?;
@@ -215,6 +235,20 @@ impl Drain<'_, '_, '_> {
             .pods_changed(self.node, list, at_most)
             .await;
         Ok(true)
+    }
+
+    /// Whose turn it is: the lowest order of those that have not left. One that could not be evicted holds nobody up: the
+    /// others leave, and it is told at the end.
+    fn turn(&self, pods: &[(&Pod, Leaves)]) -> u32 {
+        pods.iter()
+            .filter(|(pod, how)| match how {
+                Leaves::Asked => self.of(pod).failed.is_none(),
+                Leaves::Ending => true,
+                Leaves::ByItself => false,
+            })
+            .map(|(pod, _)| self.policy.order(pod))
+            .min()
+            .unwrap_or_default()
     }
 
     fn of(&self, pod: &Pod) -> Progress {
@@ -245,9 +279,12 @@ impl Drain<'_, '_, '_> {
         if due.is_empty() {
             return Ok(());
         }
-        let grace = self.grace;
-        let answers = futures::stream::iter(due)
-            .map(|pod| async move { (pod, api.evict(pod, grace).await) })
+        let grace = |pod: &Pod| {
+            let own = self.policy.rule(pod).and_then(|rule| rule.grace_period_s);
+            own.map(Duration::from_secs).or(self.grace)
+        };
+        let answers = futures::stream::iter(due.into_iter().map(|pod| (pod, grace(pod))))
+            .map(|(pod, grace)| async move { (pod, api.evict(pod, grace).await) })
             .buffer_unordered(AT_ONCE)
             .collect::<Vec<_>>();
         let answers = self
@@ -304,9 +341,14 @@ impl Drain<'_, '_, '_> {
             .ok()
     }
 
-    fn describe(&self, pod: &Pod, leaving: bool) -> String {
-        if leaving {
-            return format!("{} to end", label(pod));
+    fn describe(&self, pod: &Pod, how: Leaves, turn: u32) -> String {
+        match how {
+            Leaves::Ending => return format!("{} to end", label(pod)),
+            Leaves::ByItself => return format!("{} to end by itself (drain.rules)", label(pod)),
+            Leaves::Asked if self.policy.order(pod) > turn => {
+                return format!("{} (its turn comes once order {turn} has left)", label(pod));
+            }
+            Leaves::Asked => {}
         }
         match &self.of(pod).why {
             Some(why) => format!("{} ({why})", label(pod)),
@@ -315,7 +357,7 @@ impl Drain<'_, '_, '_> {
     }
 
     /// All that could leave has left: fine, unless some could not be evicted.
-    fn conclude(&self, pods: &[(&Pod, bool)]) -> Result<(), Trouble> {
+    fn conclude(&self, pods: &[(&Pod, Leaves)]) -> Result<(), Trouble> {
         let failed: Vec<String> = pods
             .iter()
             .filter_map(|(pod, _)| {
@@ -334,15 +376,16 @@ impl Drain<'_, '_, '_> {
         }
     }
 
-    fn overdue(&self, pods: &[(&Pod, bool)]) -> Trouble {
+    fn overdue(&self, pods: &[(&Pod, Leaves)]) -> Trouble {
         if pods.is_empty() {
             return self.attempt.timed_out();
         }
+        let turn = self.turn(pods);
         let left: Vec<String> = pods
             .iter()
-            .map(|(pod, leaving)| match self.of(pod).failed {
+            .map(|(pod, how)| match self.of(pod).failed {
                 Some(why) => format!("{}: {why}", label(pod)),
-                None => self.describe(pod, *leaving),
+                None => self.describe(pod, *how, turn),
             })
             .collect();
         Trouble::Failed(format!(

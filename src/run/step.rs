@@ -297,10 +297,12 @@ async fn act(attempt: &Try<'_, '_>) -> Result<Finished, Trouble> {
             grace_period_s,
             delete_empty_dir_data,
             evict_unmanaged_pods,
+            rules,
         } => {
             let policy = Policy {
                 delete_empty_dir_data: *delete_empty_dir_data,
                 evict_unmanaged_pods: *evict_unmanaged_pods,
+                rules,
             };
             let grace = grace_period_s.map(Duration::from_secs);
             return drain::run(attempt, node, grace, policy).await;

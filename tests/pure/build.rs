@@ -361,6 +361,7 @@ fn upgrade(target: Version) -> Upgrade {
             grace_period: None,
             delete_empty_dir_data: true,
             unmanaged_pods: UnmanagedPods::Refuse,
+            rules: Vec::new(),
         },
         snapshot: SnapshotPolicy {
             directory: PathBuf::from(".refit/snapshots"),

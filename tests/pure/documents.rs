@@ -122,6 +122,40 @@ fn every_field_is_known_and_what_is_not_built_is_refused() {
 }
 
 #[test]
+fn rules_of_the_drain_are_read_as_written() {
+    use refit::rules::eviction::Behavior;
+    let head = "apiVersion: refit/v1alpha1\nkind: Upgrade\nmetadata: {name: x}\ninventory: i.yaml\ntarget: 1.36.3\n";
+    let upgrade = |rules: &str| {
+        let text = format!("{head}drain: {{rules: [{rules}]}}\n");
+        read_upgrade(Path::new("plans/x.yaml"), text.as_bytes(), &home())
+    };
+    let read = upgrade(
+        "{selector: 'app in (a, b)', namespace: shop, behavior: wait-completed, order: 3, deleteEmptyDirData: false, gracePeriod: 2m}, {}",
+    )
+    .unwrap();
+    let [rule, all] = read.drain.rules.as_slice() else {
+        panic!("{:?}", read.drain.rules)
+    };
+    assert_eq!(
+        rule.to_string(),
+        "app in (a, b) in shop: wait-completed, order 3, emptyDir data may not go, 120 s to end"
+    );
+    assert_eq!(all.behavior, Behavior::Drain);
+    assert_eq!(all.to_string(), "all pods: drain");
+    let errors = upgrade("{behavior: skip, timeout: 5m}, {behavior: ignore}, {selector: 'a b'}")
+        .unwrap_err()
+        .to_string();
+    for part in [
+        "drain.rules[0].timeout",
+        "is not supported yet",
+        "drain.rules[1].behavior",
+        "drain.rules[2].selector",
+    ] {
+        assert!(errors.contains(part), "{part}: {errors}");
+    }
+}
+
+#[test]
 fn the_full_upgrade_without_what_is_not_built_is_read_as_written() {
     use refit::documents::settings::{KeySource, Share};
     let path = Path::new("plans/full.yaml");

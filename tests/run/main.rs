@@ -2,6 +2,7 @@
 //! Kubernetes.
 
 mod drain;
+mod drain_rules;
 mod gates;
 mod host_scripts;
 mod kill;

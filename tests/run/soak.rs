@@ -194,6 +194,7 @@ async fn a_failure_elsewhere_lets_go_of_it() {
         grace_period_s: None,
         delete_empty_dir_data: true,
         evict_unmanaged_pods: false,
+        rules: vec![],
     };
     plan.steps.push(step("nobody/drain", &[], wrong));
     plan.steps.last_mut().unwrap().timeout_s = 30;

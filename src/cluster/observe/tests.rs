@@ -261,6 +261,7 @@ fn upgrade(key: KeySource) -> Upgrade {
             grace_period: None,
             delete_empty_dir_data: true,
             unmanaged_pods: UnmanagedPods::Refuse,
+            rules: vec![],
         },
         snapshot: SnapshotPolicy {
             directory: PathBuf::from("s"),

@@ -316,12 +316,11 @@ pub(in crate::documents) static DRAIN: Object = object(
             Shape::List(&Shape::Object(&RULE)),
             "[]",
             "Exceptions; the first that matches counts.",
-        )
-        .not_yet(),
+        ),
     ],
 );
 
-static RULE: Object = object(
+pub(in crate::documents) static RULE: Object = object(
     "What is different for some pods.",
     &[
         optional(
@@ -340,13 +339,13 @@ static RULE: Object = object(
             "behavior",
             Shape::OneOf(&["drain", "skip", "wait-completed"]),
             "drain",
-            "What happens to them.",
+            "What happens to them: evicted, left alone, or awaited until they have ended by themselves.",
         ),
         optional(
             "order",
             Shape::Text(Format::Count),
             "0",
-            "Lower numbers leave first.",
+            "Lower numbers leave first, and are gone before the next are asked to.",
         ),
         optional("deleteEmptyDirData", Shape::Flag, NULL, "As for all pods."),
         optional(
@@ -355,7 +354,7 @@ static RULE: Object = object(
             NULL,
             "As for all pods.",
         ),
-        optional("timeout", TIMEOUT, NULL, "As for all pods."),
+        optional("timeout", TIMEOUT, NULL, "As for all pods.").not_yet(),
     ],
 );
 

@@ -65,6 +65,8 @@ pub enum Outcome {
     Kept(KeepReason),
     /// It is being deleted already.
     Leaving,
+    /// A rule leaves it to end by itself, and the drain waits for that.
+    Completes,
     /// The declaration does not let it go.
     Refused(RefuseReason),
     /// No waiting lets it go.
@@ -103,7 +105,11 @@ impl Forecast {
     fn lost(&self) -> impl Iterator<Item = (&String, &Vec<Loss>)> {
         self.pods.iter().filter_map(|(pod, outcome)| match outcome {
             Outcome::Evicted { lost } | Outcome::Waits { lost, .. } => Some((pod, lost)),
-            Outcome::Kept(_) | Outcome::Leaving | Outcome::Refused(_) | Outcome::Blocked(_) => None,
+            Outcome::Kept(_)
+            | Outcome::Leaving
+            | Outcome::Completes
+            | Outcome::Refused(_)
+            | Outcome::Blocked(_) => None,
         })
     }
 
@@ -128,6 +134,23 @@ impl Forecast {
             .map(|(pod, _)| pod)
     }
 
+    /// The pods that a rule lets stay.
+    pub fn skipped(&self) -> impl Iterator<Item = &String> {
+        self.with(&Outcome::Kept(KeepReason::Rule))
+    }
+
+    /// The pods that a rule leaves to end by themselves.
+    pub fn completing(&self) -> impl Iterator<Item = &String> {
+        self.with(&Outcome::Completes)
+    }
+
+    fn with(&self, wanted: &Outcome) -> impl Iterator<Item = &String> {
+        self.pods
+            .iter()
+            .filter(move |(_, outcome)| *outcome == wanted)
+            .map(|(pod, _)| pod)
+    }
+
     /// The budgets that allow none at present, in words.
     #[must_use]
     pub fn waits_for(&self) -> BTreeSet<&String> {
@@ -138,6 +161,7 @@ impl Forecast {
                 Outcome::Evicted { .. }
                 | Outcome::Kept(_)
                 | Outcome::Leaving
+                | Outcome::Completes
                 | Outcome::Refused(_)
                 | Outcome::Blocked(_) => None,
             })
@@ -206,7 +230,7 @@ impl<'a> Matching<'a> {
 impl<'a> Drains<'a> {
     /// What drains of these nodes would do, each on its own, and what would stop one.
     #[must_use]
-    pub fn of(seen: Seen<'a>, drained: &[&'a NodeName], policy: &Policy) -> Self {
+    pub fn of(seen: Seen<'a>, drained: &[&'a NodeName], policy: &Policy<'_>) -> Self {
         let mut matching = Matching::new(seen.budgets);
         let allowances = allowances(&seen, &mut matching);
         let mut forecasts: BTreeMap<&NodeName, Forecast> = drained
@@ -234,8 +258,11 @@ impl<'a> Drains<'a> {
                     }
                     leaving.push((pod, charged));
                 }
-                Outcome::Kept(_) | Outcome::Leaving | Outcome::Refused(_) | Outcome::Blocked(_) => {
-                }
+                Outcome::Kept(_)
+                | Outcome::Leaving
+                | Outcome::Completes
+                | Outcome::Refused(_)
+                | Outcome::Blocked(_) => {}
             }
             forecast.pods.insert(full_name(pod), outcome);
         }
@@ -310,7 +337,7 @@ fn allowances<'a>(seen: &Seen<'a>, matching: &mut Matching<'a>) -> Vec<Allowance
 /// The client's rules first, then the server's.
 fn outcome(
     pod: &Pod,
-    policy: &Policy,
+    policy: &Policy<'_>,
     budgets: &[Budget],
     matched: &[usize],
     allowances: &[Allowance],
@@ -318,6 +345,7 @@ fn outcome(
     let lost = match eviction::fate(pod, policy) {
         Fate::Evict { warnings } => warnings,
         Fate::Await => return Outcome::Leaving,
+        Fate::Complete => return Outcome::Completes,
         Fate::Keep(reason) => return Outcome::Kept(reason),
         Fate::Refuse(reason) => return Outcome::Refused(reason),
     };
@@ -368,7 +396,8 @@ impl Told {
             Outcome::Evicted { .. }
             | Outcome::Waits { .. }
             | Outcome::Kept(_)
-            | Outcome::Leaving => {}
+            | Outcome::Leaving
+            | Outcome::Completes => {}
             Outcome::Refused(reason) => self.of_pods.push(Reason::PodRefuses {
                 node: node.clone(),
                 pod: full_name(pod),

@@ -8,9 +8,10 @@ use crate::cluster::model::{
     Controller, LabelSelector, NodeTerm, Operator, Placement, PodPhase, PodTerm, Requirement,
 };
 
-const POLICY: Policy = Policy {
+const POLICY: Policy<'static> = Policy {
     delete_empty_dir_data: true,
     evict_unmanaged_pods: true,
+    rules: &[],
 };
 
 /// Nodes of four cores and as many gibibytes in zones `a`, `b`, `a`…; pods of half a core.

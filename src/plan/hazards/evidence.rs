@@ -108,6 +108,8 @@ fn hooks<'a>(
         let node = pod.node.as_ref()?;
         let evicted = match eviction::fate(pod, &policy) {
             Fate::Evict { .. } | Fate::Refuse(_) => true,
+            // it ends by itself, and then is gone all the same
+            Fate::Complete => true,
             Fate::Await | Fate::Keep(_) => false,
         };
         Some(Behind {

@@ -173,6 +173,9 @@ impl Reason {
                 RefuseReason::LocalStorage => {
                     "move the data, or set `drain.deleteEmptyDirData: true`".to_owned()
                 }
+                RefuseReason::LocalStorageByRule => {
+                    "move the data, or set `deleteEmptyDirData: true` in its rule of `drain.rules`".to_owned()
+                }
                 RefuseReason::Unmanaged => {
                     "give the pod a controller or remove it, or set `drain.unmanagedPods: evict`".to_owned()
                 }

@@ -36,7 +36,7 @@ struct Round<'f> {
     /// None when it does not come back.
     last: Option<usize>,
     /// Its drain and what that may do, if there is one: from there on its pods are away.
-    drained: Option<(usize, Policy)>,
+    drained: Option<(usize, Policy<'f>)>,
     /// The slots between barriers that it may be in.
     slots: (usize, usize),
     /// Those that its pods may be away in.
@@ -62,7 +62,7 @@ pub fn judge(
     wrong
 }
 
-fn rounds<'f>(cluster: &Cluster<'f>, order: &Order<'_>, slots: &Slots) -> Vec<Round<'f>> {
+fn rounds<'f>(cluster: &Cluster<'f>, order: &Order<'f>, slots: &Slots) -> Vec<Round<'f>> {
     let mut open: BTreeMap<&NodeName, Round<'f>> = BTreeMap::new();
     for (&name, on) in cluster.nodes.iter().filter(|(_, on)| on.left_cordoned()) {
         if on.host.is_some() {
@@ -79,11 +79,13 @@ fn rounds<'f>(cluster: &Cluster<'f>, order: &Order<'_>, slots: &Slots) -> Vec<Ro
                 node,
                 delete_empty_dir_data,
                 evict_unmanaged_pods,
+                rules,
                 ..
             } => {
                 let policy = Policy {
                     delete_empty_dir_data: *delete_empty_dir_data,
                     evict_unmanaged_pods: *evict_unmanaged_pods,
+                    rules,
                 };
                 (known(node), true, Some((at, policy)))
             }
@@ -218,7 +220,7 @@ fn charges(facts: &Facts, rounds: &[Round<'_>]) -> BTreeMap<usize, (u64, BTreeMa
             .or_default()
             .push(index);
     }
-    let mut drained: BTreeMap<&NodeName, Vec<(usize, Policy)>> = BTreeMap::new();
+    let mut drained: BTreeMap<&NodeName, Vec<(usize, Policy<'_>)>> = BTreeMap::new();
     for (index, round) in rounds.iter().enumerate() {
         if let Some((_, policy)) = round.drained {
             drained.entry(round.node).or_default().push((index, policy));
@@ -265,10 +267,10 @@ fn charges(facts: &Facts, rounds: &[Round<'_>]) -> BTreeMap<usize, (u64, BTreeMa
         .collect()
 }
 
-fn leaves(pod: &Pod, policy: Policy) -> bool {
+fn leaves(pod: &Pod, policy: Policy<'_>) -> bool {
     let evicted = match eviction::fate(pod, &policy) {
         Fate::Evict { .. } => true,
-        Fate::Await | Fate::Keep(_) | Fate::Refuse(_) => false,
+        Fate::Await | Fate::Complete | Fate::Keep(_) | Fate::Refuse(_) => false,
     };
     evicted && eviction::counts(pod)
 }

@@ -28,6 +28,29 @@ fn kubectl(words: &[&str]) -> String {
     command_line(std::iter::once("kubectl").chain(words.iter().copied()))
 }
 
+/// A drain by rules, which `kubectl drain` does not know: it would evict what is to stay.
+fn by_rules<'p>(node: &NodeName, rules: impl Iterator<Item = String>) -> Vec<Do<'p>> {
+    let rules: Vec<String> = rules
+        .zip(1..)
+        .map(|(rule, at)| format!("({at}) {rule}"))
+        .collect();
+    vec![
+        Do::Here(vec![on_node(node, &["--all-namespaces", "--show-labels"])]),
+        Do::See(format!(
+            "which pods each rule is about; the first that matches counts, and pods of DaemonSets and static pods stay: {}. Pods of a lower order are gone before the next are asked to go, without a rule it is 0",
+            rules.join("; ")
+        )),
+        Do::Here(vec![
+            "NAMESPACE= POD= # each pod that is to go, in that order".to_owned(),
+            "printf '{\"apiVersion\":\"policy/v1\",\"kind\":\"Eviction\",\"metadata\":{\"namespace\":\"%s\",\"name\":\"%s\"}}' \"$NAMESPACE\" \"$POD\" | kubectl create --raw \"/api/v1/namespaces/$NAMESPACE/pods/$POD/eviction\" -f -".to_owned(),
+            on_node(node, &["--all-namespaces"]),
+        ]),
+        Do::See(
+            "only pods of DaemonSets, static pods and what a rule lets stay; where an eviction is refused with 429, a budget does not allow it yet: ask again later".to_owned(),
+        ),
+    ]
+}
+
 /// What a step takes.
 pub(super) fn by_hand<'p>(plan: &Plan, step: &'p Step) -> Vec<Do<'p>> {
     if let Some((host, mutation)) = step.action.operation() {
@@ -124,7 +147,11 @@ pub(super) fn by_hand<'p>(plan: &Plan, step: &'p Step) -> Vec<Do<'p>> {
             grace_period_s,
             delete_empty_dir_data,
             evict_unmanaged_pods,
+            rules,
         } => {
+            if !rules.is_empty() {
+                return by_rules(node, rules.iter().map(ToString::to_string));
+            }
             let mut words = vec!["drain", node.as_str(), "--ignore-daemonsets"];
             if *delete_empty_dir_data {
                 words.push("--delete-emptydir-data");

@@ -9,6 +9,7 @@
 //! and `pkg/controller/disruption/disruption.go`.
 
 mod budget;
+mod exception;
 #[cfg(test)]
 mod table;
 #[cfg(test)]
@@ -17,16 +18,33 @@ mod tests;
 use std::fmt;
 
 pub use budget::{Allowance, allowance, can_never_allow, counts, expected, status};
+pub use exception::{Behavior, Exception};
 
 use crate::cluster::model::{Budget, Pod, PodPhase};
 
 /// What the declaration allows a drain to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Policy {
+pub struct Policy<'r> {
     /// Pods that use `emptyDir` are evicted, and its data is gone (kubectl's `--delete-emptydir-data`).
     pub delete_empty_dir_data: bool,
     /// Pods without a controller are evicted, and are gone (kubectl's `--force`).
     pub evict_unmanaged_pods: bool,
+    /// What is different for some pods; the first that matches counts.
+    pub rules: &'r [Exception],
+}
+
+impl<'r> Policy<'r> {
+    /// The rule that counts for the pod.
+    #[must_use]
+    pub fn rule(&self, pod: &Pod) -> Option<&'r Exception> {
+        self.rules.iter().find(|rule| rule.covers(pod))
+    }
+
+    /// When it leaves: lower numbers first.
+    #[must_use]
+    pub fn order(&self, pod: &Pod) -> u32 {
+        self.rule(pod).map_or(0, |rule| rule.order)
+    }
 }
 
 /// What a drain does with a pod.
@@ -39,6 +57,8 @@ pub enum Fate {
     },
     /// It is being deleted already: its end is awaited, and no budget is asked.
     Await,
+    /// A rule leaves it to end by itself: it is awaited, and never asked to go.
+    Complete,
     /// It stays where it is.
     Keep(KeepReason),
     /// The node may not be drained while this pod is there.
@@ -52,6 +72,8 @@ pub enum KeepReason {
     DaemonSet,
     /// A static pod: the kubelet runs it from a file, the API only mirrors it.
     Mirror,
+    /// A rule of the declaration lets it stay.
+    Rule,
 }
 
 /// Why a pod stops a drain before its first eviction.
@@ -59,6 +81,8 @@ pub enum KeepReason {
 pub enum RefuseReason {
     /// It uses `emptyDir`, and the declaration does not give that data up.
     LocalStorage,
+    /// It uses `emptyDir`, and the rule for it does not give that data up.
+    LocalStorageByRule,
     /// Nothing would bring it back, and the declaration does not give it up.
     Unmanaged,
 }
@@ -77,6 +101,7 @@ impl fmt::Display for KeepReason {
         f.write_str(match self {
             Self::DaemonSet => "managed by a DaemonSet",
             Self::Mirror => "a static pod",
+            Self::Rule => "a rule of drain.rules lets it stay",
         })
     }
 }
@@ -85,6 +110,9 @@ impl fmt::Display for RefuseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::LocalStorage => "has emptyDir data, and drain.deleteEmptyDirData is false",
+            Self::LocalStorageByRule => {
+                "has emptyDir data, and deleteEmptyDirData is false in the rule of drain.rules for it"
+            }
             Self::Unmanaged => {
                 "has no controller that would bring it back, and drain.unmanagedPods is refuse"
             }
@@ -106,11 +134,12 @@ impl fmt::Display for Loss {
 ///
 /// Differs from kubectl in three ways: losses add up instead of replacing each other; a pod that is being deleted already
 /// is only awaited, because nobody's decision is needed any more; and whether a DaemonSet exists is not asked, so that the
-/// pod of a deleted one is kept, where kubectl fails.
+/// pod of a deleted one is kept, where kubectl fails. The declaration's rules come after what no rule can change: the
+/// pods of DaemonSets and static pods.
 ///
 /// Source: kubernetes/kubectl `pkg/drain/filters.go`, `makeFilters`.
 #[must_use]
-pub fn fate(pod: &Pod, policy: &Policy) -> Fate {
+pub fn fate(pod: &Pod, policy: &Policy<'_>) -> Fate {
     let finished = finished(pod);
     if !finished && of_daemon_set(pod) {
         return Fate::Keep(KeepReason::DaemonSet);
@@ -118,13 +147,23 @@ pub fn fate(pod: &Pod, policy: &Policy) -> Fate {
     if pod.mirror {
         return Fate::Keep(KeepReason::Mirror);
     }
-    if pod.deletion_timestamp.is_some() {
-        return Fate::Await;
+    let rule = policy.rule(pod);
+    let behavior = rule.map_or(Behavior::Drain, |rule| rule.behavior);
+    match behavior {
+        Behavior::Skip => return Fate::Keep(KeepReason::Rule),
+        Behavior::Drain | Behavior::WaitCompleted if pod.deletion_timestamp.is_some() => {
+            return Fate::Await;
+        }
+        Behavior::WaitCompleted if !finished => return Fate::Complete,
+        Behavior::Drain | Behavior::WaitCompleted => {}
     }
     let mut warnings = Vec::new();
     if !finished && pod.empty_dir {
-        if !policy.delete_empty_dir_data {
-            return Fate::Refuse(RefuseReason::LocalStorage);
+        match rule.and_then(|rule| rule.delete_empty_dir_data) {
+            Some(true) => {}
+            Some(false) => return Fate::Refuse(RefuseReason::LocalStorageByRule),
+            None if policy.delete_empty_dir_data => {}
+            None => return Fate::Refuse(RefuseReason::LocalStorage),
         }
         warnings.push(Loss::EmptyDirData);
     }

@@ -9,21 +9,25 @@ use super::tests::{budget, pod};
 use super::*;
 use crate::cluster::model::{Controller, LabelSelector};
 
-const NO_FLAGS: Policy = Policy {
+const NO_FLAGS: Policy<'static> = Policy {
     delete_empty_dir_data: false,
     evict_unmanaged_pods: false,
+    rules: &[],
 };
-const FORCE: Policy = Policy {
+const FORCE: Policy<'static> = Policy {
     delete_empty_dir_data: false,
     evict_unmanaged_pods: true,
+    rules: &[],
 };
-const DATA: Policy = Policy {
+const DATA: Policy<'static> = Policy {
     delete_empty_dir_data: true,
     evict_unmanaged_pods: false,
+    rules: &[],
 };
-const BOTH: Policy = Policy {
+const BOTH: Policy<'static> = Policy {
     delete_empty_dir_data: true,
     evict_unmanaged_pods: true,
+    rules: &[],
 };
 
 fn with(change: impl FnOnce(&mut Pod), kind: Option<&str>) -> Pod {

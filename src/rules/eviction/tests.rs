@@ -45,17 +45,20 @@ pub fn budget(allowed: i32, healthy: i32, desired: i32) -> Budget {
     }
 }
 
-const STRICT: Policy = Policy {
+const STRICT: Policy<'static> = Policy {
     delete_empty_dir_data: false,
     evict_unmanaged_pods: false,
+    rules: &[],
 };
-const FORCE: Policy = Policy {
+const FORCE: Policy<'static> = Policy {
     delete_empty_dir_data: false,
     evict_unmanaged_pods: true,
+    rules: &[],
 };
-const FORCE_DATA: Policy = Policy {
+const FORCE_DATA: Policy<'static> = Policy {
     delete_empty_dir_data: true,
     evict_unmanaged_pods: true,
+    rules: &[],
 };
 
 fn evict(warnings: &[Loss]) -> Fate {

@@ -121,6 +121,8 @@ pub struct Inner {
     /// The next calls for operations end like this, once the operation has begun.
     pub cuts: VecDeque<Failure>,
     pub evictions: Vec<(Duration, String)>,
+    /// How long each pod was given, by those who asked.
+    pub graces: Vec<(String, Option<Duration>)>,
     pub evictions_at_once: usize,
     pub changes: Vec<String>,
     pub violations: Vec<String>,
@@ -778,7 +780,7 @@ impl ClusterApi for Sim {
         Ok(())
     }
 
-    async fn evict(&self, pod: &Pod, _: Option<Duration>) -> Result<Eviction, Failure> {
+    async fn evict(&self, pod: &Pod, grace: Option<Duration>) -> Result<Eviction, Failure> {
         self.inner.borrow_mut().evictions_at_once += 1;
         tokio::time::sleep(Duration::from_millis(5)).await;
         let now = self.now();
@@ -787,6 +789,7 @@ impl ClusterApi for Sim {
         inner.evictions_at_once -= 1;
         inner.settle(now);
         inner.evictions.push((now, pod.name.clone()));
+        inner.graces.push((pod.name.clone(), grace));
         match inner.says.get_mut(&pod.name).and_then(VecDeque::pop_front) {
             None => {}
             Some(Says::Answer(answer)) => return Ok(answer),

@@ -105,6 +105,7 @@ pub fn drain(node: &str) -> Action {
         grace_period_s: None,
         delete_empty_dir_data: true,
         evict_unmanaged_pods: false,
+        rules: vec![],
     }
 }
 
