@@ -63,6 +63,15 @@ pub struct PodList {
     pub resource_version: String,
 }
 
+/// A leader's lease. Times are those of the leader's clock, so they say only whether it was renewed since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// Who holds it; another one after each start of the same program.
+    pub holder: String,
+    /// When it was last renewed, by the holder's clock.
+    pub renewed: Option<Timestamp>,
+}
+
 /// The cluster's API, through the kubeconfig's endpoint.
 ///
 /// Reads are retried inside while an API server restarts (within a bounded time); changes never are.
@@ -90,6 +99,8 @@ pub trait ClusterApi {
     async fn kubeadm_config(&self) -> Result<KubeadmConfig, Failure>;
     /// `kube-system/kubelet-config`.
     async fn kubelet_config(&self) -> Result<KubeletConfig, Failure>;
+    /// A lease, by `namespace/name`.
+    async fn lease(&self, name: &str) -> Result<Lease, Failure>;
     /// Webhooks, storage and DNS, each with its own error.
     async fn surroundings(&self) -> Surroundings;
     /// Cordons a node and writes who did, in one change that fails if the node has changed meanwhile

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::coordination::v1 as coordination;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::policy::v1 as policy;
 use kube::Client;
@@ -35,7 +36,7 @@ use self::placement::Volumes;
 use crate::cluster::facts::{KubeadmConfig, KubeletConfig, Surroundings};
 use crate::cluster::model::{Budget, Node, NodeName, Pod, Workload};
 use crate::host::clause::brief;
-use crate::ports::{ClusterApi, Eviction, Failure, PodList};
+use crate::ports::{ClusterApi, Eviction, Failure, Lease, PodList};
 use crate::rules::version::Version;
 
 /// The cluster's API.
@@ -235,6 +236,18 @@ impl ClusterApi for Kube {
             sha256: hex(&Sha256::digest(text.as_bytes())),
             settings: convert::kubelet_settings(&text).into(),
         })
+    }
+
+    async fn lease(&self, name: &str) -> Result<Lease, Failure> {
+        let what = format!("reading Lease {name}");
+        let Some((namespace, own)) = name.split_once('/') else {
+            return Err(Failure::Refused(format!(
+                "{what}: its namespace is missing"
+            )));
+        };
+        let leases: Api<coordination::Lease> = Api::namespaced(self.client.clone(), namespace);
+        let lease = self.read(&what, || leases.get(own)).await?;
+        Ok(convert::lease(lease))
     }
 
     async fn surroundings(&self) -> Surroundings {

@@ -14,6 +14,7 @@ use super::model::api_use::ApiUse;
 use super::model::storage::Storage;
 use super::model::{Budget, HostName, Node, Pod, Workload};
 use crate::rules::skew::Component;
+use crate::rules::static_pods;
 use crate::rules::version::{Minor, Version};
 
 /// The format this build writes and reads.
@@ -416,5 +417,13 @@ impl ControlPlaneFacts {
                 !server.is_some_and(is_own)
             })
             .collect()
+    }
+
+    /// The lease that kube-controller-manager's leader renews, as `namespace/name`; none where its manifest elects none.
+    #[must_use]
+    pub fn leader_lease(&self) -> Option<String> {
+        let manifests = self.manifests.known();
+        let manifest = manifests.and_then(|all| all.get("kube-controller-manager.yaml"));
+        static_pods::leader_lease(manifest.map_or(&[], |manifest| &manifest.flags))
     }
 }

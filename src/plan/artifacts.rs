@@ -125,6 +125,7 @@ impl Artifacts {
                 | Action::Cordon { .. }
                 | Action::Drain { .. }
                 | Action::AwaitNode { .. }
+                | Action::AwaitStaticPods { .. }
                 | Action::Uncordon { .. }
                 | Action::ReleaseHolds { .. }
                 | Action::Verify { .. }

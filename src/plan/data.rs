@@ -309,6 +309,21 @@ pub enum Action {
         /// The release.
         version: Version,
     },
+    /// Waits until a control plane's instance has been healthy without a break for so long that the static pods which its new
+    /// kubelet restarts are behind it, and kube-controller-manager has a leader: endpoints and budgets stand still without.
+    AwaitStaticPods {
+        /// The host.
+        host: HostName,
+        /// Its node.
+        node: NodeName,
+        /// The release.
+        version: Version,
+        /// Seconds without a break.
+        steady_s: u64,
+        /// The lease that kube-controller-manager's leader renews, as `namespace/name`; none where none is elected.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lease: Option<String>,
+    },
     /// Makes the node schedulable again, if it was us who cordoned it.
     Uncordon {
         /// The node.
@@ -374,6 +389,7 @@ impl Action {
             | Self::KubeadmApply { host, .. }
             | Self::KubeadmNode { host, .. }
             | Self::AwaitControlPlane { host, .. }
+            | Self::AwaitStaticPods { host, .. }
             | Self::InstallKubelet { host, .. }
             | Self::ReleaseHolds { host, .. } => Some(host),
             Self::AwaitAddons { .. }
@@ -394,6 +410,7 @@ impl Action {
         match self {
             Self::CheckHost { node, .. }
             | Self::AwaitControlPlane { node, .. }
+            | Self::AwaitStaticPods { node, .. }
             | Self::Cordon { node }
             | Self::Drain { node, .. }
             | Self::AwaitNode { node, .. }

@@ -126,6 +126,7 @@ impl<'p> Forecast<'p> {
             | Action::AwaitAddons { .. }
             | Action::Cordon { .. }
             | Action::AwaitNode { .. }
+            | Action::AwaitStaticPods { .. }
             | Action::Uncordon { .. }
             | Action::ReleaseHolds { .. }
             | Action::Verify { .. }

@@ -105,34 +105,23 @@ impl HopSteps<'_, '_, '_> {
             prepared: &prepared,
             soaks: &soaks,
         };
-        let mut ends = Vec::new();
-        ends.extend(nodes::control_planes(
-            &mut draft,
-            &control_planes,
-            &start,
-            upgrade,
-        ));
-        let control_planes_done = ends.first().cloned();
-        let apart = self.waves.after_control_planes.is_some();
-        let after = control_planes_done
-            .as_ref()
-            .filter(|_| apart)
-            .unwrap_or(&addons);
-        let gate = before_workers(&mut draft, &workers, upgrade, after);
-        let beside = Start {
-            gate: gate.as_ref().unwrap_or(after),
-            ..start
-        };
+        let kubelets = nodes::control_planes(&mut draft, &control_planes, &start, upgrade);
+        let served = kubelets.unwrap_or(addons.clone());
+        let gate = before_workers(&mut draft, &workers, upgrade, &served);
         let passing = Start {
             gate: gate.as_ref().unwrap_or(&addons),
             ..start
         };
-        ends.extend(nodes::passing(&mut draft, &workers, &passing, upgrade));
-        ends.extend(nodes::workers(
-            &mut draft, &workers, &beside, self.waves, upgrade,
-        ));
-        if ends.is_empty() {
-            ends.push(addons.clone());
+        let draining = Start {
+            gate: gate.as_ref().unwrap_or(&served),
+            ..start
+        };
+        let mut ends = nodes::passing(&mut draft, &workers, &passing, upgrade);
+        let waves = nodes::workers(&mut draft, &workers, &draining, self.waves, upgrade);
+        match (waves, gate) {
+            (Some(waves), _) => ends.push(waves),
+            (None, Some(_)) if !ends.is_empty() => {} // they come after it
+            (None, gate) => ends.push(gate.unwrap_or(served)),
         }
         // Hosts that only got tools have no later step that waits for them.
         ends.extend(

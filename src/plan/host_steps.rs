@@ -14,6 +14,7 @@ use super::work::Work;
 use crate::documents::settings::Upgrade;
 use crate::host::op::PackageRevision;
 use crate::rules::skew::needs_drain;
+use crate::rules::static_pods;
 use crate::rules::version::Version;
 
 /// A host that the plan touches.
@@ -253,14 +254,31 @@ pub fn node(
         pace::AWAIT_NODE,
         "the next node goes only once this one is ready",
     );
+    let back = match &host.instance {
+        None => ready,
+        Some(instance) => draft.step(
+            host.name(),
+            "await-static-pods",
+            Action::AwaitStaticPods {
+                host: host.name().clone(),
+                node: node.clone(),
+                version: draft.target().clone(),
+                steady_s: static_pods::SETTLED_S,
+                lease: instance.leader_lease.clone(),
+            },
+            &[&ready],
+            pace::AWAIT_STATIC_PODS,
+            "a new kubelet restarts its static pods soon after it is ready; without a leader of kube-controller-manager, evicted pods stay in their Services",
+        ),
+    };
     if !ours {
-        return ready;
+        return back;
     }
     draft.step(
         host.name(),
         "uncordon",
         Action::Uncordon { node: node.clone() },
-        &[&ready],
+        &[&back],
         pace::CORDON,
         "back in service",
     )

@@ -1,4 +1,7 @@
-//! Kubelets: control planes one at a time, and beside them workers in waves.
+//! Kubelets: control planes one at a time, and after them workers in waves.
+//!
+//! Workers wait for the last control plane's kubelet: it takes its static pods with it, maybe kube-controller-manager's leader
+//! among them (`rules::static_pods`), and without a leader evicted pods stay in their Services and budgets stand still.
 //!
 //! A wave holds at most `maxUnavailable` workers, and no more than budgets and the other nodes' room let go together
 //! (`plan::drains`); the next one begins when all of it is back in service. Groups of
@@ -108,12 +111,10 @@ pub fn waves<'a>(
     upgrade: &Upgrade,
 ) -> Waves<'a> {
     let mut groups: BTreeMap<Option<usize>, Vec<&'a NodeName>> = BTreeMap::new();
-    let going = || {
-        touched
-            .iter()
-            .filter(|on| on.work.kubelet || on.work.uncordon)
-    };
-    for on in going().filter(|on| on.host.instance.is_none()) {
+    let going = touched
+        .iter()
+        .filter(|on| on.work.kubelet || on.work.uncordon);
+    for on in going.filter(|on| on.host.instance.is_none()) {
         let place = (!on.work.uncordon).then(|| group(on.host, upgrade));
         groups.entry(place).or_default().push(&on.host.node.name);
     }
@@ -122,11 +123,7 @@ pub fn waves<'a>(
         at_most: wave_size(view, upgrade),
         topology_key: upgrade.workers.topology_key.as_deref(),
     };
-    let beside: Vec<&NodeName> = going()
-        .filter(|on| on.host.instance.is_some() && on.drain.is_some())
-        .map(|on| &on.host.node.name)
-        .collect();
-    drains.waves(&groups, allowed, &beside)
+    drains.waves(&groups, allowed)
 }
 
 /// Adds the workers, wave by wave. Returns the last barrier, if any.

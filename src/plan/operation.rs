@@ -128,6 +128,7 @@ impl Action {
             | Self::Cordon { .. }
             | Self::Drain { .. }
             | Self::AwaitNode { .. }
+            | Self::AwaitStaticPods { .. }
             | Self::Uncordon { .. }
             | Self::Verify { .. }
             | Self::Soak { .. }

@@ -128,6 +128,12 @@ pub const AWAIT_NODE: Pace = Pace {
     expected_s: 5,
     retries: 0,
 };
+/// The static pods restart and all is well again without a break for `rules::static_pods::SETTLED_S`. Measured: 30 s.
+pub const AWAIT_STATIC_PODS: Pace = Pace {
+    timeout_s: 600,
+    expected_s: 30,
+    retries: 0,
+};
 /// Everything is looked at once more.
 pub const VERIFY: Pace = Pace {
     timeout_s: 600,

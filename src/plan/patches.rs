@@ -34,6 +34,7 @@ pub fn told_to_checks(mut steps: Vec<Step>) -> Vec<Step> {
             | Action::Drain { .. }
             | Action::InstallKubelet { .. }
             | Action::AwaitNode { .. }
+            | Action::AwaitStaticPods { .. }
             | Action::Uncordon { .. }
             | Action::ReleaseHolds { .. }
             | Action::Verify { .. }

@@ -273,6 +273,7 @@ fn part(action: &Action) -> Part<'_> {
         Action::KubeadmApply { host, .. }
         | Action::KubeadmNode { host, .. }
         | Action::AwaitControlPlane { host, .. }
+        | Action::AwaitStaticPods { host, .. }
         | Action::InstallKubelet { host, .. } => Part::OfInstance(host),
         Action::Cordon { node }
         | Action::Drain { node, .. }
@@ -286,7 +287,10 @@ fn ends(step: &Step, next: Option<&Step>) -> bool {
     let next = next.map(|next| &next.action);
     match &step.action {
         Action::AwaitControlPlane { .. } | Action::Uncordon { .. } => true,
-        Action::AwaitNode { .. } => !matches!(next, Some(Action::Uncordon { .. })),
+        Action::AwaitNode { .. } | Action::AwaitStaticPods { .. } => !matches!(
+            next,
+            Some(Action::AwaitStaticPods { .. } | Action::Uncordon { .. })
+        ),
         // Where the kubelet does not follow, only its configuration was written.
         Action::KubeadmNode {
             role: Role::Worker, ..

@@ -40,7 +40,7 @@ impl Part {
             Self::Preparation => "Prepare hosts, each beside whatever else goes on".to_owned(),
             Self::ControlPlanes => "Control planes, one at a time, then the addons".to_owned(),
             Self::ControlPlaneKubelets => {
-                "Kubelets of control planes, one at a time, beside the workers".to_owned()
+                "Kubelets of control planes, one at a time, before the workers".to_owned()
             }
             Self::Passing => "Workers that skip this minor: kubeadm only, no drain".to_owned(),
             Self::Wave(number) => format!("Workers, wave {number}"),
@@ -196,6 +196,7 @@ impl<'p> Places<'p> {
             | Action::Drain { .. }
             | Action::InstallKubelet { .. }
             | Action::AwaitNode { .. }
+            | Action::AwaitStaticPods { .. }
             | Action::Uncordon { .. } => self.node(&step.id),
             Action::ReleaseHolds { .. } | Action::Verify { .. } => Part::End,
             Action::Soak { .. } => match (step.id.place(), step.id.verb()) {

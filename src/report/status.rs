@@ -110,6 +110,7 @@ impl Phase {
             | Action::Drain { .. }
             | Action::InstallKubelet { .. }
             | Action::AwaitNode { .. }
+            | Action::AwaitStaticPods { .. }
             | Action::Uncordon { .. } => Some(Self::Nodes),
             Action::Verify { .. } => Some(Self::Verification),
             // of several phases

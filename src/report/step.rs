@@ -52,6 +52,19 @@ pub fn what(action: &Action) -> String {
         Action::AwaitControlPlane { .. } => {
             "waits for its API server, etcd and the balancer".to_owned()
         }
+        Action::AwaitStaticPods {
+            steady_s, lease, ..
+        } => {
+            let leader = if lease.is_some() {
+                ", kube-controller-manager with a leader"
+            } else {
+                ""
+            };
+            format!(
+                "waits until its instance has been healthy for {}{leader}",
+                duration(*steady_s)
+            )
+        }
         Action::AwaitAddons { kube_proxy } => match kube_proxy {
             Some(version) => format!("waits for CoreDNS and kube-proxy {version} everywhere"),
             None => "waits for CoreDNS".to_owned(),

@@ -10,5 +10,6 @@ pub mod kubeadm_phases;
 pub mod kubeadm_policy;
 pub mod placement;
 pub mod skew;
+pub mod static_pods;
 pub mod support;
 pub mod version;

@@ -51,6 +51,7 @@ pub fn progress(state: &State, plan: &Plan) -> Progress {
         let node = match &step.action {
             Action::CheckHost { node, .. }
             | Action::AwaitControlPlane { node, .. }
+            | Action::AwaitStaticPods { node, .. }
             | Action::Cordon { node }
             | Action::Drain { node, .. }
             | Action::AwaitNode { node, .. }

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use crate::cluster::facts::{KubeadmConfig, KubeletConfig, Surroundings};
 use crate::cluster::model::{Budget, HostName, Node, NodeName, Pod, Workload};
 use crate::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
-use crate::ports::{Clock, ClusterApi, Eviction, Failure, Hosts, PodList, World};
+use crate::ports::{Clock, ClusterApi, Eviction, Failure, Hosts, Lease, PodList, World};
 use crate::rules::version::Version;
 
 /// The ports of a world, with a watch on how long nobody waits for them.
@@ -152,6 +152,11 @@ impl ClusterApi for Meter<'_> {
     async fn kubelet_config(&self) -> Result<KubeletConfig, Failure> {
         let _call = self.call();
         self.world.api.kubelet_config().await
+    }
+
+    async fn lease(&self, name: &str) -> Result<Lease, Failure> {
+        let _call = self.call();
+        self.world.api.lease(name).await
     }
 
     async fn surroundings(&self) -> Surroundings {

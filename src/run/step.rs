@@ -284,6 +284,22 @@ async fn act(attempt: &Try<'_, '_>) -> Result<Finished, Trouble> {
             node,
             version,
         } => return wait_step::control_plane(attempt, host, node, version).await,
+        Action::AwaitStaticPods {
+            host,
+            node,
+            version,
+            steady_s,
+            lease,
+        } => {
+            let settled = wait_step::Settled {
+                host,
+                node,
+                version,
+                steady: Duration::from_secs(*steady_s),
+                lease: lease.as_deref(),
+            };
+            return wait_step::static_pods(attempt, &settled).await;
+        }
         Action::AwaitAddons { kube_proxy } => {
             return wait_step::addons(attempt, kube_proxy.as_ref()).await;
         }

@@ -1,11 +1,14 @@
 //! Steps that wait until the world is as it should be, and change nothing.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use super::event::How;
 use super::health;
 use super::step::{Finished, Trouble, Try};
 use crate::cluster::model::{HostName, NodeName};
+use crate::ports::{Failure, Lease};
+use crate::rules::static_pods::RENEWED_WITHIN_S;
 use crate::rules::version::Version;
 
 /// The least time between two looks, so that a node that changes all the time does not keep us asking.
@@ -25,10 +28,93 @@ pub(super) async fn control_plane(
     version: &Version,
 ) -> Result<Finished, Trouble> {
     let world = attempt.cx.world;
-    until(attempt, None, async || {
+    until(attempt, &AT_ONCE, async || {
         health::control_plane(world, host, node, version).await
     })
     .await
+}
+
+/// What a control plane is awaited to be once its kubelet was replaced.
+pub(super) struct Settled<'s> {
+    /// The host.
+    pub(super) host: &'s HostName,
+    /// Its node.
+    pub(super) node: &'s NodeName,
+    /// The release.
+    pub(super) version: &'s Version,
+    /// How long without a break.
+    pub(super) steady: Duration,
+    /// The lease that a leader must renew meanwhile.
+    pub(super) lease: Option<&'s str>,
+}
+
+/// Waits until the static pods that a new kubelet restarts are behind a control plane, and a leader is there.
+pub(super) async fn static_pods(
+    attempt: &Try<'_, '_>,
+    settled: &Settled<'_>,
+) -> Result<Finished, Trouble> {
+    let world = attempt.cx.world;
+    let leader = RefCell::new(Leader::default());
+    let until_then = Until {
+        watched: None,
+        steady: settled.steady,
+    };
+    until(attempt, &until_then, async || {
+        let Settled {
+            host,
+            node,
+            version,
+            ..
+        } = *settled;
+        let mut missing = health::control_plane(world, host, node, version).await;
+        if let Some(name) = settled.lease {
+            let lease = world.api.lease(name).await;
+            let now = world.clock.monotonic();
+            missing.extend(leader.borrow_mut().missing(name, lease, now));
+        }
+        missing
+    })
+    .await
+}
+
+/// What was seen of a leader's lease. The leader's clock may be another than ours, so what counts is when we saw the lease
+/// change.
+#[derive(Debug, Default)]
+struct Leader {
+    seen: Option<Lease>,
+    /// When the holder was last seen to have renewed it.
+    renewed: Option<Duration>,
+}
+
+impl Leader {
+    /// Why nobody can be said to lead, if so.
+    fn missing(
+        &mut self,
+        name: &str,
+        lease: Result<Lease, Failure>,
+        now: Duration,
+    ) -> Option<String> {
+        let lease = match lease {
+            Ok(lease) => lease,
+            Err(failure) => return Some(format!("lease {name}: {failure}")),
+        };
+        match &self.seen {
+            Some(seen) if seen.holder == lease.holder => {
+                if seen.renewed != lease.renewed {
+                    self.renewed = Some(now);
+                }
+            }
+            None | Some(_) => self.renewed = None,
+        }
+        let holder = lease.holder.clone();
+        self.seen = Some(lease);
+        let fresh = Duration::from_secs(RENEWED_WITHIN_S);
+        match self.renewed {
+            Some(then) if now.saturating_sub(then) <= fresh => None,
+            Some(_) => Some(format!("lease {name}: {holder} does not renew it")),
+            None => Some(format!("lease {name}: no leader has renewed it yet")),
+        }
+    }
 }
 
 /// Waits for CoreDNS and kube-proxy.
@@ -37,7 +123,7 @@ pub(super) async fn addons(
     kube_proxy: Option<&Version>,
 ) -> Result<Finished, Trouble> {
     let api = attempt.cx.world.api;
-    until(attempt, None, async || match api.workloads().await {
+    until(attempt, &AT_ONCE, async || match api.workloads().await {
         Ok(workloads) => health::addons(&workloads, kube_proxy),
         Err(failure) => vec![format!("the API: {failure}")],
     })
@@ -51,7 +137,11 @@ pub(super) async fn node(
     version: &Version,
 ) -> Result<Finished, Trouble> {
     let api = attempt.cx.world.api;
-    let ended = until(attempt, Some(name), async || match api.node(name).await {
+    let at_once = Until {
+        watched: Some(name),
+        ..AT_ONCE
+    };
+    let ended = until(attempt, &at_once, async || match api.node(name).await {
         Ok(node) => health::node(&node, version),
         Err(failure) => vec![format!("{name}: {failure}")],
     })
@@ -64,32 +154,52 @@ pub(super) async fn node(
     }
 }
 
+/// When waiting is over, besides that nothing is missing.
+struct Until<'u> {
+    /// A node whose changes wake us.
+    watched: Option<&'u NodeName>,
+    /// How long nothing must have been missing, without a break.
+    steady: Duration,
+}
+
+const AT_ONCE: Until<'static> = Until {
+    watched: None,
+    steady: Duration::ZERO,
+};
+
 /// Looks until nothing is missing or the time is over. Says what is missing whenever that changes.
 async fn until(
     attempt: &Try<'_, '_>,
-    watched: Option<&NodeName>,
+    until: &Until<'_>,
     missing: impl AsyncFn() -> Vec<String>,
 ) -> Result<Finished, Trouble> {
     let mut waited = false;
+    let mut well_since: Option<Duration> = None;
     loop {
         let missing = attempt
             .within(missing())
             .await
             .ok_or_else(|| attempt.timed_out())?;
-        if missing.is_empty() {
+        let now = attempt.cx.world.clock.monotonic();
+        if !missing.is_empty() {
+            well_since = None;
+            attempt.waiting(&missing.join("; "))?;
+        } else if now.saturating_sub(*well_since.get_or_insert(now)) >= until.steady {
             let how = if waited {
                 How::Acted
             } else {
                 attempt.found_done()
             };
             return Ok(Finished { how, note: None });
+        } else {
+            let steady = until.steady.as_secs();
+            attempt.waiting(&format!("{steady} s without a break; all is well so far"))?;
         }
         waited = true;
-        attempt.waiting(&missing.join("; "))?;
         if attempt.left().is_zero() {
             return Err(attempt.timed_out());
         }
-        match watched {
+        match until.watched {
             None => attempt.pause(LOOK_AGAIN).await,
             Some(node) => {
                 attempt.pause(AT_LEAST).await;

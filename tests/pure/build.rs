@@ -243,6 +243,7 @@ impl World {
             | Action::AwaitAddons { .. }
             | Action::Drain { .. }
             | Action::AwaitNode { .. }
+            | Action::AwaitStaticPods { .. }
             | Action::Verify { .. }
             | Action::Soak { .. }
             | Action::Gate { .. }

@@ -30,6 +30,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "host",
             "cluster",
             "rules::eviction",
+            "rules::static_pods",
             "rules::version",
         ],
     ),

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::world::plans::{
-    drain, fails, finishes, go, go_on, install_kubeadm, install_kubelet, never, once, plan, step,
-    whole,
+    drain, fails, finishes, go, go_on, install_kubeadm, install_kubelet, never, once, plan, settle,
+    step, whole,
 };
 use crate::world::{Memory, OPERATION, Sim};
 use refit::cluster::model::{HostName, NodeName};
@@ -316,6 +316,48 @@ async fn a_node_that_does_not_come_back_is_told_with_where_to_look() {
         why.contains("kubelet at 1.34.4, not 1.35.4") && why.contains("journalctl -u kubelet"),
         "{why}"
     );
+}
+
+/// How long the static pods of `cp1` are waited for where kube-controller-manager's leader dies after so long.
+async fn settled(leader_dies: Option<Duration>) -> (Duration, Vec<String>) {
+    let sim = Sim::usual();
+    {
+        let mut inner = sim.inner.borrow_mut();
+        inner.leader_dies = leader_dies;
+        let cp1 = inner.hosts.get_mut(&HostName::new("cp1")).unwrap();
+        cp1.static_pods = crate::world::plans::new();
+    }
+    let settle = settle(20, Some("kube-system/kube-controller-manager"));
+    let plan = plan(vec![step("cp1/settle", &[], settle)]);
+    let events = finishes(&plan, &sim).await;
+    let waiting = |event: &Stamped| match &event.event {
+        Event::StepWaiting { on, .. } => Some(on.clone()),
+        _ => None,
+    };
+    (sim.now(), events.iter().filter_map(waiting).collect())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_control_plane_has_settled_once_it_was_well_for_long_under_one_leader() {
+    let within = |least: u64, took: Duration| {
+        let least = Duration::from_secs(least);
+        assert!(
+            (least..least + Duration::from_secs(5)).contains(&took),
+            "{took:?}"
+        );
+    };
+    let lease = "lease kube-system/kube-controller-manager";
+    let well = "20 s without a break; all is well so far".to_owned();
+    let first = format!("{lease}: no leader has renewed it yet");
+    let (took, said) = settled(None).await;
+    within(20, took);
+    assert_eq!(said, [first.clone(), well.clone()]);
+
+    // Whoever leads next begins 16 s later, and its time begins anew.
+    let (took, said) = settled(Some(Duration::from_secs(7))).await;
+    within(7 + 16 + 20, took);
+    let silent = format!("{lease}: cp1_1 does not renew it");
+    assert_eq!(said, [first.clone(), well.clone(), silent, first, well]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,6 +10,7 @@ pub use workload::{daemon_set, deployment, stateful_set};
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::coordination::v1 as coordination;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
@@ -19,6 +20,7 @@ use super::placement::{self, Volumes};
 use crate::cluster::model::{
     Budget, Controller, LabelSelector, Node, NodeName, Operator, Pod, PodPhase, Requirement,
 };
+use crate::ports::Lease;
 
 /// The annotation that says which run of refit cordoned a node.
 pub const CORDONED_BY: &str = "refit.dev/cordoned-by";
@@ -27,6 +29,16 @@ pub const CORDONED_BY: &str = "refit.dev/cordoned-by";
 ///
 /// Source: kubernetes/kubernetes `pkg/kubelet/types/pod_update.go`, `ConfigMirrorAnnotationKey`.
 const MIRROR: &str = "kubernetes.io/config.mirror";
+
+/// A leader's lease.
+#[must_use]
+pub fn lease(lease: coordination::Lease) -> Lease {
+    let spec = lease.spec.unwrap_or_default();
+    Lease {
+        holder: spec.holder_identity.unwrap_or_default(),
+        renewed: spec.renew_time.map(|time| time.0),
+    }
+}
 
 /// A node.
 #[must_use]

@@ -16,7 +16,7 @@ use crate::documents::settings::{
     UnmanagedPods, WorkerStrategy,
 };
 use crate::host::op::{Mutation, OpEnd, OpRef, OpState};
-use crate::ports::{Clock, ClusterApi, Eviction, Failure, Hosts, PodList};
+use crate::ports::{Clock, ClusterApi, Eviction, Failure, Hosts, Lease, PodList};
 use crate::rules::version::Version;
 
 /// An API that is away.
@@ -59,6 +59,9 @@ impl ClusterApi for Away {
         away()
     }
     async fn kubelet_config(&self) -> Result<KubeletConfig, Failure> {
+        away()
+    }
+    async fn lease(&self, _: &str) -> Result<Lease, Failure> {
         away()
     }
     async fn surroundings(&self) -> Surroundings {

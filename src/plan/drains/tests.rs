@@ -148,7 +148,7 @@ impl World {
             at_most,
             topology_key,
         };
-        let made = drains.waves(&[group], allowed, &[]);
+        let made = drains.waves(&[group], allowed);
         let text = |wave: &Wave<'_>| {
             let names: Vec<&str> = wave.nodes.iter().map(|node| node.as_str()).collect();
             names.join(" ")
@@ -445,28 +445,4 @@ fn pods_that_stay_apart_need_a_node_each() {
     }
     // Only w4 is without one, so that it must be there for each of the others.
     assert_eq!(world.waves(4, None).0, "w1 | w2 | w3 | w4");
-}
-
-/// A control plane is drained meanwhile: together they must keep the budget too.
-#[test]
-fn what_goes_beside_control_planes_keeps_their_budgets_too() {
-    let mut world = World::new(3);
-    world.pod("dns", "w1");
-    world.pod("dns", "w3");
-    world.budget("dns", 1);
-    let drains = world.drains();
-    let [control_plane, w2, w3] = [0, 1, 2].map(|at| &world.nodes[at].name);
-    let allowed = Allowed {
-        at_most: 1,
-        topology_key: None,
-    };
-    let made = |nodes: Vec<&'_ NodeName>| {
-        let made = drains.waves(&[Group { nodes }], allowed, &[control_plane]);
-        made.after_control_planes
-    };
-    assert_eq!(
-        made(vec![w3]).as_deref(),
-        Some("budget shop/dns has pods on both, and allows 1 at once")
-    );
-    assert_eq!(made(vec![w2]), None);
 }

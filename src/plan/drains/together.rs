@@ -39,8 +39,6 @@ pub struct Waves<'a> {
     pub at_least: usize,
     /// For the reader of the plan.
     pub notes: Vec<String>,
-    /// Why no worker may go beside a control plane, if so.
-    pub after_control_planes: Option<String>,
 }
 
 /// What the declaration allows.
@@ -53,14 +51,9 @@ pub struct Allowed<'u> {
 }
 
 impl<'a> Drains<'a> {
-    /// The groups' nodes in as few waves as are found. `beside` are nodes that are drained meanwhile, one after another.
+    /// The groups' nodes in as few waves as are found.
     #[must_use]
-    pub fn waves(
-        &self,
-        groups: &[Group<'a>],
-        allowed: Allowed<'_>,
-        beside: &[&'a NodeName],
-    ) -> Waves<'a> {
+    pub fn waves(&self, groups: &[Group<'a>], allowed: Allowed<'_>) -> Waves<'a> {
         let mut made = Waves::default();
         let mut told = Vec::new();
         for group in groups {
@@ -70,12 +63,6 @@ impl<'a> Drains<'a> {
         }
         if made.waves.len() > 1 {
             made.notes.push(summary(&made, &told, allowed));
-        }
-        made.after_control_planes = beside.iter().find_map(|node| self.meets(node, &made.waves));
-        if let Some(why) = &made.after_control_planes {
-            made.notes.push(format!(
-                "workers wait for the control planes' kubelets: {why}"
-            ));
         }
         made
     }
@@ -228,37 +215,6 @@ impl<'a> Drains<'a> {
             off.extend(leaving);
         }
         off
-    }
-
-    /// Why a node may not be out beside one of the waves.
-    fn meets(&self, node: &'a NodeName, waves: &[Wave<'a>]) -> Option<String> {
-        let own: BTreeMap<usize, u32> = self.charged(node).collect();
-        for wave in waves {
-            for (&budget, &pods) in &own {
-                let room = self.allowed[budget].max(1);
-                let shares = wave.nodes.iter().flat_map(|other| self.charged(other));
-                let theirs: u32 = shares
-                    .filter(|(of, _)| *of == budget)
-                    .map(|(_, pods)| pods.min(room))
-                    .sum();
-                if theirs > 0 && theirs + pods.min(room) > room {
-                    let budget = budget_name(&self.seen.budgets[budget]);
-                    return Some(format!(
-                        "budget {budget} has pods on both, and allows {room} at once"
-                    ));
-                }
-            }
-            let evicts = self
-                .forecasts
-                .get(node)
-                .is_some_and(|forecast| forecast.evicted() > 0);
-            let mut both = wave.nodes.clone();
-            both.push(node);
-            if evicts && self.crowded(&wave.nodes).is_empty() && !self.crowded(&both).is_empty() {
-                return Some(format!("beside {node} their pods would find no other node"));
-            }
-        }
-        None
     }
 
     fn because(&self, binds: Option<&Binds>, instance: &Instance, allowed: Allowed<'_>) -> String {

@@ -12,6 +12,7 @@ use crate::host::op::{KeyText, PackageRevision};
 use crate::plan::data::{Action, Condition, FORMAT, Gate, Plan, Step};
 use crate::plan::file::sha256;
 use crate::plan::view::release_of_revision;
+use crate::rules::static_pods::SETTLED_S;
 use crate::rules::version::{Minor, Version};
 
 /// Whether two URLs name one repository: facts hold none of a URL's login.
@@ -148,6 +149,20 @@ impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
         Some(machine)
     }
 
+    /// A control plane that is awaited, at the release that runs there then.
+    fn instance(&mut self, at: usize, host: &HostName, node: &NodeName, version: &Version) {
+        let Some(machine) = self.control_plane(host) else {
+            return;
+        };
+        self.same("node", node, machine.node);
+        let line = self.lines.control_planes.get(machine.node);
+        let other = line.and_then(|one| one.api_server.other_during(at, version, self.order));
+        if let Some(other) = other {
+            let should = format!("{}, which may run then", other.version);
+            self.should("version", version, should);
+        }
+    }
+
     fn role(&mut self, is: Role, should: Role) {
         self.same("host", role_text(is), role_text(should));
     }
@@ -281,19 +296,21 @@ impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
                 host,
                 node,
                 version,
+            } => self.instance(at, host, node, version),
+            Action::AwaitStaticPods {
+                host,
+                node,
+                version,
+                steady_s,
+                lease,
             } => {
-                if let Some(machine) = self.control_plane(host) {
-                    self.same("node", node, machine.node);
-                    let line = self.lines.control_planes.get(machine.node);
-                    let other =
-                        line.and_then(|one| one.api_server.other_during(at, version, self.order));
-                    if let Some(other) = other {
-                        self.should(
-                            "version",
-                            version,
-                            format!("{}, which may run then", other.version),
-                        );
-                    }
+                self.instance(at, host, node, version);
+                if *steady_s < SETTLED_S {
+                    self.should("steady_s", steady_s, format!("{SETTLED_S} or more"));
+                }
+                if let Some(machine) = cluster.hosts.get(host) {
+                    let text = |lease: &Option<String>| lease.clone().unwrap_or("none".to_owned());
+                    self.same("lease", text(lease), text(&machine.leader_lease));
                 }
             }
             Action::AwaitAddons { kube_proxy } => self.addons(at, kube_proxy.as_ref()),

@@ -91,6 +91,8 @@ pub struct Machine<'f> {
     pub instance: Option<Instance>,
     /// Of these, controllers that may meet any API server.
     pub roaming: BTreeSet<Component>,
+    /// The lease of its controller manager's leader.
+    pub leader_lease: Option<String>,
 }
 
 /// Takes what is known and writes down what is not.
@@ -300,6 +302,10 @@ impl<'f> Cluster<'f> {
                         .as_ref()
                         .map(ControlPlaneFacts::roaming)
                         .unwrap_or_default(),
+                    leader_lease: facts
+                        .control_plane
+                        .as_ref()
+                        .and_then(ControlPlaneFacts::leader_lease),
                     instance,
                 },
             );

@@ -241,7 +241,9 @@ pub fn changes<'f, 'p>(
                     release,
                 });
             }
-            Action::AwaitNode { node, .. } | Action::Uncordon { node } => {
+            Action::AwaitNode { node, .. }
+            | Action::AwaitStaticPods { node, .. }
+            | Action::Uncordon { node } => {
                 if let Some(change) = changes.get_mut(node).and_then(|of| of.last_mut()) {
                     change.back = at;
                 }

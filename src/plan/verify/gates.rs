@@ -250,6 +250,7 @@ fn changes_hosts(action: &Action) -> bool {
         | Action::Cordon { .. }
         | Action::Drain { .. }
         | Action::AwaitNode { .. }
+        | Action::AwaitStaticPods { .. }
         | Action::Uncordon { .. }
         | Action::ReleaseHolds { .. }
         | Action::Verify { .. }

@@ -68,6 +68,7 @@ impl<'p> Hops<'p> {
             | Action::KubeadmNode { version, .. }
             | Action::PullImages { version, .. }
             | Action::AwaitControlPlane { version, .. }
+            | Action::AwaitStaticPods { version, .. }
             | Action::Verify { version, .. } => self.at(version),
             Action::InstallKubeadm { packages, .. }
             | Action::InstallKubelet { packages, .. }

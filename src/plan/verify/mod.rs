@@ -82,6 +82,7 @@ fn few(step: &Step) -> bool {
         | Action::SnapshotEtcd { .. }
         | Action::KubeadmApply { .. }
         | Action::AwaitControlPlane { .. }
+        | Action::AwaitStaticPods { .. }
         | Action::AwaitAddons { .. }
         | Action::Soak { .. }
         | Action::Gate { .. }

@@ -5,7 +5,7 @@
 //! last; what someone else cordoned stays so and counts as out throughout, and what an earlier run left cordoned is out from
 //! the start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::cluster::{Cluster, OnCluster};
 use super::flight::{Item, heaviest};
@@ -31,6 +31,7 @@ enum Stage {
     Drain,
     Install,
     Await,
+    Settle,
     Uncordon,
 }
 
@@ -42,6 +43,7 @@ impl Stage {
             Self::Drain => Needed::Drain,
             Self::Install => Needed::InstallKubelet,
             Self::Await => Needed::AwaitNode,
+            Self::Settle => Needed::AwaitStaticPods,
             Self::Uncordon => Needed::Uncordon,
         }
     }
@@ -58,6 +60,7 @@ fn stage<'a>(cluster: &Cluster<'a>, action: &'a Action) -> Option<(&'a NodeName,
         Action::Cordon { node } => Some((node, Stage::Cordon)),
         Action::Drain { node, .. } => Some((node, Stage::Drain)),
         Action::AwaitNode { node, .. } => Some((node, Stage::Await)),
+        Action::AwaitStaticPods { node, .. } => Some((node, Stage::Settle)),
         Action::Uncordon { node } => Some((node, Stage::Uncordon)),
         Action::CheckHost { .. }
         | Action::CheckCluster { .. }
@@ -96,7 +99,8 @@ impl Round {
 
     /// The step after which it is back.
     fn back(&self) -> Option<usize> {
-        self.at(Stage::Uncordon).or(self.at(Stage::Await))
+        let last = [Stage::Uncordon, Stage::Settle, Stage::Await];
+        last.into_iter().find_map(|stage| self.at(stage))
     }
 }
 
@@ -141,6 +145,7 @@ pub fn judge(
             }),
     );
     wrong.extend(control_planes(cluster, order, &rounds));
+    wrong.extend(apart(cluster, order, &rounds));
     wrong.extend(workers(plan, cluster, order, &rounds));
     wrong
 }
@@ -166,10 +171,10 @@ impl Judge<'_, '_, '_> {
 
     /// A node's steps as rounds. A round ends when the node is back.
     fn rounds(&mut self, on: &OnCluster<'_>, steps: Vec<(Stage, usize)>) -> Vec<Round> {
-        let last = if on.stays_cordoned() {
-            Stage::Await
-        } else {
-            Stage::Uncordon
+        let last = match on.role() {
+            _ if !on.stays_cordoned() => Stage::Uncordon,
+            Role::ControlPlane => Stage::Settle,
+            Role::Worker => Stage::Await,
         };
         let mut rounds: Vec<Round> = Vec::new();
         let mut open = false;
@@ -314,6 +319,10 @@ impl Judge<'_, '_, '_> {
         if !on.stays_cordoned() {
             wanted.extend([Stage::Cordon, Stage::Uncordon]);
         }
+        match on.role() {
+            Role::ControlPlane => wanted.push(Stage::Settle),
+            Role::Worker => {}
+        }
         for stage in wanted {
             if round.at(stage).is_none() {
                 self.missing(on, stage.needed(), vec![self.order.id(install)]);
@@ -333,8 +342,14 @@ impl Judge<'_, '_, '_> {
             if !was_cordoned && round.out().is_none() {
                 self.needless(back, format!("{} is not cordoned then", on.node.name));
             }
-            if round.at(Stage::Await).is_none() {
-                self.missing(on, Needed::AwaitNode, vec![self.order.id(back)]);
+            let awaited: &[Stage] = match on.role() {
+                Role::ControlPlane => &[Stage::Await, Stage::Settle],
+                Role::Worker => &[Stage::Await],
+            };
+            for stage in awaited {
+                if round.at(*stage).is_none() {
+                    self.missing(on, stage.needed(), vec![self.order.id(back)]);
+                }
             }
         }
     }
@@ -461,6 +476,46 @@ fn control_planes(
             invariant: Invariant::OutOfService,
             first: order.id(pair[0].1),
             then: order.id(pair[1].0),
+        })
+        .collect()
+}
+
+/// No worker is out while a control plane's kubelet changes: with its static pods kube-controller-manager's leader may go,
+/// and without one nothing takes an evicted pod off its Service.
+fn apart(
+    cluster: &Cluster<'_>,
+    order: &Order<'_>,
+    rounds: &BTreeMap<&NodeName, Vec<Round>>,
+) -> Vec<Violation> {
+    let of = |role: Role| {
+        rounds.iter().flat_map(move |(name, rounds)| {
+            let is = cluster.nodes.get(*name).map(OnCluster::role) == Some(role);
+            rounds.iter().filter(move |_| is)
+        })
+    };
+    let mut met = Vec::new();
+    for instance in of(Role::ControlPlane) {
+        let settled = instance.at(Stage::Settle).or(instance.back());
+        let (Some(out), Some(settled)) = (instance.out(), settled) else {
+            continue;
+        };
+        for worker in of(Role::Worker) {
+            let (Some(drained), Some(back)) = (worker.out(), worker.back()) else {
+                continue;
+            };
+            if !order.precedes(settled, drained) {
+                met.push(((back, out), (settled, drained)));
+            }
+        }
+    }
+    let earlier: Vec<(usize, usize)> = met.iter().map(|(earlier, _)| *earlier).collect();
+    let meeting: BTreeSet<(usize, usize)> = order.unordered(&earlier).into_iter().collect();
+    met.into_iter()
+        .filter(|(earlier, _)| meeting.contains(earlier))
+        .map(|(_, (settled, drained))| Violation::Unordered {
+            invariant: Invariant::OutOfService,
+            first: order.id(settled),
+            then: order.id(drained),
         })
         .collect()
 }

@@ -75,6 +75,7 @@ const fn operates(action: &Action) -> bool {
         | Action::Cordon { .. }
         | Action::Drain { .. }
         | Action::AwaitNode { .. }
+        | Action::AwaitStaticPods { .. }
         | Action::Uncordon { .. }
         | Action::Verify { .. }
         | Action::Soak { .. }
@@ -171,6 +172,7 @@ impl<'c, 'f: 'p, 'p> OnHost<'c, 'f, 'p> {
             | Action::Cordon { .. }
             | Action::Drain { .. }
             | Action::AwaitNode { .. }
+            | Action::AwaitStaticPods { .. }
             | Action::Uncordon { .. }
             | Action::Verify { .. }
             | Action::Soak { .. }

@@ -40,6 +40,7 @@ pub fn judge(cluster: &Cluster<'_>, order: &Order<'_>, hops: &Hops<'_>) -> Vec<V
             Action::AwaitControlPlane { .. }
             | Action::AwaitAddons { .. }
             | Action::AwaitNode { .. }
+            | Action::AwaitStaticPods { .. }
             | Action::Verify { .. }
             | Action::Soak { .. }
             | Action::Gate { .. }

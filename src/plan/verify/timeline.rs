@@ -285,6 +285,7 @@ impl<'f> Timelines<'f> {
             | Action::Cordon { .. }
             | Action::Drain { .. }
             | Action::AwaitNode { .. }
+            | Action::AwaitStaticPods { .. }
             | Action::Uncordon { .. }
             | Action::ReleaseHolds { .. }
             | Action::Verify { .. }

@@ -104,6 +104,7 @@ fn rounds<'f>(cluster: &Cluster<'f>, order: &Order<'f>, slots: &Slots) -> Vec<Ro
             | Action::KubeadmApply { .. }
             | Action::KubeadmNode { .. }
             | Action::AwaitControlPlane { .. }
+            | Action::AwaitStaticPods { .. }
             | Action::AwaitAddons { .. }
             | Action::ReleaseHolds { .. }
             | Action::Verify { .. }

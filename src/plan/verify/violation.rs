@@ -152,6 +152,8 @@ pub enum Needed {
     InstallKubelet,
     /// The node is awaited.
     AwaitNode,
+    /// The static pods are awaited that a new kubelet restarts.
+    AwaitStaticPods,
     /// The node is made schedulable again.
     Uncordon,
     /// The package is downloaded ahead.
@@ -184,6 +186,7 @@ impl fmt::Display for Needed {
             Self::Drain => "drain",
             Self::InstallKubelet => "install-kubelet",
             Self::AwaitNode => "await-node",
+            Self::AwaitStaticPods => "await-static-pods",
             Self::Uncordon => "uncordon",
             Self::Prefetch => "prefetch-packages",
             Self::Hold => "hold-packages",

@@ -86,6 +86,7 @@ impl<'a> View<'a> {
             | Action::Cordon { .. }
             | Action::Drain { .. }
             | Action::AwaitNode { .. }
+            | Action::AwaitStaticPods { .. }
             | Action::ReleaseHolds { .. }
             | Action::Verify { .. }
             | Action::Soak { .. }

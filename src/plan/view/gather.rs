@@ -273,6 +273,7 @@ impl Gather {
                 scheduler: scheduler?,
             },
             roaming: facts.roaming(),
+            leader_lease: facts.leader_lease(),
             etcd_data: etcd_data(manifests?),
             stray_files: stray_files?,
             certificates: certificates?,

@@ -101,6 +101,8 @@ pub struct InstanceView<'a> {
     pub manifests: Instance,
     /// Controller manager and scheduler, where they may meet any API server.
     pub roaming: BTreeSet<Component>,
+    /// The lease that kube-controller-manager's leader renews; none where none is elected.
+    pub leader_lease: Option<String>,
     /// etcd's data directory.
     pub etcd_data: String,
     /// Files beside the manifests.

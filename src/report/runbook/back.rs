@@ -68,6 +68,7 @@ fn packages(text: &mut String, plan: &Plan) {
             | Action::Cordon { .. }
             | Action::Drain { .. }
             | Action::AwaitNode { .. }
+            | Action::AwaitStaticPods { .. }
             | Action::Uncordon { .. }
             | Action::ReleaseHolds { .. }
             | Action::Verify { .. }

@@ -112,27 +112,31 @@ pub(super) fn by_hand<'p>(plan: &Plan, step: &'p Step) -> Vec<Do<'p>> {
             host,
             node,
             version,
-        } => vec![
-            Do::LookAt(
-                host,
-                vec![
-                    Query::ApiServerReady,
-                    Query::ApiServerVersion,
-                    Query::Manifests,
-                    Query::Etcd,
-                ],
-            ),
-            Do::Here(vec![
-                kubectl(&["get", "--raw", "/readyz"]),
-                on_node(node, &["-n", "kube-system", "-o", "wide"]),
-            ]),
-            Do::See(format!(
-                "readyz without a failed check; gitVersion {}; images of the API server, the controller manager and the scheduler at {}, \
-                 their pods Running and ready; every member of etcd healthy, none a learner, no alarm",
-                version.tag(),
-                version.tag()
-            )),
-        ],
+        } => instance(host, node, version),
+        Action::AwaitStaticPods {
+            host,
+            node,
+            version,
+            steady_s,
+            lease,
+        } => {
+            let mut todo = instance(host, node, version);
+            if let Some((namespace, name)) = lease.as_deref().and_then(|name| name.split_once('/')) {
+                let renewals = "jsonpath={.spec.holderIdentity} {.spec.renewTime}{\"\\n\"}";
+                let lease = ["get", "lease", "-n", namespace, name, "--watch", "-o", renewals];
+                todo.push(Do::Here(vec![kubectl(&lease)]));
+            }
+            todo.push(Do::See(format!(
+                "all of this for {steady_s} s without a break: the new kubelet may restart the static pods meanwhile, and then the \
+                 {steady_s} s begin anew{}",
+                if lease.is_some() {
+                    "; the lease renewed every few seconds by one and the same holder"
+                } else {
+                    ""
+                }
+            )));
+            todo
+        }
         Action::AwaitAddons { kube_proxy } => addons(kube_proxy.as_ref(), &timeout),
         Action::Cordon { node } => vec![
             Do::Here(vec![kubectl(&["get", "node", node.as_str()])]),
@@ -268,6 +272,31 @@ pub(super) fn by_hand<'p>(plan: &Plan, step: &'p Step) -> Vec<Do<'p>> {
         | Action::ReleaseHolds { .. }
         | Action::Barrier { .. } => Vec::new(),
     }
+}
+
+/// How a control plane's instance is looked at.
+fn instance<'s>(host: &'s HostName, node: &NodeName, version: &Version) -> Vec<Do<'s>> {
+    vec![
+        Do::LookAt(
+            host,
+            vec![
+                Query::ApiServerReady,
+                Query::ApiServerVersion,
+                Query::Manifests,
+                Query::Etcd,
+            ],
+        ),
+        Do::Here(vec![
+            kubectl(&["get", "--raw", "/readyz"]),
+            on_node(node, &["-n", "kube-system", "-o", "wide"]),
+        ]),
+        Do::See(format!(
+            "readyz without a failed check; gitVersion {}; images of the API server, the controller manager and the scheduler at {}, \
+             their pods Running and ready; every member of etcd healthy, none a learner, no alarm",
+            version.tag(),
+            version.tag()
+        )),
+    ]
 }
 
 fn on_node(node: &NodeName, more: &[&str]) -> String {

@@ -65,7 +65,7 @@ fn each_place_has_its_gate_in_each_hop() {
             "barrier/preflight > gate/begin@1.35.4 > cluster/snapshot-etcd",
             "cp1/await-control-plane > gate/one/cp1@1.35.4 > cp2/kubeadm-node",
             "cp2/await-control-plane > gate/one/cp2@1.35.4 > barrier/control-planes",
-            "cluster/await-addons > gate/workers@1.35.4 > w1/kubeadm-node w2/kubeadm-node",
+            "cp2/uncordon > gate/workers@1.35.4 > w1/kubeadm-node w2/kubeadm-node",
             "barrier/wave-1 > gate/wave/wave-1@1.35.4 > w3/kubeadm-node",
             "barrier/wave-2 > gate/wave/wave-2@1.35.4 > barrier/nodes",
             "barrier/nodes > gate/end@1.35.4 > cluster/verify",

@@ -42,6 +42,7 @@ fn one_minor_up_with_one_control_plane_and_one_worker() {
             "cp1/drain@1.35.4",
             "cp1/install-kubelet@1.35.4",
             "cp1/await-node@1.35.4",
+            "cp1/await-static-pods@1.35.4",
             "cp1/uncordon@1.35.4",
             "w1/switch-repository@1.35.4",
             "w1/prefetch-packages@1.35.4",

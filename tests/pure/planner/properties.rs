@@ -137,6 +137,7 @@ fn acts_on_host(action: &Action) -> bool {
         | Action::Cordon { .. }
         | Action::Drain { .. }
         | Action::AwaitNode { .. }
+        | Action::AwaitStaticPods { .. }
         | Action::Uncordon { .. }
         | Action::Verify { .. }
         | Action::Soak { .. }
@@ -154,7 +155,7 @@ fn first_and_last<'p>(plan: &'p Plan, host: &str) -> Option<(&'p StepId, &'p Ste
         "await-node",
     ];
     let first = first.iter().find_map(|verb| step(plan, host, verb))?;
-    let last = ["uncordon", "await-node"];
+    let last = ["uncordon", "await-static-pods", "await-node"];
     let last = last.iter().find_map(|verb| step(plan, host, verb))?;
     Some((&first.id, &last.id))
 }
@@ -177,6 +178,7 @@ fn hold(world: &World, plan: &Plan) -> Result<(), TestCaseError> {
             "drain",
             "install-kubelet",
             "await-node",
+            "await-static-pods",
             "uncordon",
         ]
         .iter()

@@ -103,37 +103,6 @@ fn domains_and_groups_part_workers() {
 }
 
 #[test]
-fn workers_wait_for_control_planes_that_share_a_budget_with_them() {
-    let mut world = World::new(2, 2, "1.34.4", "1.35.4");
-    world.pods().push(pod("shop", "web-cp1", "cp1"));
-    let cordoned_after = |plan: &Plan| {
-        let first = plan
-            .steps
-            .iter()
-            .find(|step| step.id.as_str().starts_with("w1/kubeadm-node@"));
-        let after: Vec<String> = first
-            .unwrap()
-            .after
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        after.join(" ")
-    };
-    assert!(!cordoned_after(&world.planned()).contains("cp2/uncordon"));
-    world.budgets().push(budget("web", 2, 3));
-    let plan = world.planned();
-    assert!(
-        cordoned_after(&plan).contains("cp2/uncordon"),
-        "{}",
-        cordoned_after(&plan)
-    );
-    note(
-        &plan,
-        "workers wait for the control planes' kubelets: budget shop/web has pods on both, and allows 1 at once",
-    );
-}
-
-#[test]
 fn what_a_drain_waits_for_and_what_finds_no_other_node_is_told() {
     let mut world = world(2);
     let mut budget = budget("web", 1, 2);

@@ -187,6 +187,20 @@ fn arguments_are_what_the_facts_say() {
         "argument: w1/await-node@1.35.4: version is 1.35.3 and should be 1.35.4, which may run then",
     );
     breaks(
+        |plan| match plan.does("cp1/await-static-pods") {
+            Action::AwaitStaticPods { steady_s, .. } => *steady_s = 5,
+            other => panic!("{other:?}"),
+        },
+        "argument: cp1/await-static-pods@1.35.4: steady_s is 5 and should be 20 or more",
+    );
+    breaks(
+        |plan| match plan.does("cp1/await-static-pods") {
+            Action::AwaitStaticPods { lease, .. } => *lease = None,
+            other => panic!("{other:?}"),
+        },
+        "argument: cp1/await-static-pods@1.35.4: lease is none and should be kube-system/kube-controller-manager",
+    );
+    breaks(
         |plan| match plan.does("cluster/await-addons") {
             Action::AwaitAddons { kube_proxy } => *kube_proxy = None,
             other => panic!("{other:?}"),
@@ -297,7 +311,7 @@ fn kubeadm_runs_at_its_own_release_and_after_apply() {
     );
     breaks(
         |plan| {
-            plan.unwait("w1/kubeadm-node", "cluster/await-addons");
+            plan.unwait("w1/kubeadm-node", "cp2/uncordon");
             plan.wait("w1/cordon", "cluster/await-addons");
         },
         "unordered: w1/kubeadm-node@1.35.4 may begin before cp1/kubeadm-apply@1.35.4 has ended",
@@ -316,7 +330,7 @@ fn control_planes_go_one_at_a_time() {
     );
     breaks(
         |plan| {
-            plan.unwait("w1/kubeadm-node", "cluster/await-addons");
+            plan.unwait("w1/kubeadm-node", "cp2/uncordon");
             plan.wait("w1/kubeadm-node", "cp2/await-control-plane");
         },
         "unordered: w1/cordon@1.35.4 may begin before cluster/await-addons@1.35.4 has ended",
@@ -497,12 +511,45 @@ fn gates_are_where_they_were_declared() {
     );
 }
 
+/// A new kubelet replaces its static pods, maybe kube-controller-manager's leader: no worker is drained meanwhile.
+#[test]
+fn workers_wait_until_control_planes_have_settled() {
+    breaks(
+        |plan| plan.cut("cp1/await-static-pods"),
+        "missing: cp1 has no await-static-pods where cp1/install-kubelet@1.35.4 needs it",
+    );
+    breaks(
+        |plan| {
+            plan.unwait("w1/kubeadm-node", "cp2/uncordon");
+            plan.wait("w1/kubeadm-node", "cp2/await-node");
+        },
+        "unordered: w1/cordon@1.35.4 may begin before cp2/await-static-pods@1.35.4 has ended",
+    );
+    breaks(
+        |plan| {
+            plan.unwait("cp2/uncordon", "cp2/await-static-pods");
+            plan.wait("cp2/uncordon", "cp2/await-node");
+        },
+        "unordered: cp2/uncordon@1.35.4 may begin before cp2/await-static-pods@1.35.4 has ended",
+    );
+    // Before the control planes it would be as well, were their kubelets not the first to go.
+    let world = world();
+    let mut plan = world.planned();
+    plan.unwait("w1/kubeadm-node", "cp2/uncordon");
+    plan.wait("w1/kubeadm-node", "cluster/await-addons");
+    plan.unwait("cp1/cordon", "cluster/await-addons");
+    plan.wait("cp1/cordon", "barrier/wave-3");
+    plan.unwait("barrier/nodes", "barrier/wave-3");
+    plan.wait("barrier/nodes", "cp2/uncordon");
+    assert_eq!(told(&plan, &world.facts), Vec::<String>::new());
+}
+
 #[test]
 fn skew_is_judged_in_every_order() {
     // A kubelet that may meet an API server that is still old, by any of the two.
     breaks(
         |plan| {
-            plan.unwait("w1/kubeadm-node", "cluster/await-addons");
+            plan.unwait("w1/kubeadm-node", "cp2/uncordon");
             plan.wait("w1/kubeadm-node", "cp1/await-control-plane");
         },
         "skew: kubelet 1.35.4 on w1 is one minor newer than kube-apiserver 1.34.4 on cp2 in some order of \
@@ -674,9 +721,9 @@ fn everything_ends_at_the_target_and_is_looked_at_last() {
     );
     breaks(
         |plan| {
-            plan.unwait("barrier/nodes", "cp2/uncordon");
+            plan.unwait("barrier/nodes", "barrier/wave-3");
         },
-        "unordered: cluster/verify@1.35.4 may begin before cp2/uncordon@1.35.4 has ended",
+        "unordered: cluster/verify@1.35.4 may begin before barrier/wave-3@1.35 has ended",
     );
 }
 
@@ -693,7 +740,7 @@ fn what_an_earlier_run_left_out_of_service_counts() {
     assert!(first.contains(&id("barrier/wave-2")), "{first:?}");
     // Side by side with them it would be one more than there were.
     plan.unwait("w1/kubeadm-node", "barrier/wave-2");
-    plan.wait("w1/kubeadm-node", "cluster/await-addons");
+    plan.wait("w1/kubeadm-node", "cp2/uncordon");
     plan.wait("barrier/nodes", "barrier/wave-2");
     assert_eq!(
         told(&plan, &world.facts),

@@ -197,6 +197,7 @@ fn other_version(action: &mut Action, other: &str, revision: &str, random: &mut 
         | Action::KubeadmApply { version, .. }
         | Action::KubeadmNode { version, .. }
         | Action::AwaitControlPlane { version, .. }
+        | Action::AwaitStaticPods { version, .. }
         | Action::AwaitNode { version, .. }
         | Action::Verify { version, .. } => *version = v(other),
         Action::AwaitAddons { kube_proxy } => *kube_proxy = Some(v(other)),
@@ -218,7 +219,9 @@ fn other_version(action: &mut Action, other: &str, revision: &str, random: &mut 
 fn other_node(action: &mut Action, name: &str, random: &mut Random) {
     let (other_host, other_node) = (HostName::new(name), NodeName::new(name));
     match action {
-        Action::CheckHost { host, node, .. } | Action::AwaitControlPlane { host, node, .. } => {
+        Action::CheckHost { host, node, .. }
+        | Action::AwaitControlPlane { host, node, .. }
+        | Action::AwaitStaticPods { host, node, .. } => {
             // The host, its node, or both.
             let which = random.below(3);
             if which != 1 {

@@ -11,7 +11,9 @@ use refit::cluster::facts::{KubeadmConfig, KubeletConfig, Surroundings};
 use refit::cluster::model::{Budget, HostName, Node, NodeName, Pod, Workload};
 use refit::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
 use refit::plan::data::Plan;
-use refit::ports::{Clock, ClusterApi, Eviction, Failure, Hosts, JournalFile, PodList, World};
+use refit::ports::{
+    Clock, ClusterApi, Eviction, Failure, Hosts, JournalFile, Lease, PodList, World,
+};
 use refit::rules::version::Version;
 use refit::run::executor::Outcome;
 use tokio::sync::Notify;
@@ -183,6 +185,9 @@ impl ClusterApi for Killer<'_> {
     }
     async fn kubelet_config(&self) -> Result<KubeletConfig, Failure> {
         self.call(self.sim.kubelet_config()).await
+    }
+    async fn lease(&self, name: &str) -> Result<Lease, Failure> {
+        self.call(self.sim.lease(name)).await
     }
     async fn surroundings(&self) -> Surroundings {
         self.sim.surroundings().await

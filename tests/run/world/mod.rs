@@ -28,7 +28,8 @@ use refit::cluster::model::{
 };
 use refit::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
 use refit::ports::{
-    Clock, ClusterApi, Eviction, Failure, Hosts, JournalFile, PodList, Store, StoredFile, World,
+    Clock, ClusterApi, Eviction, Failure, Hosts, JournalFile, Lease, PodList, Store, StoredFile,
+    World,
 };
 use refit::rules::eviction::{self, Admission};
 use refit::rules::version::Version;
@@ -120,6 +121,8 @@ pub struct Inner {
     pub silences: u32,
     /// The next calls for operations end like this, once the operation has begun.
     pub cuts: VecDeque<Failure>,
+    /// When kube-controller-manager's leader dies: another leads from 16 s later on.
+    pub leader_dies: Option<Duration>,
     pub evictions: Vec<(Duration, String)>,
     /// How long each pod was given, by those who asked.
     pub graces: Vec<(String, Option<Duration>)>,
@@ -733,6 +736,22 @@ impl ClusterApi for Sim {
 
     async fn kubelet_config(&self) -> Result<KubeletConfig, Failure> {
         Err(Failure::NotFound("not here".into()))
+    }
+
+    async fn lease(&self, name: &str) -> Result<Lease, Failure> {
+        assert_eq!(name, "kube-system/kube-controller-manager");
+        let now = self.now();
+        let dies = self.inner.borrow().leader_dies;
+        let (holder, led) = match dies {
+            Some(dies) if now >= dies + Duration::from_secs(16) => ("cp1_2", now),
+            Some(dies) => ("cp1_1", now.min(dies)),
+            None => ("cp1_1", now),
+        };
+        let renewed = i64::try_from(led.as_secs() / 2 * 2).unwrap();
+        Ok(Lease {
+            holder: holder.to_owned(),
+            renewed: Some(Timestamp::from_second(renewed).unwrap()),
+        })
     }
 
     async fn surroundings(&self) -> Surroundings {

@@ -238,9 +238,14 @@ pub fn whole() -> Plan {
                 version: new(),
             },
         ));
+        let mut ready = id("await-node");
+        if name == "cp1" {
+            steps.push(step(&id("settle"), &[&ready], settle(1, None)));
+            ready = id("settle");
+        }
         steps.push(step(
             &id("uncordon"),
-            &[&id("await-node")],
+            &[&ready],
             Action::Uncordon { node: node(name) },
         ));
         last = id("uncordon");
@@ -266,6 +271,17 @@ pub fn whole() -> Plan {
         },
     ));
     plan(steps)
+}
+
+/// Waits for the static pods of `cp1` after its kubelet was replaced, so many seconds without a break.
+pub fn settle(steady_s: u64, lease: Option<&str>) -> Action {
+    Action::AwaitStaticPods {
+        host: HostName::new("cp1"),
+        node: NodeName::new("cp1"),
+        version: new(),
+        steady_s,
+        lease: lease.map(str::to_owned),
+    }
 }
 
 /// Carries the plan out from what `text` tells, and goes on writing there.

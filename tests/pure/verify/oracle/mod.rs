@@ -56,6 +56,8 @@ struct Host {
     drained: bool,
     upgraded: bool,
     awaited: bool,
+    /// Of a control plane: its static pods were awaited after its kubelet.
+    settled: bool,
     out: bool,
     /// The last release that kubeadm upgraded this host to.
     configured: Release,
@@ -135,6 +137,7 @@ fn brings(action: &Action) -> Option<Release> {
         | Action::KubeadmApply { version, .. }
         | Action::KubeadmNode { version, .. }
         | Action::AwaitControlPlane { version, .. }
+        | Action::AwaitStaticPods { version, .. }
         | Action::Verify { version, .. } => Some(number(&version.to_string())),
         Action::AwaitAddons { kube_proxy } => Some(number(&kube_proxy.as_ref()?.to_string())),
         _ => None,
@@ -150,6 +153,7 @@ fn changes(action: &Action) -> bool {
             | Action::AwaitControlPlane { .. }
             | Action::AwaitAddons { .. }
             | Action::AwaitNode { .. }
+            | Action::AwaitStaticPods { .. }
             | Action::Verify { .. }
             | Action::Soak { .. }
             | Action::Gate { .. }
@@ -415,6 +419,7 @@ impl Oracle<'_> {
                 on.drained = false;
                 on.upgraded = false;
                 on.awaited = false;
+                on.settled = false;
             }
             on.out = true;
         }
@@ -466,6 +471,7 @@ impl Oracle<'_> {
                             on.package[1] = release;
                             on.upgraded = true;
                             on.awaited = false;
+                            on.settled = false;
                         }
                     }
                 }
@@ -501,6 +507,15 @@ impl Oracle<'_> {
                 must(!on.awaited, "awaited already")?;
                 must(on.upgraded || !on.out || on.left, "awaited too early")?;
                 on.awaited = true;
+                if on.stays && !on.control_plane {
+                    on.out = false;
+                }
+            }
+            Action::AwaitStaticPods { version, .. } => {
+                must(on.api == number(&version.to_string()), "another API server")?;
+                must(on.awaited, "its kubelet is not awaited")?;
+                must(!on.settled, "settled already")?;
+                on.settled = true;
                 if on.stays {
                     on.out = false;
                 }
@@ -508,6 +523,7 @@ impl Oracle<'_> {
             Action::Uncordon { .. } => {
                 must(!on.stays && on.cordoned, "not ours to uncordon")?;
                 must(on.awaited, "not awaited")?;
+                must(on.settled || !on.control_plane, "not settled")?;
                 must(on.upgraded || on.left, "not upgraded")?;
                 on.cordoned = false;
                 on.left = false;
@@ -573,6 +589,14 @@ impl Oracle<'_> {
                 must((0..=1).contains(&lag(on.controllers, on.api)), "rule 4")?;
             }
         }
+        let moving = |control_plane: bool| {
+            let mut all = now.hosts.iter().flatten();
+            all.any(|on| on.control_plane == control_plane && on.out && !on.left && !on.settled)
+        };
+        must(
+            !(moving(true) && moving(false)),
+            "a worker out beside a control plane's kubelet",
+        )?;
         must(out[0] <= self.most_out, "too many workers out")?;
         must(out[1] <= 1, "two control planes out")
     }
@@ -601,6 +625,10 @@ impl Oracle<'_> {
             must(on.cordoned == on.stays && !on.out, "a node is out")?;
             must(on.held == on.held_before, "holds are left")?;
             must(!on.upgraded || on.awaited, "a node is not awaited")?;
+            must(
+                !on.upgraded || on.settled || !on.control_plane,
+                "a control plane is not settled",
+            )?;
         }
         Ok(())
     }

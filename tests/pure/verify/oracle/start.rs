@@ -64,6 +64,7 @@ impl<'w> Oracle<'w> {
                 cordoned: node.unschedulable,
                 drained: false,
                 awaited: false,
+                settled: false,
                 upgraded: false,
                 out: node.unschedulable && cordoned_by_us,
                 configured: 0,
@@ -300,6 +301,10 @@ impl<'w> Oracle<'w> {
                         let rolls = &mut self.kinds.rolls;
                         *rolls.entry(number(&version.to_string())).or_default() |= bit;
                     }
+                }
+                Action::AwaitStaticPods { host, node, .. } => {
+                    must(host.as_str() == node.as_str(), "another node")?;
+                    must(control_plane(host.as_str()), "no control plane")?;
                 }
                 Action::AwaitControlPlane {
                     host,
