@@ -28,7 +28,7 @@ fn a_plan_is_verified_against_its_facts() {
     for step in &mut plan.steps {
         if step.id.as_str() == "w2/kubeadm-node@1.35.4" {
             step.after = vec![
-                StepId::new("cluster/await-addons@1.35.4"),
+                StepId::new("cp3/uncordon@1.35.4"),
                 StepId::new("w2/install-kubeadm@1.35.4"),
             ];
         }

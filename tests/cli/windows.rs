@@ -24,7 +24,7 @@ fn a_plan_tells_what_falls_into_which_window() {
             "changes only within `0 2 * * SUN` for 4h (Europe/Berlin)",
             "Fits into one window",
             "Sun 2026-11-22 02:00 to 06:00 CET",
-            "control planes cp1 cp2 cp3, kubelets cp1 w1 cp2 w2 cp3",
+            "control planes cp1 cp2 cp3, kubelets cp1 cp2 cp3 w1 w2",
         ],
     );
     desk("0 2 * * *", "6m").plan(&[]).ends(
