@@ -84,7 +84,7 @@ pub fn plan(bytes: &[u8], world: &World) {
         return;
     };
     let _ = verify(&plan, &world.facts);
-    let _ = plan.graph();
+    let _ = plan.in_order();
     let _ = refit::plan::windows::schedule(&plan, world.facts.observed_at);
     let _ = plan.to_json();
 }

@@ -158,7 +158,7 @@ impl Plan {
         if drift::fingerprint(&plan.basis) != plan.facts_fingerprint {
             return Err(PlanError::Fingerprint);
         }
-        plan.graph()?;
+        plan.in_order()?;
         Ok(plan)
     }
 }

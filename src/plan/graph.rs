@@ -1,11 +1,10 @@
-//! The order of a plan's steps, as a graph.
+//! The order of a plan's steps, as a graph: what each step comes `after`.
 //!
-//! The graph is never stored: it is rebuilt from each step's `after` whenever a plan is read, and a plan whose steps do
-//! not make a graph, or are not in its order, is refused.
+//! A plan whose steps do not make a graph, or are not in its order, is refused whenever it is read. Whoever goes through the
+//! steps in their order (the planner, who sorts them; the windows, who lay them out in time; a run, which carries them out)
+//! asks a [`Frontier`] which may be next.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use petgraph::graph::{DiGraph, NodeIndex};
+use std::collections::{BTreeSet, HashMap};
 
 use super::data::{Plan, Step, StepId};
 
@@ -59,67 +58,143 @@ pub fn sorted(steps: Vec<Step>) -> Result<Vec<Step>, GraphError> {
         .collect())
 }
 
-fn index_of(steps: &[Step]) -> Result<BTreeMap<&StepId, usize>, GraphError> {
-    let mut index = BTreeMap::new();
-    for (position, step) in steps.iter().enumerate() {
-        if index.insert(&step.id, position).is_some() {
+/// Where each step stands.
+fn places<'s>(steps: &[&'s Step]) -> Result<HashMap<&'s StepId, usize>, GraphError> {
+    let mut places = HashMap::with_capacity(steps.len());
+    for (place, step) in steps.iter().enumerate() {
+        if places.insert(&step.id, place).is_some() {
             return Err(GraphError::Duplicate(step.id.clone()));
         }
     }
-    Ok(index)
+    Ok(places)
 }
 
 /// Kahn's algorithm, always taking the ready step with the least id.
 fn order(steps: &[Step]) -> Result<Vec<usize>, GraphError> {
-    let index = index_of(steps)?;
-    let mut open = vec![0_usize; steps.len()];
-    let mut followers = vec![Vec::new(); steps.len()];
-    for (position, step) in steps.iter().enumerate() {
-        for before in &step.after {
-            let &before = index.get(before).ok_or_else(|| GraphError::UnknownStep {
-                step: step.id.clone(),
-                unknown: before.clone(),
-            })?;
-            open[position] += 1;
-            followers[before].push(position);
-        }
-    }
-    let mut ready: BTreeSet<(&StepId, usize)> = steps
-        .iter()
-        .enumerate()
-        .filter(|(position, _)| open[*position] == 0)
-        .map(|(position, step)| (&step.id, position))
-        .collect();
+    let mut by_id: Vec<usize> = (0..steps.len()).collect();
+    by_id.sort_by(|&a, &b| steps[a].id.cmp(&steps[b].id));
+    let sorted: Vec<&Step> = by_id.iter().map(|&at| &steps[at]).collect();
+    let mut frontier = Frontier::of(&sorted, &places(&sorted)?, |_| false)?;
     let mut order = Vec::with_capacity(steps.len());
-    while let Some((_, position)) = ready.pop_first() {
-        order.push(position);
-        for &follower in &followers[position] {
-            open[follower] -= 1;
-            if open[follower] == 0 {
-                ready.insert((&steps[follower].id, follower));
-            }
-        }
+    while let Some(place) = frontier.take() {
+        order.push(by_id[place]);
+        frontier.done(place);
     }
-    if order.len() < steps.len() {
+    if !frontier.is_done() {
         let done: BTreeSet<usize> = order.into_iter().collect();
-        let mut waiting: Vec<StepId> = steps
-            .iter()
-            .enumerate()
-            .filter(|(position, _)| !done.contains(position))
-            .map(|(_, step)| step.id.clone())
-            .collect();
-        waiting.sort();
-        return Err(GraphError::Cycle(waiting));
+        let waiting = by_id.into_iter().filter(|at| !done.contains(at));
+        return Err(GraphError::Cycle(
+            waiting.map(|at| steps[at].id.clone()).collect(),
+        ));
     }
     Ok(order)
 }
 
-impl Plan {
-    /// The steps as a graph, an edge from each step to those that wait for it. Node `i` is `steps[i]`.
+/// The steps that are not done, by what they wait for. Steps are known by their place in the list.
+///
+/// Each edge is looked at twice, however many steps there are.
+#[derive(Debug, Clone)]
+pub struct Frontier {
+    /// How many of the steps before each are not done.
+    missing: Vec<usize>,
+    followers: Vec<Vec<usize>>,
+    ready: BTreeSet<usize>,
+    left: usize,
+}
+
+impl Frontier {
+    /// The frontier where `done` tells what is done already.
     ///
     /// # Errors
-    /// If the steps do not make a graph, or are not in its order.
-    pub fn graph(&self) -> Result<DiGraph<&Step, ()>, GraphError> {
+    /// If an id stands twice, or a step comes after one that does not stand before it.
+    pub fn new(steps: &[Step], done: impl Fn(&StepId) -> bool) -> Result<Self, GraphError> {
+        let steps: Vec<&Step> = steps.iter().collect();
+        let places = places(&steps)?;
+        for (place, step) in steps.iter().enumerate() {
+            let later = |before: &&StepId| places.get(before).is_some_and(|&at| at >= place);
+            if let Some(before) = step.after.iter().find(later) {
+                return Err(GraphError::Order {
+                    found: step.id.clone(),
+                    expected: before.clone(),
+                });
+            }
+        }
+        Self::of(&steps, &places, done)
+    }
+
+    fn of(
+        steps: &[&Step],
+        places: &HashMap<&StepId, usize>,
+        done: impl Fn(&StepId) -> bool,
+    ) -> Result<Self, GraphError> {
+        let mut frontier = Self {
+            missing: vec![0; steps.len()],
+            followers: vec![Vec::new(); steps.len()],
+            ready: BTreeSet::new(),
+            left: 0,
+        };
+        for (place, step) in steps.iter().enumerate() {
+            let is_done = done(&step.id);
+            for before in &step.after {
+                let &earlier = places.get(before).ok_or_else(|| GraphError::UnknownStep {
+                    step: step.id.clone(),
+                    unknown: before.clone(),
+                })?;
+                if !is_done && !done(before) {
+                    frontier.missing[place] += 1;
+                    frontier.followers[earlier].push(place);
+                }
+            }
+            if !is_done {
+                frontier.left += 1;
+                if frontier.missing[place] == 0 {
+                    frontier.ready.insert(place);
+                }
+            }
+        }
+        Ok(frontier)
+    }
+
+    /// The first step that may start and was not handed out yet.
+    #[must_use]
+    pub fn first(&self) -> Option<usize> {
+        self.ready.first().copied()
+    }
+
+    /// Hands out the first step that may start.
+    pub fn take(&mut self) -> Option<usize> {
+        self.ready.pop_first()
+    }
+
+    /// Takes note that a step that was handed out is done.
+    pub fn done(&mut self, place: usize) {
+        self.left -= 1;
+        for follower in std::mem::take(&mut self.followers[place]) {
+            self.missing[follower] -= 1;
+            if self.missing[follower] == 0 {
+                self.ready.insert(follower);
+            }
+        }
+    }
+
+    /// Takes back a step that was handed out and has not begun.
+    pub fn put_back(&mut self, place: usize) {
+        self.ready.insert(place);
+    }
+
+    /// Whether every step is done.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        self.left == 0
+    }
+}
+
+impl Plan {
+    /// Whether the steps make a graph and stand in its order.
+    ///
+    /// # Errors
+    /// If they do not.
+    pub fn in_order(&self) -> Result<(), GraphError> {
         for step in &self.steps {
             if !step.after.is_sorted_by(|a, b| a < b) {
                 return Err(GraphError::UnsortedAfter(step.id.clone()));
@@ -133,18 +208,7 @@ impl Plan {
                 });
             }
         }
-        let index = index_of(&self.steps)?;
-        let edges: usize = self.steps.iter().map(|step| step.after.len()).sum();
-        let mut graph = DiGraph::with_capacity(self.steps.len(), edges);
-        let nodes: Vec<NodeIndex> = self.steps.iter().map(|step| graph.add_node(step)).collect();
-        for (position, step) in self.steps.iter().enumerate() {
-            for before in &step.after {
-                if let Some(&before) = index.get(before) {
-                    graph.add_edge(nodes[before], nodes[position], ());
-                }
-            }
-        }
-        Ok(graph)
+        Ok(())
     }
 
     /// Nothing is to be done.
@@ -162,7 +226,7 @@ impl Plan {
     /// How long the plan should take, in seconds: the longest way through it.
     #[must_use]
     pub fn expected_s(&self) -> u64 {
-        let mut ends: BTreeMap<&StepId, u64> = BTreeMap::new();
+        let mut ends: HashMap<&StepId, u64> = HashMap::with_capacity(self.steps.len());
         for step in &self.steps {
             let start = step
                 .after
@@ -210,6 +274,37 @@ mod tests {
             step("a", &[]),
         ];
         assert_eq!(ids(&sorted(steps).unwrap()), ["a", "b", "c", "d"]);
+    }
+
+    #[test]
+    fn a_frontier_hands_out_what_waits_for_nothing_more() {
+        let steps = [
+            step("a", &[]),
+            step("b", &["a"]),
+            step("c", &["a"]),
+            step("d", &["b", "c"]),
+        ];
+        let mut frontier = Frontier::new(&steps, |id| id.as_str() == "a").unwrap();
+        assert_eq!((frontier.take(), frontier.take()), (Some(1), Some(2)));
+        assert_eq!(frontier.take(), None);
+        frontier.put_back(2);
+        assert_eq!((frontier.first(), frontier.take()), (Some(2), Some(2)));
+        frontier.done(1);
+        assert_eq!(frontier.first(), None);
+        frontier.done(2);
+        assert!(!frontier.is_done());
+        assert_eq!(frontier.take(), Some(3));
+        frontier.done(3);
+        assert!(frontier.is_done());
+    }
+
+    #[test]
+    fn a_frontier_is_made_of_steps_in_their_order_only() {
+        let swapped = [step("b", &["a"]), step("a", &[])];
+        assert!(matches!(
+            Frontier::new(&swapped, |_| false),
+            Err(GraphError::Order { .. })
+        ));
     }
 
     #[test]

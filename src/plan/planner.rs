@@ -144,10 +144,11 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Blocked> {
     }
     let plan = sealed(inputs, &view, notes, steps);
     // From when the facts were seen, so that the answer does not depend on when it is asked for.
-    match windows::schedule(&plan, facts.observed_at) {
-        Ok(_) => Ok(plan),
+    match windows::fits(&plan, facts.observed_at) {
+        Ok(()) => Ok(plan),
         Err(Trouble::NoRoom(room)) => Err(blocked(vec![Reason::NoWindow(room)])),
         Err(Trouble::Window(bad)) => Err(blocked(vec![Reason::Fault(bad.to_string())])),
+        Err(Trouble::Steps(bad)) => Err(blocked(vec![Reason::Fault(bad.to_string())])),
     }
 }
 

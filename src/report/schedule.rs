@@ -26,6 +26,7 @@ pub fn windows(plan: &Plan, at: Timestamp) -> String {
     let sittings = match schedule(plan, at) {
         Ok(sittings) => sittings.unwrap_or_default(),
         Err(Trouble::Window(bad)) => return format!("{bad}\n"),
+        Err(Trouble::Steps(bad)) => return format!("{bad}\n"),
         Err(Trouble::NoRoom(room)) => {
             return format!(
                 "no window from {at} on is long enough for {}, which takes {}\n",

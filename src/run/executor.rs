@@ -15,13 +15,13 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 
 use super::event::{Event, Halt, Stamped};
-use super::frontier::Frontier;
 use super::journal::{AppendError, Journal};
 use super::meter::Meter;
 use super::state::{State, StepState, TransitionError};
 use super::step::{self, StepEnd};
 use crate::cluster::model::NodeName;
 use crate::plan::data::{Action, Plan, Step, StepId};
+use crate::plan::graph::Frontier;
 use crate::plan::windows::Guard;
 use crate::ports::{People, Programs, Store, World};
 
@@ -213,9 +213,9 @@ pub async fn execute(
     events: &mut dyn FnMut(&Stamped),
     stop: impl Future<Output = ()>,
 ) -> Outcome {
-    let mut frontier = match Frontier::new(run.plan, |step| state.is_done(step)) {
+    let mut frontier = match Frontier::new(&run.plan.steps, |step| state.is_done(step)) {
         Ok(frontier) => frontier,
-        Err(problem) => return Outcome::BadPlan(problem),
+        Err(problem) => return Outcome::BadPlan(problem.to_string()),
     };
     let guard = match Guard::of(run.plan) {
         Ok(guard) => guard,
@@ -310,7 +310,7 @@ pub async fn execute(
 /// its place in the plan.
 async fn carry_out(
     context: &Context<'_>,
-    frontier: &mut Frontier<'_>,
+    frontier: &mut Frontier,
     stop: impl Future<Output = ()>,
 ) -> Vec<(usize, StepId, String)> {
     let mut stop = pin!(stop.fuse());
@@ -326,8 +326,9 @@ async fn carry_out(
             .set(asked_to_stop || !failures.is_empty() || context.broken());
         while !context.stopping()
             && running.len() < AT_ONCE
-            && let Some((place, step)) = frontier.next()
+            && let Some(place) = frontier.take()
         {
+            let step = &context.run.plan.steps[place];
             if !context.in_window(step) {
                 continue;
             }

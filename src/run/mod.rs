@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! executor ─► step (tries, timeouts) ─► host_step   mutations on hosts
-//!     ├─► frontier (what may start)     snapshot    of etcd ─► sweep (what killed runs left of theirs)
+//!     ├─► plan::graph (what may start)  snapshot    of etcd ─► sweep (what killed runs left of theirs)
 //!     ├─► event ─► state, journal       cordon      and uncordon
 //!     └─► meter (own time)              drain       evictions within budgets
 //!                                       gate_step   until a declared condition holds
@@ -21,7 +21,6 @@ mod drain;
 pub mod event;
 pub mod executor;
 pub mod extent;
-mod frontier;
 mod gate_step;
 mod health;
 mod host_step;

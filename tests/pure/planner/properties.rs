@@ -161,7 +161,7 @@ fn first_and_last<'p>(plan: &'p Plan, host: &str) -> Option<(&'p StepId, &'p Ste
 }
 
 fn hold(world: &World, plan: &Plan) -> Result<(), TestCaseError> {
-    prop_assert!(plan.graph().is_ok());
+    prop_assert!(plan.in_order().is_ok());
     let before = ancestors(plan);
     let target = &plan.target;
 
