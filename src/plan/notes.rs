@@ -252,8 +252,8 @@ fn cordons(notes: &mut Vec<String>, view: &View<'_>, upgrade: &Upgrade) {
             ));
         }
     }
-    let listed = |name: &NodeName| view.hosts.iter().any(|host| &host.node.name == name);
-    for name in view.nodes.keys().filter(|name| !listed(name)) {
+    let listed: BTreeSet<&NodeName> = view.hosts.iter().map(|host| &host.node.name).collect();
+    for name in view.nodes.keys().filter(|name| !listed.contains(*name)) {
         notes.push(format!(
             "{name} is left out (ignoreNodes) and stays as it is"
         ));

@@ -1,18 +1,18 @@
 //! When each step should begin and end, in seconds from the plan's start, were nothing to wait for but the steps before.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use crate::plan::data::{Plan, Step, StepId};
 
 /// The predicted times of a plan's steps.
 #[derive(Debug)]
-pub struct Timeline<'p>(BTreeMap<&'p StepId, (u64, u64)>);
+pub struct Timeline<'p>(HashMap<&'p StepId, (u64, u64)>);
 
 impl<'p> Timeline<'p> {
     /// Of a plan in its order.
     #[must_use]
     pub fn of(plan: &'p Plan) -> Self {
-        let mut times: BTreeMap<&StepId, (u64, u64)> = BTreeMap::new();
+        let mut times: HashMap<&StepId, (u64, u64)> = HashMap::with_capacity(plan.steps.len());
         for step in &plan.steps {
             let start = step
                 .after

@@ -233,16 +233,16 @@ impl<'a> Drains<'a> {
     pub fn of(seen: Seen<'a>, drained: &[&'a NodeName], policy: &Policy<'_>) -> Self {
         let mut matching = Matching::new(seen.budgets);
         let allowances = allowances(&seen, &mut matching);
-        let mut forecasts: BTreeMap<&NodeName, Forecast> = drained
+        // Asked for once a pod.
+        let mut of_node: HashMap<&NodeName, (Forecast, BTreeMap<usize, u32>)> = drained
             .iter()
-            .map(|node| (*node, Forecast::default()))
+            .map(|node| (*node, Default::default()))
             .collect();
-        let mut charges: BTreeMap<&NodeName, BTreeMap<usize, u32>> = BTreeMap::new();
         let mut leaving: Vec<(&Pod, Option<usize>)> = Vec::new();
         let mut told = Told::default();
         for pod in seen.pods {
             let Some(node) = &pod.node else { continue };
-            let Some(forecast) = forecasts.get_mut(node) else {
+            let Some((forecast, charges)) = of_node.get_mut(node) else {
                 continue;
             };
             let matched = matching.of(pod);
@@ -254,7 +254,7 @@ impl<'a> Drains<'a> {
                         .then(|| matched.first().copied())
                         .flatten();
                     if let Some(budget) = charged {
-                        *charges.entry(node).or_default().entry(budget).or_default() += 1;
+                        *charges.entry(budget).or_default() += 1;
                     }
                     leaving.push((pod, charged));
                 }
@@ -265,6 +265,11 @@ impl<'a> Drains<'a> {
                 | Outcome::Blocked(_) => {}
             }
             forecast.pods.insert(full_name(pod), outcome);
+        }
+        let (mut forecasts, mut charges) = (BTreeMap::new(), BTreeMap::new());
+        for (node, (forecast, charged)) in of_node {
+            forecasts.insert(node, forecast);
+            charges.insert(node, charged);
         }
         let mut drains = Self {
             places: Places::of(&seen, &leaving),

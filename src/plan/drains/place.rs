@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use super::Seen;
-use crate::cluster::model::{LabelSelector, Node, NodeName, Placement, Pod, Quantities};
+use crate::cluster::model::{LabelSelector, Node, NodeName, NodeTerm, Placement, Pod, Toleration};
 use crate::plan::reason::Reason;
 use crate::plan::waves::{Amounts, KINDS};
 use crate::rules::eviction;
@@ -96,7 +96,7 @@ struct Rule<'a> {
 #[derive(Debug)]
 pub struct Places<'a> {
     nodes: Vec<&'a Node>,
-    index: BTreeMap<&'a NodeName, usize>,
+    index: HashMap<&'a NodeName, usize>,
     /// By node and resource.
     free: Vec<Vec<u64>>,
     classes: Vec<Class>,
@@ -107,14 +107,30 @@ pub struct Places<'a> {
     unknown: Option<String>,
 }
 
-/// A pod's demands but for room.
-fn demands(placement: &Placement) -> Placement {
-    Placement {
-        requests: Quantities::new(),
-        apart_from: Vec::new(),
-        not_judged: Vec::new(),
-        ..placement.clone()
-    }
+/// A pod's demands but for room, which tell the classes apart.
+type Demands<'a> = (
+    &'a BTreeMap<String, String>,
+    Option<&'a [NodeTerm]>,
+    &'a [Toleration],
+    &'a [Vec<NodeTerm>],
+);
+
+fn demands(placement: &Placement) -> Demands<'_> {
+    let Placement {
+        requests: _,
+        node_selector,
+        node_affinity,
+        tolerations,
+        apart_from: _,
+        volumes,
+        not_judged: _,
+    } = placement;
+    (
+        node_selector,
+        node_affinity.as_deref(),
+        tolerations,
+        volumes,
+    )
 }
 
 /// A pod's need, with the place that it takes itself.
@@ -131,7 +147,7 @@ impl<'a> Places<'a> {
     pub fn of(seen: &Seen<'a>, leaving: &[(&'a Pod, Option<usize>)]) -> Self {
         let mut nodes = seen.nodes.clone();
         nodes.sort_by(|a, b| a.name.cmp(&b.name));
-        let index: BTreeMap<&NodeName, usize> = nodes
+        let index: HashMap<&NodeName, usize> = nodes
             .iter()
             .enumerate()
             .map(|(at, node)| (&node.name, at))
@@ -215,7 +231,7 @@ impl<'a> Places<'a> {
     }
 
     fn classify(&mut self, leaving: &[(&'a Pod, Option<usize>)]) {
-        let mut classes: BTreeMap<Placement, usize> = BTreeMap::new();
+        let mut classes: BTreeMap<Demands<'_>, usize> = BTreeMap::new();
         let mut rules: BTreeMap<(&str, &[String], &LabelSelector), usize> = BTreeMap::new();
         let mut sizes: BTreeMap<Vec<(usize, u64)>, usize> = BTreeMap::new();
         for &(pod, budget) in leaving {
@@ -225,15 +241,10 @@ impl<'a> Places<'a> {
             ) else {
                 continue;
             };
-            let class = match classes.get(&demands(placement)) {
-                Some(&class) => class,
-                None => {
-                    let demands = demands(placement);
-                    self.classes.push(class_of(&demands, &self.nodes));
-                    classes.insert(demands, self.classes.len() - 1);
-                    self.classes.len() - 1
-                }
-            };
+            let class = *classes.entry(demands(placement)).or_insert_with(|| {
+                self.classes.push(class_of(placement, &self.nodes));
+                self.classes.len() - 1
+            });
             let mut need: Vec<(usize, u64)> = needs(placement)
                 .map(|(name, amount)| (self.resource(name), amount))
                 .collect();
@@ -385,13 +396,13 @@ impl<'a> Places<'a> {
     }
 }
 
-fn class_of(demands: &Placement, nodes: &[&Node]) -> Class {
+fn class_of(placement: &Placement, nodes: &[&Node]) -> Class {
     let mut class = Class {
         open: Vec::new(),
         misfits: BTreeMap::new(),
     };
     for (at, node) in nodes.iter().enumerate() {
-        match misfit(demands, node) {
+        match misfit(placement, node) {
             None => class.open.push(at),
             Some(misfit) => *class.misfits.entry(misfit).or_default() += 1,
         }
@@ -421,12 +432,12 @@ impl<'a> Trial<'_, 'a> {
     }
 
     fn has_room(&self, node: usize, need: &[(usize, u64)]) -> bool {
-        !self.out.contains(&node)
-            && need.iter().all(|&(resource, amount)| {
-                let free = self.places.free[node].get(resource).copied().unwrap_or(0);
-                let taken = self.taken.get(&(node, resource)).copied().unwrap_or(0);
-                amount + taken <= free
-            })
+        // Cheapest first: in a full cluster most nodes are looked at for most pods.
+        need.iter().all(|&(resource, amount)| {
+            let free = self.places.free[node].get(resource).copied().unwrap_or(0);
+            amount <= free
+                && amount + self.taken.get(&(node, resource)).copied().unwrap_or(0) <= free
+        }) && !self.out.contains(&node)
     }
 
     fn is_apart(&self, node: usize, pod: &Evicted<'a>) -> bool {
@@ -464,10 +475,7 @@ impl<'a> Trial<'_, 'a> {
             let own = class.open.binary_search(&pod.from).is_ok();
             let mut misfits = class.misfits.clone();
             if !own
-                && let Some(misfit) = misfit(
-                    &demands(pod.pod.placement.as_ref()?),
-                    places.nodes[pod.from],
-                )
+                && let Some(misfit) = misfit(pod.pod.placement.as_ref()?, places.nodes[pod.from])
             {
                 misfits.entry(misfit).and_modify(|nodes| *nodes -= 1);
                 misfits.retain(|_, nodes| *nodes > 0);

@@ -219,9 +219,11 @@ impl<'f> Cluster<'f> {
                     .labels
                     .get("k8s-app")
                     .is_some_and(|app| app == "kube-proxy");
+            if !proxy {
+                continue;
+            }
             let on = pod.node.as_ref().and_then(|node| found.get_mut(node));
-            let image = pod.images.get("kube-proxy");
-            if let (true, Some(on), Some(image)) = (proxy, on, image) {
+            if let (Some(on), Some(image)) = (on, pod.images.get("kube-proxy")) {
                 let what = format!("kube-proxy's release on {}", on.node.name);
                 on.kube_proxy = reader.release(&what, release_of_image(image));
             }

@@ -11,7 +11,7 @@
 //! Pods move by themselves, so only the facts that the plan was made from are judged; with later ones the drains decide, who
 //! ask the server about every pod.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::cluster::Cluster;
 use super::flight::{Item, heaviest};
@@ -221,7 +221,7 @@ fn charges(facts: &Facts, rounds: &[Round<'_>]) -> BTreeMap<usize, (u64, BTreeMa
             .or_default()
             .push(index);
     }
-    let mut drained: BTreeMap<&NodeName, Vec<(usize, Policy<'_>)>> = BTreeMap::new();
+    let mut drained: HashMap<&NodeName, Vec<(usize, Policy<'_>)>> = HashMap::new();
     for (index, round) in rounds.iter().enumerate() {
         if let Some((_, policy)) = round.drained {
             drained.entry(round.node).or_default().push((index, policy));
@@ -229,7 +229,7 @@ fn charges(facts: &Facts, rounds: &[Round<'_>]) -> BTreeMap<usize, (u64, BTreeMa
     }
     let mut selected = vec![0_usize; budgets.len()];
     let mut taken: BTreeMap<usize, BTreeMap<usize, u64>> = BTreeMap::new();
-    let mut same: BTreeMap<(&str, &BTreeMap<String, String>), Vec<usize>> = BTreeMap::new();
+    let mut same: HashMap<(&str, &BTreeMap<String, String>), Vec<usize>> = HashMap::new();
     for pod in pods.iter().filter(|pod| !eviction::finished(pod)) {
         let covering = same
             .entry((&pod.namespace, &pod.labels))

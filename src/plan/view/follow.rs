@@ -23,7 +23,12 @@ impl<'a> View<'a> {
     }
 
     fn host_mut(&mut self, name: &HostName) -> Option<&mut HostView<'a>> {
-        self.hosts.iter_mut().find(|host| host.name() == name)
+        // They stand by name.
+        let at = self
+            .hosts
+            .binary_search_by(|host| host.name().cmp(name))
+            .ok()?;
+        self.hosts.get_mut(at)
     }
 
     fn follow_step(&mut self, action: &Action, rolls_kube_proxy: bool) {
@@ -72,7 +77,8 @@ impl<'a> View<'a> {
                 }
             },
             Action::Uncordon { node } => {
-                for host in self.hosts.iter_mut().filter(|host| host.node.name == *node) {
+                let left = self.hosts.iter_mut().filter(|host| host.left_cordoned);
+                for host in left.filter(|host| host.node.name == *node) {
                     host.left_cordoned = false;
                 }
             }
