@@ -34,27 +34,46 @@ const WAVES_SHOWN: usize = 60;
 /// Nodes that a wave names; more are counted.
 const NODES_NAMED: usize = 12;
 
+/// A row of a step has no fewer bytes.
+const LEAST_ROW: usize = 16;
+
 /// The plan at `at`, with what changed against an earlier one.
 #[must_use]
 pub fn plan(plan: &Plan, at: Timestamp, against: Option<&PlanDiff>) -> String {
     let hops = hops(plan);
-    let mut shortest = String::new();
-    for level in [Level::Steps, Level::FirstWave, Level::Sums, Level::Nothing] {
-        shortest = document(plan, &hops, at, against, level);
-        if shortest.len() <= LIMIT {
-            break;
+    let beginning = beginning(plan, &hops, at, against);
+    if plan.is_empty() {
+        return beginning;
+    }
+    let waves = waves(plan, &hops);
+    let mut end = String::new();
+    reasons(&mut end, plan);
+    rules(&mut end, plan);
+    let many = plan.steps.len() * LEAST_ROW > LIMIT;
+    for level in [Level::Steps, Level::FirstWave, Level::Sums] {
+        if level == Level::Steps && many {
+            continue;
+        }
+        let mut text = format!("{beginning}{waves}");
+        steps(&mut text, &hops, level);
+        text.push_str(&end);
+        match level {
+            Level::Steps => {}
+            Level::FirstWave | Level::Sums => text.push_str(
+                "This plan has too many steps for a comment to name each; `refit plan` shows them all, as does the plan file.\n\n",
+            ),
+        }
+        if text.len() <= LIMIT {
+            return text;
         }
     }
-    shortest
+    format!(
+        "{beginning}This plan is too large for a comment; `refit plan` shows it, as does the plan file.\n\n"
+    )
 }
 
-fn document(
-    plan: &Plan,
-    hops: &[Hop<'_>],
-    at: Timestamp,
-    against: Option<&PlanDiff>,
-    level: Level,
-) -> String {
+/// What is told at every length.
+fn beginning(plan: &Plan, hops: &[Hop<'_>], at: Timestamp, against: Option<&PlanDiff>) -> String {
     let mut text = marker(&plan.upgrade);
     head(&mut text, plan, hops, at);
     if let Some(diff) = against {
@@ -67,21 +86,6 @@ fn document(
     sittings(&mut text, plan, at);
     if let Some(chart) = chart::waves(plan) {
         let _ = write!(text, "```mermaid\n{chart}```\n\n");
-    }
-    if level != Level::Nothing {
-        waves(&mut text, plan, hops);
-        steps(&mut text, hops, level);
-        reasons(&mut text, plan);
-        rules(&mut text, plan);
-    }
-    match level {
-        Level::Steps => {}
-        Level::FirstWave | Level::Sums => text.push_str(
-            "This plan has too many steps for a comment to name each; `refit plan` shows them all, as does the plan file.\n\n",
-        ),
-        Level::Nothing => text.push_str(
-            "This plan is too large for a comment; `refit plan` shows it, as does the plan file.\n\n",
-        ),
     }
     text
 }
@@ -165,7 +169,7 @@ fn sittings(text: &mut String, plan: &Plan, at: Timestamp) {
 }
 
 /// Which nodes go when.
-fn waves(text: &mut String, plan: &Plan, hops: &[Hop<'_>]) {
+fn waves(plan: &Plan, hops: &[Hop<'_>]) -> String {
     let timeline = Timeline::of(plan);
     let mut body = "| | Begins after | Takes | Nodes |\n|---|--:|--:|---|\n".to_owned();
     let mut rows = 0;
@@ -201,12 +205,12 @@ fn waves(text: &mut String, plan: &Plan, hops: &[Hop<'_>]) {
         }
     }
     if rows == 0 {
-        return;
+        return String::new();
     }
     if left > 0 {
         let _ = writeln!(body, "\nand {left} more waves");
     }
-    text.push_str(&folded(&format!("Waves: {}", rows + left), &body));
+    folded(&format!("Waves: {}", rows + left), &body)
 }
 
 fn rules(text: &mut String, plan: &Plan) {

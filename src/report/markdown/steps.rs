@@ -17,8 +17,6 @@ pub(super) enum Level {
     FirstWave,
     /// Sums only.
     Sums,
-    /// Nothing.
-    Nothing,
 }
 
 /// Characters of what a step does.
@@ -41,7 +39,7 @@ pub(super) fn steps(text: &mut String, hops: &[Hop<'_>], level: Level) {
         for section in &hop.sections {
             let in_full = match (level, section.part) {
                 (Level::Steps, _) | (Level::FirstWave, Part::Wave(..=1)) => true,
-                (Level::FirstWave, Part::Wave(_)) | (Level::Sums | Level::Nothing, _) => false,
+                (Level::FirstWave, Part::Wave(_)) | (Level::Sums, _) => false,
                 (
                     Level::FirstWave,
                     Part::Preflight
