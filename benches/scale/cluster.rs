@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use refit::cluster::model::{Budget, Controller, LabelSelector, Pod};
+use refit::cluster::model::{Budget, Controller, LabelSelector, Placement, Pod, PodTerm};
 use refit::documents::settings::Share;
 
 use crate::build::{World, budget, pod};
@@ -10,11 +10,20 @@ use crate::build::{World, budget, pod};
 /// Pods of applications on each worker; with kube-proxy's, a node has 30.
 const ON_EACH: usize = 29;
 
-/// Three control planes and `nodes - 3` workers, some 30 pods a node, a budget for every 29 of them that lets a tenth go.
+/// What the pods of one application ask for: thousandths of a processor and MiB. All together fill a node by three fifths.
+const SIZES: [(u64, u64); 3] = [(40, 128), (80, 256), (120, 512)];
+
+/// Three control planes and `nodes - 3` workers in three zones, some 30 pods a node, a budget for every 29 of them that lets
+/// a tenth go. The pods of every tenth application must be on different nodes.
 pub fn large(nodes: usize) -> World {
     let workers = nodes - 3;
     let mut world = World::new(3, workers, "1.34.4", "1.35.4");
     world.upgrade.workers.max_unavailable = Share::Percent(20);
+    for (at, node) in world.nodes().iter_mut().enumerate() {
+        let zone = format!("zone-{}", at % 3);
+        node.labels
+            .insert("topology.kubernetes.io/zone".to_owned(), zone);
+    }
     let pods = world.pods();
     pods.retain(|pod| pod.namespace == "kube-system");
     for app in 0..workers {
@@ -25,6 +34,17 @@ pub fn large(nodes: usize) -> World {
     let budgets = (0..workers).map(covering).collect::<Vec<_>>();
     world.budgets().extend(budgets);
     world
+}
+
+fn team(app: usize) -> String {
+    format!("team-{}", app % 50)
+}
+
+fn of(app: usize) -> LabelSelector {
+    LabelSelector {
+        match_labels: labels(app),
+        match_expressions: Vec::new(),
+    }
 }
 
 fn labels(app: usize) -> BTreeMap<String, String> {
@@ -40,23 +60,37 @@ fn replica(app: usize, at: usize, worker: usize) -> Pod {
             kind: "ReplicaSet".to_owned(),
             name: format!("app-{app}"),
         }),
-        ..pod(
-            &format!("team-{}", app % 50),
-            &name,
-            &format!("w{}", worker + 1),
-        )
+        placement: Some(placement(app)),
+        ..pod(&team(app), &name, &format!("w{}", worker + 1))
+    }
+}
+
+fn placement(app: usize) -> Placement {
+    let (cpu, mebibytes) = SIZES[app % SIZES.len()];
+    let apart = PodTerm {
+        topology_key: "kubernetes.io/hostname".to_owned(),
+        namespaces: vec![team(app)],
+        selector: of(app),
+    };
+    Placement {
+        requests: [("cpu", cpu), ("memory", mebibytes << 20)]
+            .map(|(name, amount)| (name.to_owned(), amount))
+            .into(),
+        apart_from: app
+            .is_multiple_of(10)
+            .then_some(apart)
+            .into_iter()
+            .collect(),
+        ..Placement::default()
     }
 }
 
 fn covering(app: usize) -> Budget {
     let has = i32::try_from(ON_EACH).unwrap();
     Budget {
-        namespace: format!("team-{}", app % 50),
+        namespace: team(app),
         name: format!("app-{app}"),
-        selector: Some(LabelSelector {
-            match_labels: labels(app),
-            match_expressions: Vec::new(),
-        }),
+        selector: Some(of(app)),
         ..budget("", has - has / 10, has)
     }
 }

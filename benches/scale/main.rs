@@ -1,7 +1,9 @@
-//! From recorded facts to a plan that is verified and told, for large clusters, as a table: time of each part, and the most
-//! memory that was in use.
+//! From recorded facts to a plan that is verified and told, for large clusters.
 //!
-//! `cargo bench --bench scale`
+//! `cargo bench --bench scale` measures each part with criterion, on some hundred nodes.
+//! `cargo bench --bench scale -- --table` prints one table for up to 5,000 nodes: the processor's time for each part, the
+//! time by the clock for all, and the most memory that was in use. The parts run on one processor, so that the two times are
+//! the same on a machine that does nothing else.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -14,76 +16,134 @@
 mod build;
 mod cluster;
 
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use criterion::{BenchmarkId, Criterion};
 use refit::cluster::facts::Facts;
+use refit::plan::data::Plan;
 use refit::plan::verify::verify;
 use refit::plan::{Inputs, plan};
+use refit::report::markdown;
 
-/// Nodes; the first and the last are compared.
-const SIZES: [usize; 3] = [1000, 2000, 5000];
+use build::World;
+
+/// Nodes, for criterion.
+const SMALL: [usize; 2] = [100, 400];
+/// Nodes, for the table; the first and the last are compared.
+const LARGE: [usize; 3] = [1000, 2000, 5000];
 
 fn main() {
-    let facts: Vec<(usize, String)> = SIZES
-        .iter()
-        .map(|&nodes| {
-            (
-                nodes,
-                serde_json::to_string(&cluster::large(nodes).facts).unwrap(),
-            )
-        })
-        .collect();
-    println!("nodes    pods budgets  facts  parse   plan  verify   json  total  steps");
-    let totals: Vec<Duration> = facts
-        .iter()
-        .map(|(nodes, text)| row(*nodes, text))
-        .collect();
+    if std::env::args().any(|arg| arg == "--table") {
+        table();
+    } else {
+        measure(&mut Criterion::default().configure_from_args());
+    }
+}
+
+fn parse(text: &str) -> Facts {
+    serde_json::from_str(text).unwrap()
+}
+
+fn make(world: &World, facts: &Facts) -> Plan {
+    let made = plan(&Inputs {
+        inventory: &world.inventory,
+        upgrade: &world.upgrade,
+        declaration_sha256: "d0c5",
+        facts,
+        key_text: None,
+    });
+    made.unwrap_or_else(|blocked| panic!("{:#?}", &build::texts(&blocked)[..3]))
+}
+
+fn tell(plan: &Plan, facts: &Facts) -> String {
+    markdown::plan(plan, facts.observed_at, None)
+}
+
+fn measure(criterion: &mut Criterion) {
+    for nodes in SMALL {
+        let world = cluster::large(nodes);
+        let text = serde_json::to_string(&world.facts).unwrap();
+        let facts = parse(&text);
+        let plan = make(&world, &facts);
+        assert!(verify(&plan, &facts).is_empty());
+        let mut group = criterion.benchmark_group("scale");
+        group.sample_size(10);
+        let mut part = |name: &str, work: &dyn Fn()| {
+            group.bench_function(BenchmarkId::new(name, nodes), |bencher| bencher.iter(work));
+        };
+        part("parse", &|| drop(black_box(parse(&text))));
+        part("plan", &|| drop(black_box(make(&world, &facts))));
+        part("verify", &|| drop(black_box(verify(&plan, &facts))));
+        part("json", &|| drop(black_box(plan.to_json())));
+        part("markdown", &|| drop(black_box(tell(&plan, &facts))));
+        group.finish();
+    }
+}
+
+fn table() {
+    let mut totals = Vec::new();
+    println!(
+        "nodes    pods budgets  steps   facts    parse     plan   verify     json markdown    total by clock"
+    );
+    for nodes in LARGE {
+        totals.push(row(nodes));
+    }
     let times = totals[totals.len() - 1].as_secs_f64() / totals[0].as_secs_f64();
     println!(
         "{} -> {} nodes: {times:.1} times as long",
-        SIZES[0],
-        SIZES[SIZES.len() - 1]
+        LARGE[0],
+        LARGE[LARGE.len() - 1]
     );
-    // The generator's own facts are in it too.
+    // What the generator needed at its height is in it too.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     println!("most memory in use: {}", most.map_or("unknown", str::trim));
 }
 
-fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
-    let begun = Instant::now();
-    let made = work();
-    (made, begun.elapsed())
+/// What this process has had of a processor so far, where the system tells; else the time by the clock.
+fn processor(since: Instant) -> Duration {
+    let told = std::fs::read_to_string("/proc/self/schedstat").ok();
+    let nanos = told.and_then(|told| told.split_whitespace().next()?.parse().ok());
+    nanos.map_or_else(|| since.elapsed(), Duration::from_nanos)
 }
 
-fn row(nodes: usize, text: &str) -> Duration {
-    let world = cluster::large(nodes);
-    let (facts, parse) = timed(|| serde_json::from_str::<Facts>(text).unwrap());
-    let (made, planning) = timed(|| {
-        plan(&Inputs {
-            inventory: &world.inventory,
-            upgrade: &world.upgrade,
-            declaration_sha256: "d0c5",
-            facts: &facts,
-            key_text: None,
-        })
-    });
-    let plan = made.unwrap_or_else(|blocked| panic!("{:#?}", &build::texts(&blocked)[..3]));
-    let (wrong, verifying) = timed(|| verify(&plan, &facts));
+fn timed<T>(since: Instant, work: impl FnOnce() -> T) -> (T, Duration) {
+    let begun = processor(since);
+    let made = work();
+    (made, processor(since).saturating_sub(begun))
+}
+
+fn row(nodes: usize) -> Duration {
+    let mut world = cluster::large(nodes);
+    let text = serde_json::to_string(&world.facts).unwrap();
+    // Only the text is given; the generator's own copy would count as memory.
+    world.pods().clear();
+    world.facts.hosts.clear();
+    let begun = Instant::now();
+    let (facts, parsing) = timed(begun, || parse(&text));
+    let (plan, planning) = timed(begun, || make(&world, &facts));
+    let (wrong, verifying) = timed(begun, || verify(&plan, &facts));
+    let (json, writing) = timed(begun, || plan.to_json().unwrap());
+    let (comment, telling) = timed(begun, || tell(&plan, &facts));
+    let by_clock = begun.elapsed();
     assert!(wrong.is_empty(), "{:#?}", &wrong[..3]);
-    let (_, telling) = timed(|| plan.to_json().unwrap());
-    let total = parse + planning + verifying + telling;
+    black_box((json, comment));
+    let total = parsing + planning + verifying + writing + telling;
+    let count = |known: Option<usize>| known.unwrap_or(0);
     println!(
-        "{nodes:>5} {:>7} {:>7} {:>3} MB {:>4} ms {:>4} ms {:>5} ms {:>4} ms {:>4} ms {:>6}",
-        facts.cluster.pods.known().map_or(0, Vec::len),
-        facts.cluster.budgets.known().map_or(0, Vec::len),
+        "{nodes:>5} {:>7} {:>7} {:>6} {:>4} MB {:>5} ms {:>5} ms {:>5} ms {:>5} ms {:>5} ms {:>5} ms {:>5} ms",
+        count(facts.cluster.pods.known().map(Vec::len)),
+        count(facts.cluster.budgets.known().map(Vec::len)),
+        plan.steps.len(),
         text.len() / 1_000_000,
-        parse.as_millis(),
+        parsing.as_millis(),
         planning.as_millis(),
         verifying.as_millis(),
+        writing.as_millis(),
         telling.as_millis(),
         total.as_millis(),
-        plan.steps.len(),
+        by_clock.as_millis(),
     );
     total
 }
