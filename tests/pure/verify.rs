@@ -6,3 +6,4 @@ mod failing;
 mod mutation;
 mod oracle;
 mod scale;
+mod windows;

@@ -8,7 +8,7 @@
 //!
 //! The parts: `order` (what comes before what), `flight` (the most that can be in flight), `cluster` (the facts),
 //! `timeline` (which versions may run when), `hops` (one release after another), and the invariants: `arguments`, `skew`,
-//! `preflight`, `packages`, `kubeadm`, `nodes`, `together`, `declared`, `gates`, `target`.
+//! `preflight`, `packages`, `kubeadm`, `nodes`, `together`, `declared`, `gates`, `target`, `windows`.
 
 mod arguments;
 mod cluster;
@@ -28,6 +28,7 @@ mod tests;
 mod timeline;
 mod together;
 mod violation;
+mod windows;
 
 pub use violation::{Invariant, Needed, Told, Violation};
 
@@ -72,6 +73,7 @@ pub fn verify(plan: &Plan, facts: &Facts) -> Vec<Violation> {
     wrong.extend(gates::judge(plan, &cluster, &order, &hops));
     wrong.extend(skew::judge(plan, &cluster, &order, &lines));
     wrong.extend(target::judge(plan, &cluster, &order, &lines));
+    wrong.extend(windows::judge(plan, &cluster, &order));
     wrong
 }
 
