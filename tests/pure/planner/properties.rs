@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::build::{World, v};
 use proptest::prelude::*;
-use refit::cluster::facts::Observed;
+use refit::cluster::facts::{Facts, Observed};
 use refit::documents::settings::Share;
 use refit::plan::data::{Action, Plan, Step, StepId};
 use refit::rules::version::Version;
@@ -340,7 +340,7 @@ fn far_worlds() -> impl Strategy<Value = World> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// However far the way and wherever a run stops: the same bytes, one minor at a time, and the rest after any prefix.
     #[test]
@@ -380,7 +380,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_plan_is_safe_repeatable_and_sufficient(mut world in worlds()) {
@@ -393,6 +393,8 @@ proptest! {
         prop_assert_eq!(plan.to_json().unwrap(), world.planned().to_json().unwrap());
         let read = Plan::from_json(&plan.to_json().unwrap()).unwrap();
         prop_assert_eq!(&read, &plan);
+        let facts = serde_json::to_string(&world.facts).unwrap();
+        prop_assert_eq!(&serde_json::from_str::<Facts>(&facts).unwrap(), &world.facts);
         hold(&world, &plan)?;
 
         let held: Vec<_> = world.clone().facts.hosts.values().map(|host| {
