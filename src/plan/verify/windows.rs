@@ -75,7 +75,8 @@ fn stretches(cluster: &Cluster<'_>, order: &Order<'_>) -> Vec<Stretch> {
             }
             Action::Cordon { node }
             | Action::Drain { node, .. }
-            | Action::AwaitNode { node, .. } => {
+            | Action::AwaitNode { node, .. }
+            | Action::AwaitStaticPods { node, .. } => {
                 all.extend(go_on(order, nodes.entry(node).or_default(), at));
             }
             Action::Uncordon { node } => {
@@ -95,7 +96,9 @@ fn stretches(cluster: &Cluster<'_>, order: &Order<'_>) -> Vec<Stretch> {
 fn go_on(order: &Order<'_>, stretch: &mut Stretch, at: usize) -> Option<Stretch> {
     let action = |at: usize| &order.step(at).action;
     let over = stretch.last().is_some_and(|&last| match action(last) {
-        Action::AwaitNode { .. } => true,
+        Action::AwaitNode { .. } | Action::AwaitStaticPods { .. } => {
+            !matches!(action(at), Action::AwaitStaticPods { .. })
+        }
         Action::KubeadmNode { .. } => matches!(action(at), Action::AwaitNode { .. }),
         _ => false,
     });
