@@ -6,6 +6,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use petgraph::algo::tarjan_scc;
+use petgraph::graph::{DiGraph, NodeIndex};
+
 use super::data::{Plan, Step, StepId};
 
 /// Why steps do not make a plan.
@@ -81,11 +84,16 @@ fn order(steps: &[Step]) -> Result<Vec<usize>, GraphError> {
         frontier.done(place);
     }
     if !frontier.is_done() {
-        let done: BTreeSet<usize> = order.into_iter().collect();
-        let waiting = by_id.into_iter().filter(|at| !done.contains(at));
-        return Err(GraphError::Cycle(
-            waiting.map(|at| steps[at].id.clone()).collect(),
-        ));
+        let graph = &frontier.graph;
+        let mut waiting: Vec<&StepId> = tarjan_scc(graph)
+            .into_iter()
+            .find(|nodes| nodes.len() > 1 || graph.contains_edge(nodes[0], nodes[0]))
+            .into_iter()
+            .flatten()
+            .map(|node| &sorted[node.index()].id)
+            .collect();
+        waiting.sort();
+        return Err(GraphError::Cycle(waiting.into_iter().cloned().collect()));
     }
     Ok(order)
 }
@@ -97,7 +105,8 @@ fn order(steps: &[Step]) -> Result<Vec<usize>, GraphError> {
 pub struct Frontier {
     /// How many of the steps before each are not done.
     missing: Vec<usize>,
-    followers: Vec<Vec<usize>>,
+    /// From each step to those that wait for it, both not done when the frontier was made. Node `i` is the step at place `i`.
+    graph: DiGraph<(), ()>,
     ready: BTreeSet<usize>,
     left: usize,
 }
@@ -129,10 +138,11 @@ impl Frontier {
     ) -> Result<Self, GraphError> {
         let mut frontier = Self {
             missing: vec![0; steps.len()],
-            followers: vec![Vec::new(); steps.len()],
+            graph: DiGraph::with_capacity(steps.len(), steps.len()),
             ready: BTreeSet::new(),
             left: 0,
         };
+        let nodes: Vec<NodeIndex> = steps.iter().map(|_| frontier.graph.add_node(())).collect();
         for (place, step) in steps.iter().enumerate() {
             let is_done = done(&step.id);
             for before in &step.after {
@@ -142,7 +152,7 @@ impl Frontier {
                 })?;
                 if !is_done && !done(before) {
                     frontier.missing[place] += 1;
-                    frontier.followers[earlier].push(place);
+                    frontier.graph.add_edge(nodes[earlier], nodes[place], ());
                 }
             }
             if !is_done {
@@ -169,7 +179,8 @@ impl Frontier {
     /// Takes note that a step that was handed out is done.
     pub fn done(&mut self, place: usize) {
         self.left -= 1;
-        for follower in std::mem::take(&mut self.followers[place]) {
+        for follower in self.graph.neighbors(NodeIndex::new(place)) {
+            let follower = follower.index();
             self.missing[follower] -= 1;
             if self.missing[follower] == 0 {
                 self.ready.insert(follower);
@@ -320,6 +331,16 @@ mod tests {
         assert_eq!(
             sorted(vec![step("a", &["b"]), step("b", &["a"]), step("c", &[])]),
             Err(GraphError::Cycle(vec![StepId::new("a"), StepId::new("b")]))
+        );
+        // Who waits for such steps is not one of them.
+        let after = step("c", &["a"]);
+        assert_eq!(
+            sorted(vec![step("a", &["b"]), step("b", &["a"]), after]),
+            Err(GraphError::Cycle(vec![StepId::new("a"), StepId::new("b")]))
+        );
+        assert_eq!(
+            sorted(vec![step("a", &["a"])]),
+            Err(GraphError::Cycle(vec![StepId::new("a")]))
         );
     }
 }
