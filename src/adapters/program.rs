@@ -6,10 +6,12 @@
 use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::{Either, join, select};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
@@ -17,6 +19,9 @@ use crate::ports::{Ended, Programs};
 
 /// So much of the end of what a program says is kept.
 const KEPT: usize = 8 * 1024;
+
+/// So long what it said last is read for after its end.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// This machine's programs.
 #[derive(Debug, Clone, Copy)]
@@ -51,9 +56,16 @@ impl Programs for LocalPrograms {
             .spawn()?;
         let kept = RefCell::new(Vec::new());
         let (out, err) = (child.stdout.take(), child.stderr.take());
+        let mut reading = pin!(join(keep(out, &kept), keep(err, &kept)));
         let whole = async {
-            let (_, _, status) = futures::join!(keep(out, &kept), keep(err, &kept), child.wait());
-            status
+            match select(pin!(child.wait()), reading.as_mut()).await {
+                // What it has started may hold on to its output, and is not waited for.
+                Either::Left((status, _)) => {
+                    let _ = tokio::time::timeout(LAST_WORDS, reading.as_mut()).await;
+                    status
+                }
+                Either::Right((_, ends)) => ends.await,
+            }
         };
         let status = match tokio::time::timeout(at_most, whole).await {
             Ok(status) => status?.code(),
@@ -110,6 +122,17 @@ mod tests {
             run(folder.path(), &["true"], 60).await.unwrap().status,
             Some(0)
         );
+    }
+
+    #[tokio::test]
+    async fn what_it_leaves_behind_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let began = tokio::time::Instant::now();
+        let ended = run(folder.path(), &["sh", "-c", "sleep 30 & echo done"], 20)
+            .await
+            .unwrap();
+        assert_eq!((ended.status, ended.output.as_str()), (Some(0), "done\n"));
+        assert!(began.elapsed() < Duration::from_secs(20));
     }
 
     #[tokio::test]

@@ -89,7 +89,7 @@ fn find(runs: &Runs, named: &str) -> Result<(RunFolder, ReadRun), CommandError> 
     }
     let file = disk::absolute(Path::new(named)).ok();
     for folder in all.into_iter().rev() {
-        if folder.is_finished()? {
+        if folder.is_put_aside() || folder.is_finished()? {
             continue;
         }
         let run = folder.read()?;

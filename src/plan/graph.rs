@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use petgraph::algo::tarjan_scc;
+use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::data::{Plan, Step, StepId};
@@ -85,7 +85,7 @@ fn order(steps: &[Step]) -> Result<Vec<usize>, GraphError> {
     }
     if !frontier.is_done() {
         let graph = &frontier.graph;
-        let mut waiting: Vec<&StepId> = tarjan_scc(graph)
+        let mut waiting: Vec<&StepId> = kosaraju_scc(graph)
             .into_iter()
             .find(|nodes| nodes.len() > 1 || graph.contains_edge(nodes[0], nodes[0]))
             .into_iter()

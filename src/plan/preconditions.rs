@@ -18,6 +18,8 @@ const MIB: u64 = 1 << 20;
 const ETCD_TIMES: u64 = 3;
 /// What etcd's directory needs besides: a write-ahead log is allocated 64 MB at a time.
 const ETCD_BASE: u64 = 256 * MIB;
+/// No database is reckoned to be smaller.
+const SMALL_DATABASE: u64 = 64 * MIB;
 /// kubeadm copies etcd's whole directory to `/etc/kubernetes/tmp`: the database, and up to five logs of 64 MB.
 const KUBEADM_BACKUP_BASE: u64 = 384 * MIB;
 /// A release's images on a control plane, unpacked: five of its own, CoreDNS and kube-proxy.
@@ -53,7 +55,7 @@ pub fn room(view: &View<'_>, host: &HostView<'_>) -> Vec<Room> {
         .flat_map(|etcd| &etcd.members)
         .filter_map(|member| member.db_size)
         .max()
-        .unwrap_or(0);
+        .map_or(SMALL_DATABASE, grown);
     let of = |directory: &str, bytes, why| Room {
         directory: directory.to_owned(),
         bytes,
@@ -95,6 +97,16 @@ pub fn room(view: &View<'_>, host: &HostView<'_>) -> Vec<Room> {
     }
     rooms.sort_by(|a, b| a.directory.cmp(&b.directory));
     rooms
+}
+
+/// What a database is reckoned to be: up to a quarter more than it is, in steps, for it grows with every write, and a plan that
+/// was reviewed must not be another one for that.
+const fn grown(database: u64) -> u64 {
+    if database <= SMALL_DATABASE {
+        return SMALL_DATABASE;
+    }
+    let step = (1 << database.ilog2()) / 4;
+    database.div_ceil(step).saturating_mul(step)
 }
 
 /// Whether facts are too old for a plan made at `at`.
@@ -231,5 +243,28 @@ pub const fn drains(role: Role, upgrade: &Upgrade) -> bool {
     match role {
         Role::ControlPlane => upgrade.control_plane.drain,
         Role::Worker => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_grows_a_little_needs_no_other_room() {
+        for (is, reckoned) in [
+            (0, 64),
+            (2, 64),
+            (64, 64),
+            (65, 80),
+            (80, 80),
+            (81, 96),
+            (2000, 2048),
+            (2049, 2560),
+        ] {
+            assert_eq!(grown(is * MIB), reckoned * MIB, "{is}");
+        }
+        assert_eq!(grown(65 * MIB), grown(65 * MIB + 12_345_678));
+        assert_eq!(grown(u64::MAX), u64::MAX);
     }
 }

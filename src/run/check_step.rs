@@ -1,12 +1,13 @@
 //! Steps that look, and stop the run when something is not as it should be. They change nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::event::How;
 use super::step::{Finished, Trouble, Try};
 use super::{health, look};
 use crate::cluster::model::{HostName, Node, NodeName};
+use crate::plan::data::{Action, Plan};
 use crate::ports::World;
 use crate::rules::version::Version;
 
@@ -64,6 +65,12 @@ pub(super) async fn cluster(
     if let Err(failure) = ready {
         problems.push(format!("the API's endpoint: {failure}"));
     }
+    for lease in leases(attempt.cx.run.plan) {
+        let read = attempt.within(world.api.lease(lease)).await;
+        if let Err(failure) = read.ok_or_else(|| attempt.timed_out())? {
+            problems.push(format!("what the plan will wait for: {failure}"));
+        }
+    }
     match found {
         Ok(found) => {
             let (found, missing) = health::select(&found, nodes);
@@ -73,6 +80,17 @@ pub(super) async fn cluster(
         Err(failure) => problems.push(format!("the nodes: {failure}")),
     }
     verdict("the cluster is not fit", &problems)
+}
+
+/// The leases that steps will wait for: that one cannot be read must be known before a control plane is touched.
+fn leases(plan: &Plan) -> BTreeSet<&str> {
+    let mut leases = BTreeSet::new();
+    for step in &plan.steps {
+        if let Action::AwaitStaticPods { lease, .. } = &step.action {
+            leases.extend(lease.as_deref());
+        }
+    }
+    leases
 }
 
 /// What there must be at a run's end.

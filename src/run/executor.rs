@@ -317,6 +317,7 @@ async fn carry_out(
     let mut asked_to_stop = false;
     let mut failures = Vec::new();
     let mut running = FuturesUnordered::new();
+    let mut kept_back = Vec::new();
     loop {
         if !asked_to_stop && stop.as_mut().now_or_never().is_some() {
             asked_to_stop = true;
@@ -330,6 +331,7 @@ async fn carry_out(
         {
             let step = &context.run.plan.steps[place];
             if !context.in_window(step) {
+                kept_back.push(place);
                 continue;
             }
             running.push(step::run(context, step).map(move |end| (place, step, end)));
@@ -345,6 +347,10 @@ async fn carry_out(
                 }
             }
         };
+        // A step may take until the windows are open again.
+        for place in kept_back.drain(..) {
+            frontier.put_back(place);
+        }
         match ended {
             None => return failures,
             Some((place, _, StepEnd::Done)) => frontier.done(place),

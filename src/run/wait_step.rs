@@ -154,6 +154,15 @@ pub(super) async fn node(
     }
 }
 
+/// Since when all has been well, which it is now. Reads are asked again while an API server restarts, so a look that took long
+/// may hide a break: then it counts from now on only.
+fn since(well: &mut Option<Duration>, asked: Duration, now: Duration) -> Duration {
+    if now.saturating_sub(asked) > Duration::from_secs(RENEWED_WITHIN_S) {
+        *well = None;
+    }
+    *well.get_or_insert(now)
+}
+
 /// When waiting is over, besides that nothing is missing.
 struct Until<'u> {
     /// A node whose changes wake us.
@@ -176,6 +185,7 @@ async fn until(
     let mut waited = false;
     let mut well_since: Option<Duration> = None;
     loop {
+        let asked = attempt.cx.world.clock.monotonic();
         let missing = attempt
             .within(missing())
             .await
@@ -184,7 +194,7 @@ async fn until(
         if !missing.is_empty() {
             well_since = None;
             attempt.waiting(&missing.join("; "))?;
-        } else if now.saturating_sub(*well_since.get_or_insert(now)) >= until.steady {
+        } else if now.saturating_sub(since(&mut well_since, asked, now)) >= until.steady {
             let how = if waited {
                 How::Acted
             } else {

@@ -360,6 +360,27 @@ async fn a_control_plane_has_settled_once_it_was_well_for_long_under_one_leader(
     assert_eq!(said, [first.clone(), well.clone(), silent, first, well]);
 }
 
+/// Not when a control plane has its new kubelet already.
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_cannot_be_read_is_told_before_anything_changes() {
+    let sim = Sim::usual();
+    let mut plan = whole();
+    for step in &mut plan.steps {
+        if let Action::AwaitStaticPods { lease, .. } = &mut step.action {
+            *lease = Some("kube-system/other".to_owned());
+        }
+    }
+    let failures = fails(&plan, &sim).await;
+    assert_eq!(failures[0].0.as_str(), "check-cluster");
+    assert!(
+        failures[0]
+            .1
+            .contains("reading Lease kube-system/other: not found"),
+        "{failures:?}"
+    );
+    assert_eq!(sim.inner.borrow().changes, Vec::<String>::new());
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_unfit_cluster_or_host_is_named_in_full() {
     let sim = Sim::usual();

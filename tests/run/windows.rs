@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::world::plans::{go, whole};
+use crate::world::plans::{finishes, go, install_kubeadm, plan, step, whole};
 use crate::world::{Memory, NEW, Sim};
 use refit::cluster::model::NodeName;
 use refit::documents::settings::Window;
-use refit::plan::data::{Plan, StepId};
+use refit::plan::data::{Action, Plan, StepId};
 use refit::plan::windows::{self, Calendar};
 use refit::run::event::{Event, Halt, Stamped};
 use refit::run::executor::Outcome;
@@ -158,4 +158,26 @@ async fn a_window_that_cannot_be_understood_keeps_a_plan_from_beginning() {
     };
     assert!(why.contains("Europe/Nowhere"), "{why}");
     assert!(events.is_empty());
+}
+
+/// One branch of the plan takes until the next window; the other one, for which this one had no room, goes on then.
+#[tokio::test(start_paused = true)]
+async fn what_a_window_kept_back_starts_in_a_later_one_of_the_same_process() {
+    let sim = Sim::usual();
+    let mut soak = step(
+        "cluster/soak",
+        &[],
+        Action::Soak {
+            for_s: 3540,
+            nodes: vec![NodeName::new("w2")],
+        },
+    );
+    soak.timeout_s = 3600;
+    let mut install = step("w1/kubeadm", &[], install_kubeadm("w1"));
+    install.expected_s = 100; // the window has 80 s left, and 140 s when the soak is over
+    let mut plan = plan(vec![soak, install]);
+    plan.windows = windows::of(&hourly(180), &plan.steps);
+    let events = finishes(&plan, &sim).await;
+    let late: Vec<&StepId> = started(&events).map(|(step, _)| step).collect();
+    assert_eq!(late.last().unwrap().as_str(), "w1/kubeadm");
 }

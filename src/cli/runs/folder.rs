@@ -99,7 +99,7 @@ impl RunFolder {
         disk::read_up_to(&self.journal(), 1).is_ok_and(|bytes| !bytes.is_empty())
     }
 
-    pub(super) fn is_put_aside(&self) -> bool {
+    pub fn is_put_aside(&self) -> bool {
         disk::read_up_to(&self.path.join(PUT_ASIDE), 1).is_ok()
     }
 

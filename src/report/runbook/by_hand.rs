@@ -130,7 +130,7 @@ pub(super) fn by_hand<'p>(plan: &Plan, step: &'p Step) -> Vec<Do<'p>> {
                 "all of this for {steady_s} s without a break: the new kubelet may restart the static pods meanwhile, and then the \
                  {steady_s} s begin anew{}",
                 if lease.is_some() {
-                    "; the lease renewed every few seconds by one and the same holder"
+                    "; the lease renewed every few seconds by one and the same holder (Ctrl-C ends the watch)"
                 } else {
                     ""
                 }

@@ -628,7 +628,7 @@ fn nodes_and_hosts_must_be_fit() {
             }
         }),
         [
-            "disk-too-small: /etc/kubernetes on cp1 has 100.0 MiB free and needs 404.0 MiB (kubeadm's copy of etcd's directory)"
+            "disk-too-small: /etc/kubernetes on cp1 has 100.0 MiB free and needs 448.0 MiB (kubeadm's copy of etcd's directory)"
         ]
     );
     assert_eq!(

@@ -532,6 +532,23 @@ fn workers_wait_until_control_planes_have_settled() {
         },
         "unordered: cp2/uncordon@1.35.4 may begin before cp2/await-static-pods@1.35.4 has ended",
     );
+    // An earlier run put the new kubelet there, and was stopped before it had settled.
+    let mut stopped = world();
+    let mut part = stopped.planned();
+    let kubelet = part
+        .steps
+        .iter()
+        .position(|step| step.id == id("cp2/install-kubelet"));
+    part.steps.truncate(kubelet.unwrap() + 1);
+    stopped.carry_out(&part);
+    breaks_in(
+        &stopped,
+        |plan| {
+            plan.unwait("w1/kubeadm-node", "cp2/uncordon");
+            plan.wait("w1/kubeadm-node", "barrier/preflight");
+        },
+        "unordered: w1/cordon@1.35.4 may begin before cp2/await-static-pods@1.35.4 has ended",
+    );
     // Before the control planes it would be as well, were their kubelets not the first to go.
     let world = world();
     let mut plan = world.planned();

@@ -739,7 +739,11 @@ impl ClusterApi for Sim {
     }
 
     async fn lease(&self, name: &str) -> Result<Lease, Failure> {
-        assert_eq!(name, "kube-system/kube-controller-manager");
+        if name != "kube-system/kube-controller-manager" {
+            return Err(Failure::NotFound(format!(
+                "reading Lease {name}: not found"
+            )));
+        }
         let now = self.now();
         let dies = self.inner.borrow().leader_dies;
         let (holder, led) = match dies {
