@@ -40,6 +40,7 @@ pub fn judge(
         lines,
         step: None,
         patches: patches(order),
+        drained: None,
         wrong: Vec::new(),
     };
     judge.head();
@@ -61,6 +62,8 @@ struct Judge<'j, 'p, 'f> {
     step: Option<&'p Step>,
     /// The directory of patches that kubeadm reads on each host.
     patches: BTreeMap<&'p HostName, &'p str>,
+    /// The plan's first drain.
+    drained: Option<&'p Action>,
     wrong: Vec<Violation>,
 }
 
@@ -88,6 +91,25 @@ const fn role_text(role: Role) -> &'static str {
         Role::ControlPlane => "a control plane",
         Role::Worker => "a worker",
     }
+}
+
+/// How a drain treats pods, whatever its node: one declaration is behind all drains of a plan.
+fn manner(drain: &Action) -> String {
+    let Action::Drain {
+        node: _,
+        grace_period_s,
+        delete_empty_dir_data,
+        evict_unmanaged_pods,
+        rules,
+    } = drain
+    else {
+        return String::new();
+    };
+    let rules: Vec<String> = rules.iter().map(ToString::to_string).collect();
+    format!(
+        "grace {grace_period_s:?}, emptyDir data {delete_empty_dir_data}, unmanaged pods {evict_unmanaged_pods}, rules [{}]",
+        rules.join("; ")
+    )
 }
 
 impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
@@ -314,8 +336,13 @@ impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
                 }
             }
             Action::AwaitAddons { kube_proxy } => self.addons(at, kube_proxy.as_ref()),
-            Action::Cordon { node } | Action::Drain { node, .. } | Action::Uncordon { node } => {
+            Action::Cordon { node } | Action::Uncordon { node } => self.node(node),
+            Action::Drain { node, .. } => {
                 self.node(node);
+                let (own, first) = (manner(action), *self.drained.get_or_insert(action));
+                if own != manner(first) {
+                    self.should("drain", own.clone(), "done as the plan's other drains are");
+                }
             }
             Action::AwaitNode { node, version } => {
                 self.node(node);

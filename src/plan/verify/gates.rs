@@ -36,6 +36,14 @@ pub fn judge(
         }
     }
     for (at, step) in order.iter() {
+        if let Action::CheckHost { .. } | Action::CheckCluster { .. } = &step.action {
+            let of = all.iter_mut().find(|hop| hop.holds(at));
+            of.into_iter().for_each(|hop| hop.looks.push(at));
+        }
+        // Holds bring no release: they are the first hop's.
+        if let (Action::HoldPackages { .. }, Some(first)) = (&step.action, all.first_mut()) {
+            first.changing.push(at);
+        }
         let Some(hop) = hops.hop_of(&step.action).and_then(|hop| all.get_mut(hop)) else {
             continue;
         };
@@ -64,6 +72,7 @@ pub fn judge(
                 continue;
             };
             hop.kubelets.push(change.out);
+            hop.back.push(change.back);
             if role == Some(Role::Worker) {
                 hop.on_workers.push(change.out);
                 hop.workers.push(change);
@@ -84,13 +93,17 @@ struct Hop<'o, 'p> {
     floor: Option<usize>,
     /// The look that ends it.
     look: Option<usize>,
-    /// Whatever brings its release to a host.
+    /// The looks that it begins with.
+    looks: Vec<usize>,
+    /// Whatever brings its release to a host, and the holds before it.
     changing: Vec<usize>,
     /// `kubeadm upgrade` on control planes, in order.
     upgrades: Vec<(usize, &'p HostName)>,
     awaited: Vec<(usize, &'p HostName)>,
     /// What takes nodes out for its kubelets.
     kubelets: Vec<usize>,
+    /// What brings them back.
+    back: Vec<usize>,
     /// What begins on workers.
     on_workers: Vec<usize>,
     /// The workers' kubelets.
@@ -104,13 +117,22 @@ impl<'o, 'p> Hop<'o, 'p> {
             release: hops.release(hop),
             floor: hops.floor(hop),
             look: None,
+            looks: Vec::new(),
             changing: Vec::new(),
             upgrades: Vec::new(),
             awaited: Vec::new(),
             kubelets: Vec::new(),
+            back: Vec::new(),
             on_workers: Vec::new(),
             workers: Vec::new(),
         }
+    }
+
+    /// Whether a step is between the looks that end the hop before and this one.
+    fn holds(&self, at: usize) -> bool {
+        let order = self.order;
+        self.floor.is_none_or(|floor| order.precedes(floor, at))
+            && self.look.is_none_or(|look| order.precedes(at, look))
     }
 
     /// That the gate is missing somewhere in the hop, if it is.
@@ -121,14 +143,10 @@ impl<'o, 'p> Hop<'o, 'p> {
             .iter()
             .filter(|(_, step)| matches!(&step.action, Action::Gate { gate: is } if is == gate))
             .map(|(at, _)| at)
-            .filter(|&at| {
-                self.floor
-                    .is_none_or(|floor| self.order.precedes(floor, at))
-            })
-            .filter(|&at| self.look.is_none_or(|look| self.order.precedes(at, look)))
+            .filter(|&at| self.holds(at))
             .collect();
         let lacking = match gate.at {
-            GatePoint::BeforeHop => self.between(&steps, &[], &self.changing),
+            GatePoint::BeforeHop => self.between(&steps, &self.looks, &self.changing),
             GatePoint::AfterControlPlane => self.after_control_planes(&steps),
             GatePoint::BeforeWorkers => {
                 let awaited: Vec<usize> = self.awaited.iter().map(|(at, _)| *at).collect();
@@ -136,8 +154,7 @@ impl<'o, 'p> Hop<'o, 'p> {
             }
             GatePoint::AfterEachWave => self.after_waves(&steps),
             GatePoint::AfterHop => {
-                let mut before: Vec<usize> =
-                    self.workers.iter().map(|worker| worker.back).collect();
+                let mut before = self.back.clone();
                 before.extend(&self.changing);
                 before.extend(self.awaited.iter().map(|(at, _)| *at));
                 self.look

@@ -29,20 +29,33 @@ fn kubectl(words: &[&str]) -> String {
 }
 
 /// A drain by rules, which `kubectl drain` does not know: it would evict what is to stay.
-fn by_rules<'p>(node: &NodeName, rules: impl Iterator<Item = String>) -> Vec<Do<'p>> {
+fn by_rules<'p>(
+    node: &NodeName,
+    rules: impl Iterator<Item = String>,
+    grace_period_s: Option<u64>,
+    refused: &[&str],
+) -> Vec<Do<'p>> {
     let rules: Vec<String> = rules
         .zip(1..)
         .map(|(rule, at)| format!("({at}) {rule}"))
         .collect();
+    let grace = grace_period_s.map_or_else(String::new, |seconds| {
+        format!(",\"deleteOptions\":{{\"gracePeriodSeconds\":{seconds}}}")
+    });
+    let stop = if refused.is_empty() {
+        String::new()
+    } else {
+        format!(". Stop where {}", refused.join(" or "))
+    };
     vec![
         Do::Here(vec![on_node(node, &["--all-namespaces", "--show-labels"])]),
         Do::See(format!(
-            "which pods each rule is about; the first that matches counts, and pods of DaemonSets and static pods stay: {}. Pods of a lower order are gone before the next are asked to go, without a rule it is 0",
+            "which pods each rule is about; the first that matches counts, and pods of DaemonSets and static pods stay: {}. Pods of a lower order are gone before the next are asked to go, without a rule it is 0{stop}",
             rules.join("; ")
         )),
         Do::Here(vec![
             "NAMESPACE= POD= # each pod that is to go, in that order".to_owned(),
-            "printf '{\"apiVersion\":\"policy/v1\",\"kind\":\"Eviction\",\"metadata\":{\"namespace\":\"%s\",\"name\":\"%s\"}}' \"$NAMESPACE\" \"$POD\" | kubectl create --raw \"/api/v1/namespaces/$NAMESPACE/pods/$POD/eviction\" -f -".to_owned(),
+            format!("printf '{{\"apiVersion\":\"policy/v1\",\"kind\":\"Eviction\",\"metadata\":{{\"namespace\":\"%s\",\"name\":\"%s\"}}{grace}}}' \"$NAMESPACE\" \"$POD\" | kubectl create --raw \"/api/v1/namespaces/$NAMESPACE/pods/$POD/eviction\" -f -"),
             on_node(node, &["--all-namespaces"]),
         ]),
         Do::See(
@@ -154,7 +167,15 @@ pub(super) fn by_hand<'p>(plan: &Plan, step: &'p Step) -> Vec<Do<'p>> {
             rules,
         } => {
             if !rules.is_empty() {
-                return by_rules(node, rules.iter().map(ToString::to_string));
+                let mut refused = Vec::new();
+                if !evict_unmanaged_pods {
+                    refused.push("a pod without a controller is to go");
+                }
+                if !delete_empty_dir_data {
+                    refused.push("one with emptyDir data is, and no rule lets that go");
+                }
+                let rules = rules.iter().map(ToString::to_string);
+                return by_rules(node, rules, *grace_period_s, &refused);
             }
             let mut words = vec!["drain", node.as_str(), "--ignore-daemonsets"];
             if *delete_empty_dir_data {

@@ -125,4 +125,15 @@ fn by_hand_a_drain_by_rules_is_not_left_to_kubectl_drain() {
         text.contains("app=db in shop: skip") && text.contains("/eviction"),
         "{text}"
     );
+    // What else the drain step says is not lost with it.
+    world.upgrade.drain.grace_period = Some(std::time::Duration::from_secs(30));
+    let text = runbook(&world);
+    assert!(
+        text.contains("\"deleteOptions\":{\"gracePeriodSeconds\":30}}'"),
+        "{text}"
+    );
+    assert!(
+        text.contains("Stop where a pod without a controller is to go"),
+        "{text}"
+    );
 }

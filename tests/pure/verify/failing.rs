@@ -187,6 +187,17 @@ fn arguments_are_what_the_facts_say() {
         "argument: w1/await-node@1.35.4: version is 1.35.3 and should be 1.35.4, which may run then",
     );
     breaks(
+        |plan| match plan.does("w3/drain") {
+            Action::Drain {
+                delete_empty_dir_data,
+                ..
+            } => *delete_empty_dir_data ^= true,
+            other => panic!("{other:?}"),
+        },
+        "argument: w3/drain@1.35.4: drain is grace None, emptyDir data false, unmanaged pods false, rules [] and should be \
+         done as the plan's other drains are",
+    );
+    breaks(
         |plan| match plan.does("cp1/await-static-pods") {
             Action::AwaitStaticPods { steady_s, .. } => *steady_s = 5,
             other => panic!("{other:?}"),
@@ -501,6 +512,13 @@ fn gates_are_where_they_were_declared() {
         &missing("before-workers", "w1/kubeadm-node"),
     );
     // Before what should come before it.
+    broken(
+        &|plan| {
+            plan.unwait("gate/before-hop", "barrier/preflight");
+            plan.wait("cluster/snapshot-etcd", "barrier/preflight");
+        },
+        &missing("before-hop", "cp1/switch-repository"),
+    );
     broken(
         &|plan| {
             plan.unwait("gate/after-hop", "barrier/nodes");
