@@ -6,14 +6,11 @@ use std::time::Duration;
 use futures::future::{Either, select};
 
 use super::event::How;
-use super::step::{Finished, Trouble, Try};
+use super::step::{Finished, STOP_WITHIN, Trouble, Try};
 use crate::ports::Ended;
 
 /// Between two runs of the command.
 const AGAIN: Duration = Duration::from_secs(10);
-
-/// How soon it is noticed that the run is to stop.
-const STOP_WITHIN: Duration = Duration::from_secs(1);
 
 /// Lines of its output that an error shows.
 const LINES_SHOWN: usize = 20;
@@ -59,7 +56,7 @@ pub(super) async fn run(
             return Err(Trouble::LetGo);
         }
         // One that is given no time at all would only hide how the last one ended.
-        wait(attempt, pause).await?;
+        attempt.idle(pause).await?;
         if attempt.left().is_zero() {
             return Err(Trouble::Failed(format!(
                 "it does not hold after {} s. {last}\nNothing that waits for it was begun; `refit resume` asks again",
@@ -86,21 +83,6 @@ async fn once(attempt: &Try<'_, '_>, words: &[String], directory: &str) -> Resul
             Either::Right(((), left)) => running = left,
         }
     }
-}
-
-/// Pauses, but not when the run is to stop.
-async fn wait(attempt: &Try<'_, '_>, duration: Duration) -> Result<(), Trouble> {
-    let clock = attempt.cx.world.clock;
-    let ends = clock.monotonic() + duration.min(attempt.left());
-    while clock.monotonic() < ends {
-        if attempt.cx.stopping() {
-            return Err(Trouble::LetGo);
-        }
-        clock
-            .sleep(STOP_WITHIN.min(ends.saturating_sub(clock.monotonic())))
-            .await;
-    }
-    Ok(())
 }
 
 /// How it ended, and the last lines of what it said, without anything that a terminal would obey.

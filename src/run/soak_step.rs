@@ -11,14 +11,11 @@ use jiff::Timestamp;
 use super::event::How;
 use super::health;
 use super::state::StepState;
-use super::step::{Finished, Trouble, Try};
+use super::step::{Finished, STOP_WITHIN, Trouble, Try};
 use crate::cluster::model::NodeName;
 
 /// Between two looks at the nodes. The API learns only after some 40 s that a node is gone.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
-
-/// How soon it is noticed that the run is to stop.
-const STOP_WITHIN: Duration = Duration::from_secs(1);
 
 /// Waits until the time has passed and the nodes are seen ready after it.
 pub(super) async fn run(

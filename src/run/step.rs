@@ -25,6 +25,9 @@ use crate::rules::eviction::Policy;
 /// step itself takes.
 const PAUSE_BETWEEN_TRIES: Duration = Duration::from_secs(5);
 
+/// How soon a step that can be let go of notices that the run is to stop.
+pub(super) const STOP_WITHIN: Duration = Duration::from_secs(1);
+
 /// How a step ended.
 pub(super) enum StepEnd {
     /// Done.
@@ -138,6 +141,20 @@ impl<'c, 'a> Try<'c, 'a> {
     /// Pauses, but not beyond the try's time.
     pub(super) async fn pause(&self, duration: Duration) {
         self.cx.world.clock.sleep(duration.min(self.left())).await;
+    }
+
+    /// Pauses, but lets go of the step once the run is to stop.
+    pub(super) async fn idle(&self, duration: Duration) -> Result<(), Trouble> {
+        let clock = self.cx.world.clock;
+        let ends = clock.monotonic() + duration.min(self.left());
+        while clock.monotonic() < ends {
+            if self.cx.stopping() {
+                return Err(Trouble::LetGo);
+            }
+            let left = ends.saturating_sub(clock.monotonic());
+            clock.sleep(STOP_WITHIN.min(left)).await;
+        }
+        Ok(())
     }
 
     /// The future's value, unless the try's time is over before.

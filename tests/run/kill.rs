@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::world::killer::{When, until_killed};
-use crate::world::plans::{apply, go, plan, step, whole};
+use crate::world::plans::{apply, finishes, go, plan, step, whole};
 use crate::world::{Memory, Sim};
 use refit::run::event::Event;
 use refit::run::executor::Outcome;
@@ -14,18 +14,7 @@ use refit::run::journal::read;
 /// The outcome of a run that nothing disturbs, and how many events it has.
 async fn undisturbed() -> (String, usize) {
     let sim = Sim::usual();
-    let mut memory = Memory::default();
-    let plan = whole();
-    let (outcome, events) = go(
-        &plan,
-        sim.world(),
-        &sim,
-        &[],
-        &mut memory,
-        std::future::pending(),
-    )
-    .await;
-    assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
+    let events = finishes(&whole(), &sim).await;
     assert_eq!(sim.inner.borrow().violations, Vec::<String>::new());
     (sim.outcome(), events.len())
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::world::plans::{go, plan, step};
+use crate::world::plans::{go, go_on, plan, step};
 use crate::world::{Memory, Sim};
 use refit::cluster::model::NodeName;
 use refit::plan::data::{Action, Plan, StepId};
@@ -46,25 +46,12 @@ async fn stopped_after(
     go(plan, sim.world(), sim, &text, memory, stop).await
 }
 
-async fn to_its_end(plan: &Plan, sim: &Sim, memory: &mut Memory) -> (Outcome, Vec<Stamped>) {
-    let text = memory.text.clone();
-    go(
-        plan,
-        sim.world(),
-        sim,
-        &text,
-        memory,
-        std::future::pending(),
-    )
-    .await
-}
-
 #[tokio::test(start_paused = true)]
 async fn what_waits_for_it_begins_once_the_time_has_passed() {
     let sim = Sim::usual();
     let plan = soaking(&["cp1", "w1"]);
     let began = sim.now();
-    let (outcome, events) = to_its_end(&plan, &sim, &mut Memory::default()).await;
+    let (outcome, events) = go_on(&plan, &sim, &mut Memory::default()).await;
     assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
     let took = sim.now() - began;
     assert!(took >= Duration::from_secs(TEN_MINUTES), "{took:?}");
@@ -111,13 +98,10 @@ async fn a_run_that_is_stopped_or_killed_waits_for_the_rest_only() {
 
     // Killed as well, on the way.
     tokio::time::sleep(Duration::from_secs(100)).await;
-    let killed = tokio::time::timeout(
-        Duration::from_secs(100),
-        to_its_end(&plan, &sim, &mut memory),
-    )
-    .await;
+    let killed =
+        tokio::time::timeout(Duration::from_secs(100), go_on(&plan, &sim, &mut memory)).await;
     assert!(killed.is_err());
-    let (outcome, events) = to_its_end(&plan, &sim, &mut memory).await;
+    let (outcome, events) = go_on(&plan, &sim, &mut memory).await;
     assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
     let took = sim.now() - began;
     assert!(took >= Duration::from_secs(TEN_MINUTES), "{took:?}");
@@ -137,7 +121,7 @@ async fn nobody_waits_again_for_what_passed_while_nobody_was_there() {
     stopped_after(&plan, &sim, &mut memory, 10).await;
     tokio::time::sleep(Duration::from_secs(5 * TEN_MINUTES)).await;
     let again = sim.now();
-    let (outcome, _) = to_its_end(&plan, &sim, &mut memory).await;
+    let (outcome, _) = go_on(&plan, &sim, &mut memory).await;
     assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
     assert!(sim.now() - again < Duration::from_secs(10));
 }
@@ -151,7 +135,7 @@ async fn a_node_that_turns_not_ready_halts_the_run_and_the_time_passes_anew() {
         tokio::time::sleep(Duration::from_secs(300)).await;
         ready(&sim, "w3", false);
     };
-    let ((outcome, _), ()) = futures::join!(to_its_end(&plan, &sim, &mut memory), breaks);
+    let ((outcome, _), ()) = futures::join!(go_on(&plan, &sim, &mut memory), breaks);
     let Outcome::Halted { why, failures, .. } = outcome else {
         unreachable!("{outcome:?}")
     };
@@ -165,7 +149,7 @@ async fn a_node_that_turns_not_ready_halts_the_run_and_the_time_passes_anew() {
 
     ready(&sim, "w3", true);
     let again = sim.now();
-    let (outcome, _) = to_its_end(&plan, &sim, &mut memory).await;
+    let (outcome, _) = go_on(&plan, &sim, &mut memory).await;
     assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
     assert!(sim.now() - again >= Duration::from_secs(TEN_MINUTES));
 }
@@ -178,7 +162,7 @@ async fn a_node_that_is_not_ready_at_the_end_is_seen_even_by_a_run_that_slept() 
     stopped_after(&plan, &sim, &mut memory, 10).await;
     tokio::time::sleep(Duration::from_secs(2 * TEN_MINUTES)).await;
     ready(&sim, "w1", false);
-    let (outcome, _) = to_its_end(&plan, &sim, &mut memory).await;
+    let (outcome, _) = go_on(&plan, &sim, &mut memory).await;
     assert!(
         matches!(&outcome, Outcome::Halted { failures, .. } if failures[0].1.contains("w1: not ready")),
         "{outcome:?}"
@@ -199,7 +183,7 @@ async fn a_failure_elsewhere_lets_go_of_it() {
     plan.steps.push(step("nobody/drain", &[], wrong));
     plan.steps.last_mut().unwrap().timeout_s = 30;
     let began = sim.now();
-    let (outcome, _) = to_its_end(&plan, &sim, &mut Memory::default()).await;
+    let (outcome, _) = go_on(&plan, &sim, &mut Memory::default()).await;
     assert!(
         matches!(&outcome, Outcome::Halted { why: Halt::Failed { steps }, .. } if steps.len() == 1),
         "{outcome:?}"

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::world::plans::{finishes, go, install_kubeadm, plan, step, whole};
+use crate::world::plans::{finishes, go_on, install_kubeadm, once, plan, step, whole};
 use crate::world::{Memory, NEW, Sim};
 use refit::cluster::model::NodeName;
 use refit::documents::settings::Window;
@@ -61,16 +61,7 @@ async fn a_plan_is_carried_out_in_as_many_windows_as_it_takes() {
     let mut memory = Memory::default();
     let mut stops = 0;
     loop {
-        let past = memory.text.clone();
-        let (outcome, events) = go(
-            &plan,
-            sim.world(),
-            &sim,
-            &past,
-            &mut memory,
-            std::future::pending(),
-        )
-        .await;
+        let (outcome, events) = go_on(&plan, &sim, &mut memory).await;
         for (step, at) in started(&events) {
             if let Some(seconds) = room.get(step) {
                 assert!(calendar.has_room(at, *seconds), "{step} began at {at}");
@@ -107,16 +98,7 @@ async fn a_plan_is_carried_out_in_as_many_windows_as_it_takes() {
 async fn outside_of_its_windows_nothing_is_changed() {
     let sim = Sim::usual();
     let plan = in_windows(&hourly(60));
-    let mut memory = Memory::default();
-    let (outcome, events) = go(
-        &plan,
-        sim.world(),
-        &sim,
-        &[],
-        &mut memory,
-        std::future::pending(),
-    )
-    .await;
+    let (outcome, events) = once(&plan, &sim).await;
     let Outcome::Halted {
         why: Halt::WindowOver { opens },
         failures,
@@ -143,16 +125,7 @@ async fn a_window_that_cannot_be_understood_keeps_a_plan_from_beginning() {
     if let Some(windows) = &mut plan.windows {
         windows.declared[0].timezone = "Europe/Nowhere".into();
     }
-    let mut memory = Memory::default();
-    let (outcome, events) = go(
-        &plan,
-        sim.world(),
-        &sim,
-        &[],
-        &mut memory,
-        std::future::pending(),
-    )
-    .await;
+    let (outcome, events) = once(&plan, &sim).await;
     let Outcome::BadPlan(why) = outcome else {
         unreachable!("{outcome:?}")
     };

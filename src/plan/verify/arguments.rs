@@ -1,6 +1,7 @@
 //! Every argument against the facts: which host is which node, what the repositories offer, which release is where by then.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::cluster::{Cluster, Machine, OnCluster};
 use super::order::Order;
@@ -12,6 +13,7 @@ use crate::host::op::{KeyText, PackageRevision};
 use crate::plan::data::{Action, Condition, FORMAT, Gate, Plan, Step};
 use crate::plan::file::sha256;
 use crate::plan::view::release_of_revision;
+use crate::rules::eviction::Exception;
 use crate::rules::static_pods::SETTLED_S;
 use crate::rules::version::{Minor, Version};
 
@@ -62,8 +64,8 @@ struct Judge<'j, 'p, 'f> {
     step: Option<&'p Step>,
     /// The directory of patches that kubeadm reads on each host.
     patches: BTreeMap<&'p HostName, &'p str>,
-    /// The plan's first drain.
-    drained: Option<&'p Action>,
+    /// How the plan's first drain treats pods.
+    drained: Option<Manner<'p>>,
     wrong: Vec<Violation>,
 }
 
@@ -94,22 +96,26 @@ const fn role_text(role: Role) -> &'static str {
 }
 
 /// How a drain treats pods, whatever its node: one declaration is behind all drains of a plan.
-fn manner(drain: &Action) -> String {
-    let Action::Drain {
-        node: _,
-        grace_period_s,
-        delete_empty_dir_data,
-        evict_unmanaged_pods,
-        rules,
-    } = drain
-    else {
-        return String::new();
-    };
-    let rules: Vec<String> = rules.iter().map(ToString::to_string).collect();
-    format!(
-        "grace {grace_period_s:?}, emptyDir data {delete_empty_dir_data}, unmanaged pods {evict_unmanaged_pods}, rules [{}]",
-        rules.join("; ")
-    )
+#[derive(Clone, Copy, PartialEq)]
+struct Manner<'p> {
+    grace_period_s: Option<u64>,
+    delete_empty_dir_data: bool,
+    evict_unmanaged_pods: bool,
+    rules: &'p [Exception],
+}
+
+impl fmt::Display for Manner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rules: Vec<String> = self.rules.iter().map(ToString::to_string).collect();
+        write!(
+            f,
+            "grace {:?}, emptyDir data {}, unmanaged pods {}, rules [{}]",
+            self.grace_period_s,
+            self.delete_empty_dir_data,
+            self.evict_unmanaged_pods,
+            rules.join("; ")
+        )
+    }
 }
 
 impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
@@ -337,11 +343,22 @@ impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
             }
             Action::AwaitAddons { kube_proxy } => self.addons(at, kube_proxy.as_ref()),
             Action::Cordon { node } | Action::Uncordon { node } => self.node(node),
-            Action::Drain { node, .. } => {
+            Action::Drain {
+                node,
+                grace_period_s,
+                delete_empty_dir_data,
+                evict_unmanaged_pods,
+                rules,
+            } => {
                 self.node(node);
-                let (own, first) = (manner(action), *self.drained.get_or_insert(action));
-                if own != manner(first) {
-                    self.should("drain", own.clone(), "done as the plan's other drains are");
+                let own = Manner {
+                    grace_period_s: *grace_period_s,
+                    delete_empty_dir_data: *delete_empty_dir_data,
+                    evict_unmanaged_pods: *evict_unmanaged_pods,
+                    rules,
+                };
+                if own != *self.drained.get_or_insert(own) {
+                    self.should("drain", own, "done as the plan's other drains are");
                 }
             }
             Action::AwaitNode { node, version } => {
