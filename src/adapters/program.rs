@@ -1,9 +1,10 @@
 //! Programs on this machine, which a declaration names word by word.
 //!
 //! No shell stands between: words are arguments. What a program says is kept as far as its last part only. One that is not
-//! waited for any longer is killed; what it has started itself is its own concern.
+//! waited for any longer is killed, together with whatever it has started in its process group. What it leaves behind when
+//! it ends by itself, or puts into a session of its own, is its own concern.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::{Either, join, select};
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
@@ -54,25 +56,65 @@ impl Programs for LocalPrograms {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
+        // Dropped before the child, which is what keeps the group's number from going to others.
+        let group = Group::of(child.id());
         let kept = RefCell::new(Vec::new());
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let mut reading = pin!(join(keep(out, &kept), keep(err, &kept)));
-        let whole = async {
+        let mut whole = pin!(async {
             match select(pin!(child.wait()), reading.as_mut()).await {
                 // What it has started may hold on to its output, and is not waited for.
                 Either::Left((status, _)) => {
+                    group.has_ended();
                     let _ = tokio::time::timeout(LAST_WORDS, reading.as_mut()).await;
                     status
                 }
-                Either::Right((_, ends)) => ends.await,
+                Either::Right((_, ends)) => {
+                    let status = ends.await;
+                    group.has_ended();
+                    status
+                }
             }
-        };
-        let status = match tokio::time::timeout(at_most, whole).await {
+        });
+        let status = match tokio::time::timeout(at_most, whole.as_mut()).await {
             Ok(status) => status?.code(),
-            Err(_) => None,
+            Err(_) => {
+                group.kill();
+                let _ = tokio::time::timeout(LAST_WORDS, whole).await;
+                None
+            }
         };
         let output = String::from_utf8_lossy(&kept.borrow()).into_owned();
         Ok(Ended { status, output })
+    }
+}
+
+/// A program and what it has started, until it is known to have ended.
+struct Group(Cell<Option<Pid>>);
+
+impl Group {
+    /// The group that a child leads, by the child's number.
+    fn of(leader: Option<u32>) -> Self {
+        let leader = leader.and_then(|leader| i32::try_from(leader).ok());
+        Self(Cell::new(leader.and_then(Pid::from_raw)))
+    }
+
+    /// Its leader has ended and was waited for, so that its number may be another's soon.
+    fn has_ended(&self) {
+        self.0.set(None);
+    }
+
+    fn kill(&self) {
+        if let Some(leader) = self.0.get() {
+            // Where there is nobody left to kill, nothing is left to do.
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 
@@ -133,6 +175,48 @@ mod tests {
             .unwrap();
         assert_eq!((ended.status, ended.output.as_str()), (Some(0), "done\n"));
         assert!(began.elapsed() < Duration::from_secs(20));
+    }
+
+    /// A script that starts another program, writes that one's number into a file, and waits for it.
+    const WITH_CHILD: [&str; 3] = ["sh", "-c", "sleep 600 & echo $! > child; wait"];
+
+    /// Whether the script's child has ended within some seconds. What has ended may stay a zombie for as long as nobody
+    /// waits for it.
+    async fn child_ends(folder: &Path) -> bool {
+        let child = std::fs::read_to_string(folder.join("child")).unwrap();
+        let status = PathBuf::from(format!("/proc/{}/stat", child.trim()));
+        for _ in 0..100 {
+            match std::fs::read_to_string(&status) {
+                Ok(stat) if !stat.contains(") Z ") => {}
+                Ok(_) | Err(_) => return true,
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        false
+    }
+
+    #[tokio::test]
+    async fn what_it_has_started_is_killed_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let ended = run(folder.path(), &WITH_CHILD, 1).await.unwrap();
+        assert_eq!(ended.status, None);
+        assert!(child_ends(folder.path()).await);
+
+        // Nobody waits any longer: the run is to stop.
+        let folder = tempfile::tempdir().unwrap();
+        let waits =
+            tokio::time::timeout(Duration::from_secs(1), run(folder.path(), &WITH_CHILD, 600));
+        assert!(waits.await.is_err());
+        assert!(child_ends(folder.path()).await);
+    }
+
+    #[tokio::test]
+    async fn what_it_said_before_its_time_was_over_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let words = ["sh", "-c", "echo three pods missing; sleep 600"];
+        let ended = run(folder.path(), &words, 1).await.unwrap();
+        assert_eq!(ended.status, None);
+        assert_eq!(ended.output, "three pods missing\n");
     }
 
     #[tokio::test]

@@ -26,6 +26,7 @@ pub(super) async fn run(
     let name = words.join(" ");
     attempt.start()?;
     let mut held_since: Option<Duration> = None;
+    let mut before: Option<String> = None;
     loop {
         let (last, pause) = match once(attempt, words, directory).await? {
             Ended {
@@ -44,6 +45,9 @@ pub(super) async fn run(
                 attempt.waiting(&format!("`{name}` to go on ending with 0 for {for_s} s"))?;
                 (last, left.min(AGAIN))
             }
+            ended if ended.status.is_none() && attempt.left().is_zero() => {
+                (cut(&name, &ended, before.as_deref()), AGAIN)
+            }
             ended => {
                 held_since = None;
                 let last = failure(&name, &ended);
@@ -55,6 +59,7 @@ pub(super) async fn run(
         if attempt.cx.stopping() {
             return Err(Trouble::LetGo);
         }
+        before = Some(last.clone());
         // One that is given no time at all would only hide how the last one ended.
         attempt.idle(pause).await?;
         if attempt.left().is_zero() {
@@ -85,12 +90,30 @@ async fn once(attempt: &Try<'_, '_>, words: &[String], directory: &str) -> Resul
     }
 }
 
-/// How it ended, and the last lines of what it said, without anything that a terminal would obey.
+/// How it ended, and the last lines of what it said.
 fn failure(name: &str, ended: &Ended) -> String {
-    let how = match ended.status {
-        Some(status) => format!("`{name}` ended with status {status}"),
-        None => format!("`{name}` was killed: by a signal, or because its time was over"),
-    };
+    said(
+        match ended.status {
+            Some(status) => format!("`{name}` ended with status {status}"),
+            None => format!("`{name}` was killed by a signal"),
+        },
+        ended,
+    )
+}
+
+/// That the last run had not ended when the time was over, what it had said by then, and how the one before it ended: that
+/// is what tells most, as the last one may have had hardly any time.
+fn cut(name: &str, ended: &Ended, before: Option<&str>) -> String {
+    let how = format!("`{name}` had not ended then and was killed");
+    let last = said(how, ended);
+    match before {
+        Some(before) => format!("{last}\nThe time before: {before}"),
+        None => last,
+    }
+}
+
+/// What came about, and the last lines of what was said, without anything that a terminal would obey.
+fn said(how: String, ended: &Ended) -> String {
     let plain: String = ended
         .output
         .chars()
@@ -122,9 +145,27 @@ mod tests {
             told(Some(1), "no \u{1b}[31mpods\n"),
             "`./smoke.sh` ended with status 1: no  [31mpods"
         );
-        assert!(told(None, "").contains("killed"));
+        assert!(told(None, "").contains("killed by a signal"));
         let many: String = (1..=30).map(|line| format!("{line}\n")).collect();
         let told = told(Some(2), &many);
         assert!(told.contains("\n11\n") && told.ends_with("\n30") && !told.contains("\n10\n"));
+    }
+
+    #[test]
+    fn one_that_was_cut_does_not_hide_how_the_one_before_ended() {
+        let ended = Ended {
+            status: None,
+            output: "looking".to_owned(),
+        };
+        assert_eq!(
+            cut(
+                "./smoke.sh",
+                &ended,
+                Some("`./smoke.sh` ended with status 1: no pods")
+            ),
+            "`./smoke.sh` had not ended then and was killed: looking\n\
+             The time before: `./smoke.sh` ended with status 1: no pods"
+        );
+        assert!(!cut("./smoke.sh", &ended, None).contains("before"));
     }
 }
