@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, missing_docs)]
 
 mod blocked;
+pub mod declared;
 mod drain_rules;
 mod gates;
 mod golden;

@@ -40,6 +40,11 @@ pub fn judge(
             let of = all.iter_mut().find(|hop| hop.holds(at));
             of.into_iter().for_each(|hop| hop.looks.push(at));
         }
+        // It may name no release, where kube-proxy is not kubeadm's to roll.
+        if let Action::AwaitAddons { .. } = &step.action {
+            let of = all.iter_mut().find(|hop| hop.holds(at));
+            of.into_iter().for_each(|hop| hop.served.push(at));
+        }
         // Holds bring no release: they are the first hop's.
         if let (Action::HoldPackages { .. }, Some(first)) = (&step.action, all.first_mut()) {
             first.changing.push(at);
@@ -49,6 +54,7 @@ pub fn judge(
         };
         if let Action::AwaitControlPlane { host, .. } = &step.action {
             hop.awaited.push((at, host));
+            hop.served.push(at);
         }
         if let Action::KubeadmNode {
             role: Role::Worker, ..
@@ -73,9 +79,13 @@ pub fn judge(
             };
             hop.kubelets.push(change.out);
             hop.back.push(change.back);
-            if role == Some(Role::Worker) {
-                hop.on_workers.push(change.out);
-                hop.workers.push(change);
+            match role {
+                Some(Role::Worker) => {
+                    hop.on_workers.push(change.out);
+                    hop.workers.push(change);
+                }
+                Some(Role::ControlPlane) => hop.served.push(change.back),
+                None => {}
             }
         }
     }
@@ -100,6 +110,8 @@ struct Hop<'o, 'p> {
     /// `kubeadm upgrade` on control planes, in order.
     upgrades: Vec<(usize, &'p HostName)>,
     awaited: Vec<(usize, &'p HostName)>,
+    /// After which its control planes and the addons are as they stay.
+    served: Vec<usize>,
     /// What takes nodes out for its kubelets.
     kubelets: Vec<usize>,
     /// What brings them back.
@@ -121,6 +133,7 @@ impl<'o, 'p> Hop<'o, 'p> {
             changing: Vec::new(),
             upgrades: Vec::new(),
             awaited: Vec::new(),
+            served: Vec::new(),
             kubelets: Vec::new(),
             back: Vec::new(),
             on_workers: Vec::new(),
@@ -148,10 +161,7 @@ impl<'o, 'p> Hop<'o, 'p> {
         let lacking = match gate.at {
             GatePoint::BeforeHop => self.between(&steps, &self.looks, &self.changing),
             GatePoint::AfterControlPlane => self.after_control_planes(&steps),
-            GatePoint::BeforeWorkers => {
-                let awaited: Vec<usize> = self.awaited.iter().map(|(at, _)| *at).collect();
-                self.between(&steps, &awaited, &self.on_workers)
-            }
+            GatePoint::BeforeWorkers => self.between(&steps, &self.served, &self.on_workers),
             GatePoint::AfterEachWave => self.after_waves(&steps),
             GatePoint::AfterHop => {
                 let mut before = self.back.clone();

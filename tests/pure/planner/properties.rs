@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::declared::declared;
 use crate::build::{World, v};
 use proptest::prelude::*;
 use refit::cluster::facts::{Facts, Observed};
@@ -51,9 +52,18 @@ fn worlds() -> impl Strategy<Value = World> {
         1_u32..5,
         any::<(bool, bool)>(),
         prop::collection::vec(oddity(), 16),
+        declared(),
     )
         .prop_map(
-            |(from, control_planes, workers, unavailable, (written, kubelets), oddities)| {
+            |(
+                from,
+                control_planes,
+                workers,
+                unavailable,
+                (written, kubelets),
+                oddities,
+                declared,
+            )| {
                 let target = v("1.35.4");
                 let mut world = World::new(control_planes, workers, from, "1.35.4");
                 world.upgrade.workers.max_unavailable = Share::Count(unavailable);
@@ -94,6 +104,7 @@ fn worlds() -> impl Strategy<Value = World> {
                         world.config().kubernetes_version = target;
                     }
                 }
+                declared.of(&mut world);
                 world
             },
         )
@@ -303,9 +314,10 @@ fn far_worlds() -> impl Strategy<Value = World> {
         0_usize..4,
         any::<bool>(),
         prop::collection::vec(oddity(), 8),
+        declared(),
     )
         .prop_map(
-            |((from, target, skips), control_planes, workers, flag, oddities)| {
+            |((from, target, skips), control_planes, workers, flag, oddities, declared)| {
                 let mut world = World::new(control_planes, workers, from, target);
                 world.upgrade.workers.skip_level = skips;
                 let first = Version::new(1, v(from).minor().minor + 1, 4);
@@ -334,6 +346,7 @@ fn far_worlds() -> impl Strategy<Value = World> {
                     node.unschedulable = odd.cordon < 2;
                     node.cordoned_by = (odd.cordon == 1).then(|| "earlier".to_owned());
                 }
+                declared.of(&mut world);
                 world
             },
         )

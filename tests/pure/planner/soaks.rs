@@ -2,22 +2,12 @@
 
 use std::time::Duration;
 
+use super::declared::group;
 use crate::build::{World, v};
-use refit::cluster::model::LabelSelector;
-use refit::documents::settings::{OrderGroup, Share, Window};
+use refit::documents::settings::{Share, Window};
 use refit::plan::data::{Action, Plan, StepId};
 use refit::plan::windows::schedule;
 use refit::report::plan::{Look, table};
-
-fn group(pool: &str, soak_s: u64) -> OrderGroup {
-    OrderGroup {
-        selector: LabelSelector {
-            match_labels: [("pool".to_owned(), pool.to_owned())].into(),
-            match_expressions: Vec::new(),
-        },
-        soak: Duration::from_secs(soak_s),
-    }
-}
 
 /// `w1` is a canary, `w2` an early one, `w3` and `w4` the rest.
 fn world(from: &str, target: &str) -> World {

@@ -1,19 +1,21 @@
-//! A thousand small changes to valid plans. A brute force says which of them break something; `verify` must find each. How
-//! many: `cargo test --test pure -- --nocapture every_change`.
+//! Two thousand small changes to valid plans. A brute force says which of them break something; `verify` must find each. How
+//! many: `cargo test --test pure -- --nocapture every_change`; other ones than usual: with `REFIT_CHANGES=20000`.
 #![allow(clippy::print_stdout)]
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use refit::cluster::facts::Observed;
 use refit::cluster::model::{HostName, NodeName};
-use refit::documents::settings::Share;
-use refit::plan::data::{Action, Plan, StepId};
+use refit::documents::settings::{Share, Window};
+use refit::plan::data::{Action, Condition, Gate, GatePoint, Plan, Step, StepId};
 use refit::plan::verify::verify;
 
 use super::oracle;
 use crate::build::{World, v};
+use crate::planner::declared::{everywhere, group};
 
-const CHANGES: usize = 1000;
+const CHANGES: usize = 2000;
 
 /// SplitMix64: the same changes on every run.
 struct Random(u64);
@@ -86,7 +88,69 @@ fn worlds() -> Vec<World> {
     let mut full = patch(2, 1);
     full.upgrade.control_plane.drain = false;
     worlds.push(full);
+    worlds.extend(asking());
     worlds
+}
+
+/// Clusters whose declarations ask for something between steps.
+fn asking() -> Vec<World> {
+    let mut gated = World::new(1, 2, "1.34.4", "1.35.4");
+    gated.upgrade.gates = everywhere();
+    let mut paused = World::new(2, 1, "1.34.4", "1.35.4");
+    paused.upgrade.control_plane.pause = Duration::from_secs(60);
+    let after = |name: &str, condition| Gate {
+        name: name.to_owned(),
+        at: GatePoint::AfterControlPlane,
+        condition,
+    };
+    paused.upgrade.gates = vec![
+        after(
+            "metrics",
+            Condition::Command {
+                run: vec!["./healthy".to_owned()],
+                directory: "plans".to_owned(),
+                for_s: 60,
+                timeout_s: 600,
+            },
+        ),
+        after(
+            "people",
+            Condition::Approval {
+                by: vec!["alice".to_owned()],
+                expires_s: 3600,
+            },
+        ),
+    ];
+    let mut far = World::new(1, 1, "1.34.4", "1.36.3");
+    far.upgrade.gates = everywhere();
+    let mut soaking = World::new(1, 3, "1.35.2", "1.35.4");
+    soaking.upgrade.workers.max_unavailable = Share::Count(2);
+    soaking.upgrade.workers.order = vec![group("canary", 600), group("early", 60)];
+    for (node, pool) in [("w2", "canary"), ("w3", "early")] {
+        let labels = &mut soaking.node(node).labels;
+        labels.insert("pool".to_owned(), pool.to_owned());
+    }
+    // What an earlier run left cordoned goes first of all.
+    let mut left = soaking.clone();
+    left.upgrade.gates = everywhere();
+    let node = left.node("w3");
+    (node.unschedulable, node.cordoned_by) = (true, Some("earlier".to_owned()));
+    let mut waves = World::new(1, 4, "1.35.2", "1.35.4");
+    waves.upgrade.workers.max_unavailable = Share::Count(2);
+    waves.upgrade.gates = everywhere();
+    for name in ["cp1", "w1", "w2", "w3", "w4"] {
+        waves.install_kubeadm(name, &v("1.35.4"));
+    }
+    let mut nightly = World::new(2, 1, "1.35.2", "1.35.4");
+    nightly.upgrade.windows = vec![Window {
+        start: "0 1 * * *".to_owned(),
+        duration_s: 6 * 3600,
+        timezone: "Europe/Berlin".to_owned(),
+    }];
+    let mut kept = nightly.clone();
+    kept.upgrade.gates = everywhere();
+    kept.node("w1").unschedulable = true;
+    vec![gated, paused, far, soaking, left, waves, nightly, kept]
 }
 
 /// What is changed.
@@ -99,9 +163,14 @@ enum Change {
     OtherVersion,
     OtherNode,
     WiderWave,
+    DropAsked,
+    MoveAsked,
+    AlterAsked,
+    PassAsked,
+    OtherRoom,
 }
 
-const ALL: [Change; 7] = [
+const ALL: [Change; 12] = [
     Change::Swap,
     Change::Drop,
     Change::DropEdge,
@@ -109,6 +178,11 @@ const ALL: [Change; 7] = [
     Change::OtherVersion,
     Change::OtherNode,
     Change::WiderWave,
+    Change::DropAsked,
+    Change::MoveAsked,
+    Change::AlterAsked,
+    Change::PassAsked,
+    Change::OtherRoom,
 ];
 
 /// The plan with one change, if this kind of change can be made to it.
@@ -122,13 +196,7 @@ fn changed(plan: &Plan, change: Change, random: &mut Random) -> Plan {
             plan.steps[one].action = std::mem::replace(&mut plan.steps[other].action, kept);
         }
         Change::Drop => {
-            let gone = plan.steps.remove(random.below(count));
-            for step in &mut plan.steps {
-                if step.after.contains(&gone.id) {
-                    step.after.retain(|id| *id != gone.id);
-                    step.after.extend(gone.after.iter().cloned());
-                }
-            }
+            take(&mut plan, random.below(count));
         }
         Change::DropEdge => {
             let step = &mut plan.steps[random.below(count)];
@@ -153,15 +221,24 @@ fn changed(plan: &Plan, change: Change, random: &mut Random) -> Plan {
             }
         }
         Change::OtherNode => {
-            let names: Vec<String> = plan
-                .steps
-                .iter()
-                .filter_map(|step| Some(step.action.node()?.to_string()))
-                .collect();
-            let name = random.of(&names).clone();
+            let name = random.of(&nodes(&plan)).to_string();
             let at = random.below(count);
             other_node(&mut plan.steps[at].action, &name, random);
         }
+        Change::DropAsked | Change::MoveAsked | Change::AlterAsked | Change::PassAsked => {
+            if let Some(at) = asked(&plan, random) {
+                match change {
+                    Change::DropAsked => drop(take(&mut plan, at)),
+                    Change::MoveAsked => moved(&mut plan, at, random),
+                    Change::PassAsked => passed(&mut plan, at, random),
+                    _ => {
+                        let nodes: Vec<NodeName> = nodes(&plan);
+                        altered(&mut plan.steps[at], &nodes, random);
+                    }
+                }
+            }
+        }
+        Change::OtherRoom => other_room(&mut plan, random),
         Change::WiderWave => {
             let release = *random.of(&["1.35.4", "1.36.3"]);
             let minor = v(release).minor();
@@ -183,6 +260,119 @@ fn changed(plan: &Plan, change: Change, random: &mut Random) -> Plan {
         step.after.dedup();
     }
     plan
+}
+
+/// Takes a step out; what waited for it waits for what it waited for.
+fn take(plan: &mut Plan, at: usize) -> Step {
+    let gone = plan.steps.remove(at);
+    for step in &mut plan.steps {
+        if step.after.contains(&gone.id) {
+            step.after.retain(|id| *id != gone.id);
+            step.after.extend(gone.after.iter().cloned());
+        }
+    }
+    gone
+}
+
+fn nodes(plan: &Plan) -> Vec<NodeName> {
+    let steps = plan.steps.iter();
+    steps
+        .filter_map(|step| step.action.node().cloned())
+        .collect()
+}
+
+/// One of the steps that the declaration asks for.
+fn asked(plan: &Plan, random: &mut Random) -> Option<usize> {
+    let steps = plan.steps.iter().enumerate();
+    let all: Vec<usize> = steps
+        .filter(|(_, step)| matches!(step.action, Action::Gate { .. } | Action::Soak { .. }))
+        .map(|(at, _)| at)
+        .collect();
+    (!all.is_empty()).then(|| *random.of(&all))
+}
+
+/// To another place: between a step and all or one of those that wait for it.
+fn moved(plan: &mut Plan, at: usize, random: &mut Random) {
+    let mut step = take(plan, at);
+    let after = random.of(&plan.steps).id.clone();
+    let followers: Vec<usize> = (0..plan.steps.len())
+        .filter(|&other| plan.steps[other].after.contains(&after))
+        .collect();
+    let only = random.below(2 * followers.len().max(1));
+    for (index, &follower) in followers.iter().enumerate() {
+        if only == index || only >= followers.len() {
+            let then = &mut plan.steps[follower].after;
+            then.retain(|id| *id != after);
+            then.push(step.id.clone());
+        }
+    }
+    step.after = vec![after];
+    plan.steps.push(step);
+    // Plans are read in an order that their steps allow.
+    if let Ok(sorted) = refit::plan::graph::sorted(plan.steps.clone()) {
+        plan.steps = sorted;
+    }
+}
+
+fn altered(step: &mut Step, nodes: &[NodeName], random: &mut Random) {
+    let Step {
+        action, timeout_s, ..
+    } = step;
+    match action {
+        Action::Soak { for_s, nodes: of } => match random.below(4) {
+            0 => *for_s /= 2,
+            1 => *for_s += 30,
+            2 => *for_s = 0,
+            _ => *of = vec![random.of(nodes).clone()],
+        },
+        Action::Gate { gate } => match (random.below(4), &mut gate.condition) {
+            (0, _) => gate.at = random.of(&everywhere()).at,
+            (1, _) => gate.name.push('x'),
+            (2, Condition::Command { .. }) => *timeout_s += 60,
+            (_, Condition::Command { for_s, .. }) => *for_s /= 2,
+            (2, Condition::Approval { by, .. }) => by.push("mallory".to_owned()),
+            (_, Condition::Approval { expires_s, .. }) => *expires_s *= 2,
+        },
+        _ => {}
+    }
+}
+
+/// Of one step that waits for it.
+fn passed(plan: &mut Plan, at: usize, random: &mut Random) {
+    let (id, before) = (plan.steps[at].id.clone(), plan.steps[at].after.clone());
+    let steps = plan.steps.iter().enumerate();
+    let followers: Vec<usize> = steps
+        .filter(|(_, step)| step.after.contains(&id))
+        .map(|(at, _)| at)
+        .collect();
+    if !followers.is_empty() {
+        let after = &mut plan.steps[*random.of(&followers)].after;
+        after.retain(|other| *other != id);
+        after.extend(before);
+    }
+}
+
+fn other_room(plan: &mut Plan, random: &mut Random) {
+    let step = random.of(&plan.steps).id.clone();
+    let Some(windows) = &mut plan.windows else {
+        return;
+    };
+    let named: Vec<StepId> = windows.room_s.keys().cloned().collect();
+    let one = random.of(&named).clone();
+    match random.below(5) {
+        0 => {
+            windows.room_s.remove(&one);
+        }
+        1 => *windows.room_s.entry(one).or_default() -= 1,
+        2 => *windows.room_s.entry(one).or_default() += 60,
+        3 => {
+            windows.room_s.insert(step, 3600);
+        }
+        _ => {
+            let longer = plan.steps.iter_mut().find(|of| of.id == step);
+            longer.unwrap().expected_s += 60;
+        }
+    }
 }
 
 fn other_version(action: &mut Action, other: &str, revision: &str, random: &mut Random) {
@@ -276,12 +466,18 @@ fn valid_plans_are_right_by_brute_force_too() {
 fn every_change_that_breaks_something_is_found() {
     let worlds = worlds();
     let plans: Vec<Plan> = worlds.iter().map(World::planned).collect();
-    let mut random = Random(7);
+    let told = std::env::var("REFIT_CHANGES").ok();
+    let changes = told.and_then(|told| told.parse().ok()).unwrap_or(CHANGES);
+    let mut random = Random(if changes == CHANGES {
+        7
+    } else {
+        changes as u64
+    });
     let mut counts: BTreeMap<Change, Count> = BTreeMap::new();
     let mut missed = Vec::new();
     let mut stricter = Vec::new();
     let mut made = 0;
-    while made < CHANGES {
+    while made < changes {
         let at = random.below(plans.len());
         let change = *random.of(&ALL);
         let plan = changed(&plans[at], change, &mut random);

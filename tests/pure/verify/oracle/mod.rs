@@ -9,7 +9,10 @@ use refit::plan::data::{Action, Plan};
 
 use crate::build::World;
 
+mod asked;
 mod start;
+
+use asked::{Asked, Pairs};
 
 /// Hosts that a cluster may have here.
 const HOSTS: usize = 6;
@@ -81,6 +84,7 @@ struct State {
     looked: bool,
     checked: [bool; HOSTS],
     saved: bool,
+    asked: Asked,
 }
 
 struct Oracle<'w> {
@@ -97,6 +101,7 @@ struct Oracle<'w> {
     most_out: usize,
     kinds: Kinds,
     start: State,
+    pairs: Pairs,
 }
 
 /// Steps of a kind, as sets.
@@ -196,7 +201,10 @@ impl Oracle<'_> {
             self.beside(&ready)?;
             for at in ready {
                 let mut next = now;
-                self.step(at, done, &mut next)
+                let action = &self.plan.steps[at].action;
+                self.asks(at, done, self.place(action), &mut next)
+                    .and_then(|()| self.step(at, done, &mut next))
+                    .and_then(|()| self.comes(at, done | 1 << at, &now, &mut next))
                     .map_err(|wrong| format!("{}: {wrong}", self.plan.steps[at].id))?;
                 let done = done | 1 << at;
                 if seen.insert((done, next)) {
@@ -206,7 +214,7 @@ impl Oracle<'_> {
                 }
             }
         }
-        Ok(())
+        self.waves_were_gated()
     }
 
     /// One operation at a time on a host.
@@ -240,12 +248,7 @@ impl Oracle<'_> {
             must(hop == now.hop, "in another hop")?;
             must(now.saved || !changes(action), "no snapshot in this hop")?;
         }
-        let place = action
-            .host()
-            .map(ToString::to_string)
-            .or(action.node().map(ToString::to_string))
-            .map(|name| self.index[&name]);
-        match (action, place) {
+        match (action, self.place(action)) {
             (Action::CheckCluster { .. }, _) => now.looked = true,
             (Action::CheckHost { .. }, Some(host)) => now.checked[host] = true,
             (Action::SnapshotEtcd { .. }, Some(host)) => {

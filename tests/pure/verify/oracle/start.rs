@@ -6,6 +6,7 @@ use refit::cluster::facts::Observed;
 use refit::cluster::model::Role;
 use refit::plan::data::{Action, Plan};
 
+use super::asked::{self, Asked, Pairs};
 use super::{
     HOSTS, Host, Kinds, Oracle, Release, State, bit, brings, changes, minor_bit, number,
     of_revision,
@@ -114,7 +115,9 @@ impl<'w> Oracle<'w> {
                 looked: false,
                 checked: [false; HOSTS],
                 saved: false,
+                asked: Asked::default(),
             },
+            pairs: Pairs::default(),
         };
         oracle.order()?;
         oracle.hops();
@@ -249,9 +252,10 @@ impl<'w> Oracle<'w> {
                 }
                 Action::HoldPackages { .. }
                 | Action::ReleaseHolds { .. }
-                | Action::Soak { .. }
-                | Action::Gate { .. }
                 | Action::Barrier { .. } => {}
+                Action::Soak { .. } | Action::Gate { .. } => {
+                    asked::argument(plan, step).map_err(|wrong| format!("{}: {wrong}", step.id))?;
+                }
                 Action::SwitchRepository { minor, content, .. } => {
                     must(
                         content.contains(&format!("/v{minor}/")),
