@@ -4,6 +4,7 @@
 //! that neither a URL nor a shell string crosses this line. A failed change says whether it may have happened
 //! ([`Failure`]), because resuming depends on it.
 
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -242,6 +243,70 @@ pub trait Programs {
         words: &[String],
         at_most: Duration,
     ) -> std::io::Result<Ended>;
+}
+
+/// A server that keeps measurements, and what it takes to ask it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetricsServer<'a> {
+    /// Its URL, to which the API's path is added.
+    pub url: &'a str,
+    /// Where its bearer token comes from, if it takes one.
+    pub token: Option<SecretFrom<'a>>,
+    /// The authorities of its certificate, in PEM; this machine's when there is none.
+    pub ca_file: Option<&'a Path>,
+}
+
+/// Where a secret comes from. The secret itself does not cross this line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretFrom<'a> {
+    /// An environment variable.
+    Variable(&'a str),
+    /// A file.
+    File(&'a Path),
+}
+
+impl fmt::Display for SecretFrom<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable(name) => write!(f, "the environment variable {name}"),
+            Self::File(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// A series' newest value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Its labels, as they are written in a query; empty where it has none.
+    pub series: String,
+    /// Its value, which may be no number or infinite.
+    pub value: f64,
+}
+
+/// Why there are no values.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MetricsError {
+    /// No answer, or none that tells anything: it may come with time.
+    #[error("{0}")]
+    Unanswered(String),
+    /// The server does not want us, or is not who it should be: it hardly passes by waiting.
+    #[error("{0}")]
+    Refused(String),
+    /// What is asked, or what it takes to ask it, is wrong: it never passes by waiting.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+/// Servers that keep measurements, with Prometheus' API.
+#[async_trait(?Send)]
+pub trait Metrics {
+    /// What an instant query gives now: a value for each series, or a single one.
+    async fn query(
+        &self,
+        server: MetricsServer<'_>,
+        query: &str,
+        at_most: Duration,
+    ) -> Result<Vec<Sample>, MetricsError>;
 }
 
 /// The world a run acts in.

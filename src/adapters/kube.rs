@@ -15,6 +15,8 @@ mod placement;
 
 pub use open::ConnectError;
 
+pub(super) use self::error::chain;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The outside world behind the ports: the only users of kube, SSH, the disk and real time.
+//! The outside world behind the ports: the only users of kube, SSH, HTTP, the disk and real time.
 //!
 //! Nothing here decides. An adapter turns typed operations into requests and their answers into the model, says honestly
 //! whether a failed change may have happened, and retries reads only.
@@ -7,4 +7,5 @@ pub mod clock;
 pub mod disk;
 pub mod kube;
 pub mod program;
+pub mod prometheus;
 pub mod ssh;

@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::Stdio;
@@ -29,6 +30,46 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, Copy)]
 pub struct LocalPrograms;
 
+/// Where a program is looked for: a name in PATH, a path from the directory on, wherever refit itself works.
+fn place(directory: &Path, program: &str) -> PathBuf {
+    match program.contains('/') {
+        true => directory.join(program),
+        false => PathBuf::from(program),
+    }
+}
+
+/// A program is there and may be run. Runs nothing.
+///
+/// # Errors
+/// What is missing.
+pub fn ready(directory: &Path, words: &[String]) -> Result<(), String> {
+    let program = words.first().ok_or("it has no words")?;
+    let runs = |path: &Path| {
+        std::fs::metadata(path)
+            .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
+    let path = place(directory, program);
+    if program.contains('/') {
+        return match std::fs::metadata(&path) {
+            Err(error) => Err(format!(
+                "{program} cannot be run in {}: {error}",
+                directory.display()
+            )),
+            Ok(_) if !runs(&path) => Err(format!(
+                "{program} in {} may not be run: it is no executable file",
+                directory.display()
+            )),
+            Ok(_) => Ok(()),
+        };
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders = std::env::split_paths(&folders);
+    match folders.any(|folder| runs(&folder.join(program))) {
+        true => Ok(()),
+        false => Err(format!("there is no program `{program}` in PATH")),
+    }
+}
+
 #[async_trait(?Send)]
 impl Programs for LocalPrograms {
     async fn run(
@@ -41,12 +82,7 @@ impl Programs for LocalPrograms {
             return Err(io::Error::other("it has no words"));
         };
         let directory = std::path::absolute(directory)?;
-        // A name is looked for in PATH, a path from the directory on, wherever refit itself works.
-        let program = match program.contains('/') {
-            true => directory.join(program),
-            false => PathBuf::from(program),
-        };
-        let mut child = Command::new(program)
+        let mut child = Command::new(place(&directory, program))
             .args(arguments)
             .current_dir(&directory)
             .stdin(Stdio::null())
@@ -144,7 +180,6 @@ mod tests {
 
     #[tokio::test]
     async fn words_are_arguments_and_paths_begin_at_the_directory() {
-        use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let script = folder.path().join("smoke.sh");
         std::fs::write(&script, "#!/bin/sh\npwd; echo \"$2\" >&2; exit 3\n").unwrap();
@@ -160,6 +195,13 @@ mod tests {
         );
         assert!(ended.output.contains("$HOME; *\n"), "{ended:?}");
         assert!(run(folder.path(), &["./none.sh"], 60).await.is_err());
+        let there = |program: &str| ready(folder.path(), &[program.to_owned()]);
+        assert_eq!(there("./smoke.sh"), Ok(()));
+        assert_eq!(there("sh"), Ok(()));
+        assert!(there("./none.sh").unwrap_err().contains("No such file"));
+        assert!(there("no-such-program").unwrap_err().contains("in PATH"));
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(there("./smoke.sh").unwrap_err().contains("may not be run"));
         assert_eq!(
             run(folder.path(), &["true"], 60).await.unwrap().status,
             Some(0)
@@ -182,6 +224,7 @@ mod tests {
 
     /// Whether the script's child has ended within some seconds. What has ended may stay a zombie for as long as nobody
     /// waits for it.
+    #[allow(clippy::disallowed_methods)] // the child lives in real time
     async fn child_ends(folder: &Path) -> bool {
         let child = std::fs::read_to_string(folder.join("child")).unwrap();
         let status = PathBuf::from(format!("/proc/{}/stat", child.trim()));

@@ -9,7 +9,7 @@ use super::connect::{Connection, block_on, cluster_uid, look};
 use super::inputs::Declaration;
 use super::runs::{ReadRun, RunFolder, Runs};
 use super::verify::refuse_unfit;
-use super::{CommandError, Exit, Global, plan as planning, ui};
+use super::{CommandError, Exit, Global, gates, plan as planning, ui};
 use crate::adapters::clock::RealClock;
 use crate::adapters::disk;
 use crate::cluster::drift::{basis, drift};
@@ -106,6 +106,7 @@ pub fn run(args: &ApplyArgs, global: &Global) -> Result<Exit, CommandError> {
             connection.close().await;
             return Ok(Exit::Done);
         }
+        gates::refuse_unready(&plan, |_| false, &again)?;
         let question = format!(
             "Carry out these {} steps on `{}`?",
             plan.steps.len(),

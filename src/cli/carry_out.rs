@@ -11,6 +11,7 @@ use super::runs::Approvals;
 use super::{CommandError, Exit, ui};
 use crate::adapters::disk::{self, AppendFile, LocalStore};
 use crate::adapters::program::LocalPrograms;
+use crate::adapters::prometheus::Prometheus;
 use crate::documents::settings::{Condition, Window};
 use crate::plan::data::{Action, Plan, StepId};
 use crate::plan::windows::{Calendar, Now};
@@ -77,6 +78,7 @@ pub async fn carry_out(
         store: &LocalStore,
         people: job.people,
         programs: &LocalPrograms,
+        metrics: &Prometheus,
     };
     let mut state = job.past.state.clone();
     let mut lines = Progress::new(

@@ -13,6 +13,7 @@ mod connect;
 mod diff;
 mod error;
 mod exit;
+mod gates;
 mod inputs;
 mod inspect;
 mod plan;

@@ -6,7 +6,7 @@ use super::carry_out::{Job, Output, carry_out, confirm, refuse_outside};
 use super::connect::{Connection, block_on};
 use super::inputs::{environment, read_document};
 use super::runs::{ReadRun, RunFolder, Runs};
-use super::{CommandError, Exit, Global, ui};
+use super::{CommandError, Exit, Global, gates, ui};
 use crate::adapters::clock::RealClock;
 use crate::documents::settings::Inventory;
 use crate::documents::{Style, read_inventory};
@@ -72,6 +72,11 @@ pub fn run(args: &ResumeArgs, global: &Global) -> Result<Exit, CommandError> {
         .because(&error)
         .nothing_changed()
     })?;
+    gates::refuse_unready(
+        &run.plan,
+        |step| run.past.state.is_done(step),
+        &format!("{} resume {id}", runs.refit()),
+    )?;
     let done = progress(&run.past.state, &run.plan).all;
     let question = format!(
         "Go on with run {id} of `{}` to {}: {} of {} steps are left?",

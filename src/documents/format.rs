@@ -5,6 +5,7 @@
 use crate::rules::hazards::Hops;
 use crate::rules::version::{Minor, Version};
 
+use super::comparison::Comparison;
 use super::error::nearest;
 use super::range::Pattern;
 use super::{cron, duration, names, selector, url};
@@ -58,6 +59,8 @@ pub(super) enum Format {
     KeyLocation,
     /// A URL.
     Url,
+    /// A URL of a server's, to which a path is added.
+    ServerUrl,
     /// A preflight check, as kubeadm prints it.
     Preflight,
     /// A kubeadm phase, such as `addon/coredns`.
@@ -123,6 +126,7 @@ impl Format {
             Self::KeyLocation if url::is_url(text) => url::check(text, url::PACKAGE).map_err(Some),
             Self::KeyLocation => path(text),
             Self::Url => url::check(text, &[]).map_err(Some),
+            Self::ServerUrl => url::check_server(text).map_err(Some),
             Self::Preflight if text.eq_ignore_ascii_case("all") => Err(Some(
                 "`all` would hide checks that nobody has read; list them by name".to_owned(),
             )),
@@ -134,7 +138,7 @@ impl Format {
             Self::Variable => {
                 plainly(word(text, b"_") && !text.starts_with(|c: char| c.is_ascii_digit()))
             }
-            Self::Comparison => plainly(is_comparison(text)),
+            Self::Comparison => plainly(text.parse::<Comparison>().is_ok()),
             Self::Recipient => plainly(
                 (text.starts_with("age1")
                     || text.starts_with("ssh-ed25519 ")
@@ -175,6 +179,7 @@ impl Format {
                 "a URL, which may hold {minor} and {format}, or a file beside this one"
             }
             Self::Url => "a URL (http, https or file)",
+            Self::ServerUrl => "a server's URL such as https://prometheus.example.org",
             Self::Preflight => "the name of a preflight check such as Swap",
             Self::Phase => "a phase of kubeadm such as addon/coredns",
             Self::Cron => "minute, hour, day, month and weekday such as \"0 2 * * SUN\"",
@@ -227,9 +232,10 @@ impl Format {
             Self::HostPath => Some("^/"),
             Self::Date => Some(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
             Self::PackageUrl | Self::Url => Some(r"^(https?|file)://"),
+            Self::ServerUrl => Some(r"^https?://"),
             Self::Preflight => Some(r"^[A-Za-z0-9._/-]+$"),
             Self::Variable => Some(r"^[A-Za-z_][A-Za-z0-9_]*$"),
-            Self::Comparison => Some(r"^(<=?|>=?|==|!=) *-?[0-9]"),
+            Self::Comparison => Some(r"^(<=?|>=?|==|!=) *[-+]?[.0-9]"),
             Self::Count
             | Self::Positive
             | Self::Port
@@ -334,13 +340,6 @@ fn path(text: &str) -> Result<(), Why> {
         }
         _ => Ok(()),
     }
-}
-
-fn is_comparison(text: &str) -> bool {
-    let operator = ["<=", ">=", "==", "!=", "<", ">"]
-        .into_iter()
-        .find_map(|operator| text.strip_prefix(operator));
-    operator.is_some_and(|number| number.trim_start().parse::<f64>().is_ok_and(f64::is_finite))
 }
 
 #[cfg(test)]

@@ -255,12 +255,18 @@ fn validate_one(
         }
         Kind::Upgrade => {
             let (upgrade, inventory) = with_all(path, &bytes, environment, read)?;
-            Ok(format!(
+            let mut summary = format!(
                 "upgrade `{}` to {} of {} hosts",
                 upgrade.name,
                 upgrade.target,
                 inventory.hosts.len()
-            ))
+            );
+            for gate in &upgrade.gates {
+                if let Some(words) = gate.shows_its_token() {
+                    let _ = write!(summary, "; {words}");
+                }
+            }
+            Ok(summary)
         }
     }
 }

@@ -9,6 +9,7 @@
 //! ```
 
 mod check;
+mod comparison;
 mod cron;
 mod duration;
 mod error;

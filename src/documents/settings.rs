@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::comparison::{Comparison, NoComparison};
 use crate::cluster::model::{HostName, LabelSelector, NodeName, Role};
 use crate::rules::eviction::Exception;
 use crate::rules::hazards::{Acceptance, Hazard};
@@ -256,6 +257,24 @@ pub struct Gate {
     pub condition: Condition,
 }
 
+impl Gate {
+    /// That whoever is on the way to the server that it asks can read its token, if so.
+    #[must_use]
+    pub fn shows_its_token(&self) -> Option<String> {
+        match &self.condition {
+            Condition::Prometheus { server, .. } => {
+                let host = server.shows_its_token_to_the_way()?;
+                Some(format!(
+                    "gate `{}` sends its token to {host} without encryption: whoever is on the way can read it (https does not \
+                     show it)",
+                    self.name
+                ))
+            }
+            Condition::Approval { .. } | Condition::Command { .. } => None,
+        }
+    }
+}
+
 /// Where in a hop a gate is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -308,6 +327,79 @@ pub enum Condition {
         /// Seconds for which it is tried.
         timeout_s: u64,
     },
+    /// An instant query of a Prometheus server whose every value must be as expected. It is asked again and again until then.
+    Prometheus {
+        /// Who is asked.
+        server: PrometheusServer,
+        /// PromQL.
+        query: String,
+        /// What must be true of every value.
+        expect: Comparison,
+        /// What an empty answer means.
+        no_data: NoData,
+        /// Seconds for which it must go on being so.
+        for_s: u64,
+        /// Seconds for which it is asked.
+        timeout_s: u64,
+    },
+}
+
+/// A server with Prometheus' HTTP API, and what it takes to ask it. Holds no secret: only where it is found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrometheusServer {
+    /// `http` or `https`, without the API's own path and without a query.
+    pub url: String,
+    /// Where the bearer token comes from, if it takes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<SecretSource>,
+    /// A file with the authorities of its certificate; this machine's when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<String>,
+}
+
+impl PrometheusServer {
+    /// The host that anybody on the way to it could read the token of, because nothing encrypts it; none where there is no
+    /// token, or it stays on this machine.
+    #[must_use]
+    pub fn shows_its_token_to_the_way(&self) -> Option<&str> {
+        self.token.as_ref()?;
+        let rest = self.url.strip_prefix("http://")?;
+        let authority = rest
+            .split_once('/')
+            .map_or(rest, |(authority, _)| authority);
+        let host = match authority.strip_prefix('[') {
+            Some(six) => six.split_once(']').map_or(six, |(host, _)| host),
+            None => authority
+                .split_once(':')
+                .map_or(authority, |(host, _)| host),
+        };
+        let here = match host.parse::<std::net::IpAddr>() {
+            Ok(address) => address.is_loopback(),
+            Err(_) => host.eq_ignore_ascii_case("localhost"),
+        };
+        (!here).then_some(host)
+    }
+}
+
+/// Where a secret comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecretSource {
+    /// An environment variable.
+    Env(String),
+    /// A file.
+    File(String),
+}
+
+/// What an answer without any value means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoData {
+    /// Nothing is known, so the run does not go on.
+    Fail,
+    /// There is nothing to complain of.
+    Pass,
 }
 
 /// What happens to pods without a controller, which nothing brings back.

@@ -8,13 +8,14 @@ use crate::rules::version::{Minor, Version};
 
 use super::error::{DocumentError, Problem, Span};
 use super::settings::{
-    Condition, ControlPlaneStrategy, DrainPolicy, Gate, GatePoint, KeySource, Kubeadm, OrderGroup,
-    Packages, SnapshotPolicy, UnmanagedPods, Upgrade, Window, WorkerStrategy,
+    Condition, ControlPlaneStrategy, DrainPolicy, Gate, GatePoint, KeySource, Kubeadm, NoData,
+    OrderGroup, Packages, PrometheusServer, SecretSource, SnapshotPolicy, UnmanagedPods, Upgrade,
+    Window, WorkerStrategy,
 };
 use super::table::METADATA;
 use super::table::upgrade::{
-    APPROVAL, CONTROL_PLANE, DRAIN, GATE, KUBEADM, ORDER, PACKAGES, RISK, RULE, SNAPSHOT, STRATEGY,
-    UPGRADE, WINDOW, WORKERS,
+    APPROVAL, CONTROL_PLANE, DRAIN, GATE, KUBEADM, ORDER, PACKAGES, PROMETHEUS, RISK, RULE, SECRET,
+    SNAPSHOT, STRATEGY, UPGRADE, WINDOW, WORKERS,
 };
 use super::tree::Node;
 use super::view::{Paths, View};
@@ -39,7 +40,7 @@ pub(super) fn check_across(root: &Node, paths: Paths<'_>, errors: &mut Vec<Docum
         paths.check(Some(file), errors);
     }
     via(view, errors);
-    gates(view, errors);
+    gates(view, paths, errors);
     hooks(view, errors);
 }
 
@@ -92,7 +93,7 @@ fn via(view: View<'_>, errors: &mut Vec<DocumentError>) {
     }
 }
 
-fn gates(view: View<'_>, errors: &mut Vec<DocumentError>) {
+fn gates(view: View<'_>, paths: Paths<'_>, errors: &mut Vec<DocumentError>) {
     let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
     for gate in view.items("gates") {
         let name = gate.get("name").map(|entry| &entry.value);
@@ -122,6 +123,10 @@ fn gates(view: View<'_>, errors: &mut Vec<DocumentError>) {
             }
             holds_in_time(gate, errors);
         }
+        if let Some(prometheus) = set("prometheus") {
+            holds_in_time(gate, errors);
+            asks(&prometheus.value, paths, errors);
+        }
         let Some(approval) = set("approval") else {
             continue;
         };
@@ -148,6 +153,29 @@ fn gates(view: View<'_>, errors: &mut Vec<DocumentError>) {
                 );
             }
         }
+    }
+}
+
+/// What a query takes besides its words.
+fn asks(prometheus: &Node, paths: Paths<'_>, errors: &mut Vec<DocumentError>) {
+    let view = View {
+        node: Some(prometheus),
+        object: &PROMETHEUS,
+    };
+    paths.check(view.sub("tokenFrom", &SECRET).node("file"), errors);
+    paths.check(view.node("caFile"), errors);
+    if let (Some(file), Some(url)) = (view.node("caFile"), view.node("url"))
+        && url.text().is_some_and(|url| url.starts_with("http://"))
+    {
+        errors.push(
+            DocumentError::at(
+                Problem::Conflict,
+                file.span,
+                "a server without a certificate needs no authority for it",
+                "leave it out, or write https",
+            )
+            .also(url.span, "the server"),
+        );
     }
 }
 
@@ -360,20 +388,35 @@ fn gate_list(view: View<'_>, paths: Paths<'_>) -> Option<Vec<Gate>> {
                 node: Some(node),
                 object: &GATE,
             };
-            let condition = match gate.node("approval") {
-                Some(_) => {
-                    let approval = gate.sub("approval", &APPROVAL);
-                    Condition::Approval {
-                        by: approval.texts("by"),
-                        expires_s: approval.duration("expires")?.as_secs(),
-                    }
+            let (for_s, timeout_s) = (gate.duration("for")?, gate.duration("timeout")?);
+            let (for_s, timeout_s) = (for_s.as_secs(), timeout_s.as_secs());
+            let condition = if gate.node("approval").is_some() {
+                let approval = gate.sub("approval", &APPROVAL);
+                Condition::Approval {
+                    by: approval.texts("by"),
+                    expires_s: approval.duration("expires")?.as_secs(),
                 }
-                None => Condition::Command {
+            } else if gate.node("prometheus").is_some() {
+                let asked = gate.sub("prometheus", &PROMETHEUS);
+                Condition::Prometheus {
+                    server: server(asked, paths)?,
+                    query: asked.text("query")?.to_owned(),
+                    expect: asked.text("expect")?.parse().ok()?,
+                    no_data: match asked.text("noData")? {
+                        "fail" => NoData::Fail,
+                        "pass" => NoData::Pass,
+                        _ => return None,
+                    },
+                    for_s,
+                    timeout_s,
+                }
+            } else {
+                Condition::Command {
                     run: gate.texts("command"),
                     directory: folder(paths),
-                    for_s: gate.duration("for")?.as_secs(),
-                    timeout_s: gate.duration("timeout")?.as_secs(),
-                },
+                    for_s,
+                    timeout_s,
+                }
             };
             Some(Gate {
                 name: gate.text("name")?.to_owned(),
@@ -389,6 +432,23 @@ fn gate_list(view: View<'_>, paths: Paths<'_>) -> Option<Vec<Gate>> {
             })
         })
         .collect()
+}
+
+fn server(view: View<'_>, paths: Paths<'_>) -> Option<PrometheusServer> {
+    let file = |text: &str| Some(paths.resolve(text)?.to_string_lossy().into_owned());
+    let token = view.sub("tokenFrom", &SECRET);
+    Some(PrometheusServer {
+        url: view.text("url")?.trim_end_matches('/').to_owned(),
+        token: match (token.text("env"), token.text("file")) {
+            (Some(variable), _) => Some(SecretSource::Env(variable.to_owned())),
+            (None, Some(path)) => Some(SecretSource::File(file(path)?)),
+            (None, None) => None,
+        },
+        ca_file: match view.text("caFile") {
+            Some(path) => Some(file(path)?),
+            None => None,
+        },
+    })
 }
 
 fn risks(view: View<'_>) -> Option<Vec<Acceptance>> {

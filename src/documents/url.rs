@@ -47,6 +47,18 @@ pub(super) fn check(text: &str, placeholders: &[&str]) -> Result<(), String> {
     }
 }
 
+/// Whether the text is the URL of a server to which a path can be added; if not, why.
+pub(super) fn check_server(text: &str) -> Result<(), String> {
+    check(text, &[])?;
+    if text.starts_with("file:") {
+        return Err("only http and https are known".to_owned());
+    }
+    match text.contains('?') {
+        true => Err("a path is added to it, so it ends before any `?`".to_owned()),
+        false => Ok(()),
+    }
+}
+
 /// With each placeholder replaced by a letter.
 fn fill(text: &str, placeholders: &[&str]) -> Result<String, String> {
     let mut pieces = text.split('{');
@@ -129,5 +141,21 @@ mod tests {
             assert!(check(wrong, PACKAGE).is_err(), "{wrong:?}");
         }
         assert!(check("http://x/{minor}", &[]).is_err());
+    }
+
+    #[test]
+    fn servers_are_asked_over_http() {
+        for right in ["http://x", "https://[::1]:9090/prometheus/"] {
+            assert_eq!(check_server(right), Ok(()), "{right}");
+        }
+        for wrong in [
+            "file:///srv",
+            "ftp://x",
+            "https://x/?a=b",
+            "x",
+            "https://u:p@x",
+        ] {
+            assert!(check_server(wrong).is_err(), "{wrong}");
+        }
     }
 }

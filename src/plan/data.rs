@@ -18,7 +18,9 @@ use crate::rules::eviction::Exception;
 use crate::rules::version::{Minor, Version};
 
 /// A gate is in a plan as it is declared.
-pub use crate::documents::settings::{Condition, Gate, GatePoint};
+pub use crate::documents::settings::{
+    Comparison, Condition, Gate, GatePoint, NoData, PrometheusServer, SecretSource,
+};
 
 /// The format this build writes and reads.
 pub const FORMAT: &str = "refit.plan/v1";

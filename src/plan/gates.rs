@@ -43,6 +43,9 @@ const fn pace(gate: &Gate) -> Pace {
         Condition::Approval { .. } => pace::APPROVAL,
         Condition::Command {
             for_s, timeout_s, ..
+        }
+        | Condition::Prometheus {
+            for_s, timeout_s, ..
         } => Pace {
             timeout_s,
             expected_s: for_s,

@@ -10,7 +10,7 @@ use super::reason::as_declared;
 use super::unjudged;
 use super::view::View;
 use crate::cluster::model::NodeName;
-use crate::documents::settings::Upgrade;
+use crate::documents::settings::{Gate, Upgrade};
 use crate::rules::skew;
 use crate::rules::version::Version;
 
@@ -60,6 +60,8 @@ pub fn of(
             window.timezone
         ));
     }
+    let shown = upgrade.gates.iter().filter_map(Gate::shows_its_token);
+    notes.extend(shown);
     several(&mut notes, view, upgrade, hops);
     drains(&mut notes, touched, hops);
     notes.extend(unjudged::notes(view, touched));

@@ -351,7 +351,7 @@ fn approvals<'p>(plan: &'p Plan, running: &[Running]) -> Vec<&'p StepId> {
         };
         match &gate.condition {
             Condition::Approval { .. } => running.iter().any(|running| running.step == step.id),
-            Condition::Command { .. } => false,
+            Condition::Command { .. } | Condition::Prometheus { .. } => false,
         }
     };
     plan.steps.iter().filter(of).map(|step| &step.id).collect()

@@ -3,7 +3,7 @@
 use super::words::{self, any_of};
 use crate::cluster::model::NodeName;
 use crate::host::op::PackageRevision;
-use crate::plan::data::{Action, Condition, Step, StepId};
+use crate::plan::data::{Action, Condition, NoData, Step, StepId};
 
 pub(super) fn duration(seconds: u64) -> String {
     words::duration(i64::try_from(seconds).unwrap_or(i64::MAX))
@@ -117,6 +117,27 @@ pub fn what(action: &Action) -> String {
                 any_of(by),
                 duration(*expires_s)
             ),
+            Condition::Prometheus {
+                server,
+                query,
+                expect,
+                no_data,
+                for_s,
+                ..
+            } => {
+                let on = match for_s {
+                    0 => String::new(),
+                    seconds => format!(" and goes on being so for {}", duration(*seconds)),
+                };
+                let none = match no_data {
+                    NoData::Fail => "no data is not enough",
+                    NoData::Pass => "no data passes",
+                };
+                format!(
+                    "asks {} for `{query}` until every value is {expect}{on}; {none}",
+                    server.url
+                )
+            }
             Condition::Command {
                 run,
                 directory,

@@ -1,16 +1,10 @@
 //! A command on this machine that must end with 0, perhaps for a while without a break.
 
 use std::path::Path;
-use std::time::Duration;
 
-use futures::future::{Either, select};
-
-use super::event::How;
-use super::step::{Finished, STOP_WITHIN, Trouble, Try};
+use super::hold::{self, Look};
+use super::step::{Finished, Trouble, Try};
 use crate::ports::Ended;
-
-/// Between two runs of the command.
-const AGAIN: Duration = Duration::from_secs(10);
 
 /// Lines of its output that an error shows.
 const LINES_SHOWN: usize = 20;
@@ -22,72 +16,39 @@ pub(super) async fn run(
     directory: &str,
     for_s: u64,
 ) -> Result<Finished, Trouble> {
-    let clock = attempt.cx.world.clock;
     let name = words.join(" ");
-    attempt.start()?;
-    let mut held_since: Option<Duration> = None;
     let mut before: Option<String> = None;
-    loop {
-        let (last, pause) = match once(attempt, words, directory).await? {
-            Ended {
-                status: Some(0), ..
-            } => {
-                let now = clock.monotonic();
-                let since = *held_since.get_or_insert(now);
-                let left = Duration::from_secs(for_s).saturating_sub(now - since);
-                if left.is_zero() {
-                    return Ok(Finished {
-                        how: How::Acted,
-                        note: None,
-                    });
-                }
-                let last = format!("`{name}` did not go on ending with 0 for {for_s} s");
-                attempt.waiting(&format!("`{name}` to go on ending with 0 for {for_s} s"))?;
-                (last, left.min(AGAIN))
-            }
-            ended if ended.status.is_none() && attempt.left().is_zero() => {
-                (cut(&name, &ended, before.as_deref()), AGAIN)
-            }
-            ended => {
-                held_since = None;
-                let last = failure(&name, &ended);
-                let first = last.lines().next().unwrap_or_default();
-                attempt.waiting(&format!("another end than this: {first}"))?;
-                (last, AGAIN)
-            }
+    hold::until(attempt, for_s, async || {
+        let ended = once(attempt, words, directory).await?;
+        if ended.status == Some(0) {
+            return Ok(Look::Holds {
+                going_on: format!("`{name}` to go on ending with 0"),
+                note: None,
+            });
+        }
+        let whole = if ended.status.is_none() && attempt.left().is_zero() {
+            cut(&name, &ended, before.as_deref())
+        } else {
+            failure(&name, &ended)
         };
-        if attempt.cx.stopping() {
-            return Err(Trouble::LetGo);
-        }
-        before = Some(last.clone());
-        // One that is given no time at all would only hide how the last one ended.
-        attempt.idle(pause).await?;
-        if attempt.left().is_zero() {
-            return Err(Trouble::Failed(format!(
-                "it does not hold after {} s. {last}\nNothing that waits for it was begun; `refit resume` asks again",
-                attempt.step.timeout_s
-            )));
-        }
-    }
+        before = Some(whole.clone());
+        let first = whole.lines().next().unwrap_or_default();
+        let waiting = format!("another end than this: {first}");
+        Ok(Look::Not { waiting, whole })
+    })
+    .await
 }
 
 /// One run of the command, given up when the run is to stop.
 async fn once(attempt: &Try<'_, '_>, words: &[String], directory: &str) -> Result<Ended, Trouble> {
     let programs = attempt.cx.run.programs;
-    let mut running = programs.run(Path::new(directory), words, attempt.left());
-    loop {
-        match select(running, attempt.cx.world.clock.sleep(STOP_WITHIN)).await {
-            Either::Left((Ok(ended), _)) => return Ok(ended),
-            Either::Left((Err(error), _)) => {
-                return Err(Trouble::Hopeless(format!(
-                    "`{}` cannot be run in {directory}: {error}. Nothing that waits for it was begun; mend it, then `refit resume`",
-                    words.join(" ")
-                )));
-            }
-            Either::Right(((), _)) if attempt.cx.stopping() => return Err(Trouble::LetGo),
-            Either::Right(((), left)) => running = left,
-        }
-    }
+    let running = programs.run(Path::new(directory), words, attempt.left());
+    attempt.unless_stopping(running).await?.map_err(|error| {
+        Trouble::Hopeless(format!(
+            "`{}` cannot be run in {directory}: {error}. Nothing that waits for it was begun; mend it, then `refit resume`",
+            words.join(" ")
+        ))
+    })
 }
 
 /// How it ended, and the last lines of what it said.

@@ -23,7 +23,7 @@ use crate::cluster::model::NodeName;
 use crate::plan::data::{Action, Plan, Step, StepId};
 use crate::plan::graph::Frontier;
 use crate::plan::windows::Guard;
-use crate::ports::{People, Programs, Store, World};
+use crate::ports::{Metrics, People, Programs, Store, World};
 
 /// Steps under way at once. The plan's edges are what limits a run; this only bounds connections and memory when hundreds
 /// of hosts may be looked at side by side.
@@ -50,6 +50,8 @@ pub struct Run<'a> {
     pub people: &'a dyn People,
     /// Programs on this machine.
     pub programs: &'a dyn Programs,
+    /// Servers that keep measurements.
+    pub metrics: &'a dyn Metrics,
 }
 
 /// How a run ended in this process.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::command_step;
 use super::event::How;
 use super::step::{Finished, Trouble, Try};
+use super::{command_step, metrics_step};
 use crate::plan::data::{Condition, Gate};
 use crate::ports::Approval;
 
@@ -26,6 +26,22 @@ pub(super) async fn run(attempt: &Try<'_, '_>, gate: &Gate) -> Result<Finished, 
             for_s,
             timeout_s: _,
         } => command_step::run(attempt, run, directory, *for_s).await,
+        Condition::Prometheus {
+            server,
+            query,
+            expect,
+            no_data,
+            for_s,
+            timeout_s: _,
+        } => {
+            let asked = metrics_step::Asked {
+                server,
+                query,
+                expect: *expect,
+                no_data: *no_data,
+            };
+            metrics_step::run(attempt, &asked, *for_s).await
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //!     ├─► plan::graph (what may start)  snapshot    of etcd ─► sweep (what killed runs left of theirs)
 //!     ├─► event ─► state, journal       cordon      and uncordon
 //!     └─► meter (own time)              drain       evictions within budgets
-//!                                       gate_step   until a declared condition holds
+//!                                       gate_step   until a declared condition holds ─► command_step, metrics_step ─► hold
 //!                                       soak_step   until its time has passed
 //!                                       wait_step   until the world is so ◄─┐
 //!                                       check_step  whether it is so      ◄─┴─ health, look
@@ -23,10 +23,12 @@ pub mod executor;
 pub mod extent;
 mod gate_step;
 mod health;
+mod hold;
 mod host_step;
 pub mod journal;
 mod look;
 mod meter;
+pub mod metrics_step;
 mod snapshot;
 mod soak_step;
 pub mod state;

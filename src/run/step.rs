@@ -166,6 +166,22 @@ impl<'c, 'a> Try<'c, 'a> {
         }
     }
 
+    /// The future's value, unless the run is to stop before: then it is given up.
+    pub(super) async fn unless_stopping<T>(
+        &self,
+        future: impl Future<Output = T>,
+    ) -> Result<T, Trouble> {
+        let clock = self.cx.world.clock;
+        let mut future = pin!(future);
+        loop {
+            match select(future.as_mut(), clock.sleep(STOP_WITHIN)).await {
+                Either::Left((value, _)) => return Ok(value),
+                Either::Right(((), _)) if self.cx.stopping() => return Err(Trouble::LetGo),
+                Either::Right(((), _)) => {}
+            }
+        }
+    }
+
     /// That the try's time is over, and what was awaited last.
     pub(super) fn timed_out(&self) -> Trouble {
         let after = format!("not done after {} s", self.step.timeout_s);

@@ -103,3 +103,26 @@ fn what_is_over_needs_no_approval() {
         .ends(1, &["finished or was put aside"]);
     assert_eq!(records(&desk).len(), 0);
 }
+
+#[test]
+fn gates_that_could_not_be_asked_from_here_are_told_before_anything_else() {
+    let desk = Desk::new();
+    desk.write(
+        "upgrade.yaml",
+        "apiVersion: refit/v1alpha1\nkind: Upgrade\nmetadata: {name: to-1.35}\ninventory: inventory.yaml\ntarget: 1.35.4\n\
+         gates:\n  - {name: rate, at: after-hop, prometheus: {url: 'https://127.0.0.1:1', query: up, expect: '== 1', tokenFrom: {env: REFIT_TEST_UNSET}}}\n\
+         \x20 - {name: ca, at: after-hop, prometheus: {url: 'https://127.0.0.1:1', query: up, expect: '== 1', caFile: none.pem}}\n\
+         \x20 - {name: smoke, at: after-hop, command: [./smoke.sh]}\n",
+    );
+    desk.record(|plan| vec![started(plan, 0), done(plan, 0)]);
+    desk.refit(&["resume", "--yes"]).ends(
+        1,
+        &[
+            "gate `rate`: the environment variable REFIT_TEST_UNSET is not set",
+            "gate `ca`: the authorities in none.pem cannot be read",
+            "gate `smoke`: ./smoke.sh cannot be run in .: No such file",
+            "nothing was changed now",
+            &format!("then `refit resume {RUN}`"),
+        ],
+    );
+}

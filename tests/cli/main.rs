@@ -81,6 +81,12 @@ fn documents_are_validated_offline() {
     let desk = Desk::new();
     desk.refit(&["validate", "upgrade.yaml", "inventory.yaml"])
         .ends(0, &["of 5 hosts"]);
+    desk.write("clear.yaml", "apiVersion: refit/v1alpha1\nkind: Upgrade\nmetadata: {name: x}\ninventory: inventory.yaml\ntarget: 1.35.4\n\
+        gates: [{name: e, at: after-hop, prometheus: {url: 'http://prom.example.org', query: up, expect: '== 1', tokenFrom: {env: T}}}]\n");
+    desk.refit(&["validate", "clear.yaml"]).ends(
+        0,
+        &["gate `e` sends its token to prom.example.org without encryption"],
+    );
     desk.write("bad.yaml", "apiVersion: refit/v1alpha1\nkind: Upgrade\nmetadata: {name: x}\ninventory: inventory.yaml\ntarget: soon\nstrateggy: {}\n");
     let ran = desk
         .refit(&["validate", "bad.yaml"])

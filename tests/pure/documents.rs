@@ -114,7 +114,6 @@ fn every_field_is_known_and_what_is_not_built_is_refused() {
         [
             "strategy.workers.maxDeferred",
             "drain.blocked",
-            "gates[0].prometheus",
             "hooks",
             "notify"
         ]
@@ -243,6 +242,72 @@ fn gates_are_read_as_written() {
     };
     assert_eq!(gates("plans/u.yaml"), [smoke("plans"), sign_off.clone()]);
     assert_eq!(gates("u.yaml"), [smoke("."), sign_off]);
+}
+
+#[test]
+fn queries_of_gates_are_read_as_written() {
+    use refit::documents::settings::{Condition, NoData, PrometheusServer, SecretSource};
+    let head = "apiVersion: refit/v1alpha1\nkind: Upgrade\nmetadata: {name: u}\ninventory: inventory.yaml\ntarget: 1.36.3\ngates:\n";
+    let gates = |text: &str| {
+        let text = format!("{head}{text}");
+        let read = read_upgrade(Path::new("plans/u.yaml"), text.as_bytes(), &home());
+        read.unwrap_or_else(|errors| panic!("{errors}")).gates
+    };
+    let full = gates(
+        "  - {name: e, at: after-each-wave, for: 2m, prometheus: {url: 'https://prom:9090/x/', query: 'up{a=\"b\"}', \
+         expect: '>=0.5', noData: pass, tokenFrom: {file: ./token}, caFile: ~/ca.pem}}\n",
+    );
+    let condition = Condition::Prometheus {
+        server: PrometheusServer {
+            url: "https://prom:9090/x".into(),
+            token: Some(SecretSource::File("plans/token".into())),
+            ca_file: Some("/home/ops/ca.pem".into()),
+        },
+        query: "up{a=\"b\"}".into(),
+        expect: ">= 0.5".parse().unwrap(),
+        no_data: NoData::Pass,
+        for_s: 120,
+        timeout_s: 600,
+    };
+    assert_eq!(full[0].condition, condition);
+    let text = serde_json::to_string(&condition).unwrap();
+    assert_eq!(serde_json::from_str::<Condition>(&text).unwrap(), condition);
+    assert_eq!(full[0].shows_its_token(), None);
+
+    let short = gates(
+        "  - {name: e, at: after-hop, prometheus: {url: 'http://[::1]', query: up, expect: < 1, tokenFrom: {env: T}}}\n",
+    );
+    let Condition::Prometheus {
+        server, no_data, ..
+    } = &short[0].condition
+    else {
+        panic!("{short:?}")
+    };
+    assert_eq!(server.token, Some(SecretSource::Env("T".into())));
+    assert_eq!((*no_data, &server.ca_file), (NoData::Fail, &None));
+    // A token that stays here, or goes by https, is shown to nobody.
+    for (url, shown) in [
+        ("http://prom.example.org:9090", Some("prom.example.org")),
+        ("http://10.0.0.7/x", Some("10.0.0.7")),
+        ("http://[fd00::1]:9090", Some("fd00::1")),
+        (
+            "http://localhost.example.org",
+            Some("localhost.example.org"),
+        ),
+        ("http://localhost:9090", None),
+        ("http://127.0.0.2", None),
+        ("http://[::1]:9090", None),
+        ("https://prom.example.org", None),
+    ] {
+        let server = |token| PrometheusServer {
+            url: url.into(),
+            token,
+            ca_file: None,
+        };
+        let env = Some(SecretSource::Env("T".into()));
+        assert_eq!(server(env).shows_its_token_to_the_way(), shown, "{url}");
+        assert_eq!(server(None).shows_its_token_to_the_way(), None);
+    }
 }
 
 #[test]

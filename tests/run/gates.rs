@@ -97,6 +97,7 @@ async fn carry_out(
         store: sim,
         people: desk,
         programs: &Nobody,
+        metrics: &Nobody,
     };
     go_with(&gated(), sim.world(), around, &text, memory, stop).await
 }
@@ -322,6 +323,7 @@ async fn smoked(
         store: &sim,
         people: &Nobody,
         programs: script,
+        metrics: &Nobody,
     };
     let (outcome, events) =
         go_with(plan, sim.world(), around, &[], &mut Memory::default(), stop).await;

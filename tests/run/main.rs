@@ -7,6 +7,7 @@ mod gates;
 mod host_scripts;
 mod kill;
 mod kube_adapter;
+mod metrics;
 mod soak;
 mod steps;
 mod windows;

@@ -48,7 +48,7 @@ pub(in crate::documents) static GATE: Object = object(
             "for",
             SECONDS,
             "0s",
-            "How long it must hold without a break. Not for an approval.",
+            "How long it must hold without a break. Not for an approval. It is asked every 10 s; one that gives no answer is a break.",
         ),
         optional(
             "timeout",
@@ -56,7 +56,12 @@ pub(in crate::documents) static GATE: Object = object(
             "10m",
             "How long it is waited for. Not for an approval, which is waited for as long as somebody waits.",
         ),
-        optional("prometheus", Shape::Object(&PROMETHEUS), NULL, "A query.").not_yet(),
+        optional(
+            "prometheus",
+            Shape::Object(&PROMETHEUS),
+            NULL,
+            "A query, asked until every value of its answer is as expected.",
+        ),
         optional(
             "command",
             COMMAND,
@@ -73,38 +78,47 @@ pub(in crate::documents) static GATE: Object = object(
 )
 .choose(Choice::ExactlyOne(&["prometheus", "command", "approval"]));
 
-static PROMETHEUS: Object = object(
-    "A query and what its answer must be.",
+pub(in crate::documents) static PROMETHEUS: Object = object(
+    "An instant query of a server with Prometheus' HTTP API, and what its answer must be.",
     &[
-        required("url", Shape::Text(Format::Url), "Prometheus' address."),
-        required("query", LINE, "PromQL."),
+        required(
+            "url",
+            Shape::Text(Format::ServerUrl),
+            "The server's address, with what its API's paths come after. Redirects are not followed. With a token it should be https: \
+             over http to another machine whoever is on the way can read the token, and `validate` and the plan say so.",
+        ),
+        required(
+            "query",
+            LINE,
+            "PromQL that gives a number or an instant vector.",
+        ),
         required(
             "expect",
             Shape::Text(Format::Comparison),
-            "What must be true of every value.",
+            "What must be true of every value. It is true of no NaN.",
         ),
         optional(
             "noData",
             Shape::OneOf(&["fail", "pass"]),
             "fail",
-            "What an empty answer means.",
+            "What an answer without any value means: that nothing is known, or that all is well.",
         ),
         optional(
             "tokenFrom",
             Shape::Object(&SECRET),
             NULL,
-            "Where the bearer token comes from.",
+            "Where the bearer token comes from, on the machine that carries the plan out. The token itself is in no plan, journal or output.",
         ),
         optional(
             "caFile",
             Shape::Text(Format::Path),
             NULL,
-            "The authority of its certificate.",
+            "The authorities of its certificate, in PEM; those that this machine trusts when none is given.",
         ),
     ],
 );
 
-static SECRET: Object = object(
+pub(in crate::documents) static SECRET: Object = object(
     "Where a secret comes from; the secret itself has no place here.",
     &[
         optional(
@@ -113,7 +127,12 @@ static SECRET: Object = object(
             NULL,
             "An environment variable.",
         ),
-        optional("file", Shape::Text(Format::Path), NULL, "A file."),
+        optional(
+            "file",
+            Shape::Text(Format::Path),
+            NULL,
+            "A file that holds nothing else.",
+        ),
     ],
 )
 .choose(Choice::ExactlyOne(&["env", "file"]));

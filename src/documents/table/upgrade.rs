@@ -1,6 +1,6 @@
 //! The table of the upgrade document.
 
-pub(in crate::documents) use super::around::{APPROVAL, GATE};
+pub(in crate::documents) use super::around::{APPROVAL, GATE, PROMETHEUS, SECRET};
 use super::around::{HOOK, NOTICE};
 pub(in crate::documents) use super::around::{RISK, WINDOW};
 use super::{API_VERSION, METADATA, Object, Shape, object, optional, required};

@@ -434,6 +434,10 @@ impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
             Condition::Command {
                 timeout_s: declared,
                 ..
+            }
+            | Condition::Prometheus {
+                timeout_s: declared,
+                ..
             } => self.same("timeout_s", timeout_s, declared),
         }
     }

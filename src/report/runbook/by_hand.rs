@@ -5,7 +5,7 @@ use super::shell::{command_line, quoted};
 use crate::cluster::facts::PackageManager;
 use crate::cluster::model::{HostName, NodeName};
 use crate::host::op::{Command, Mutation, PackageRevision, Query};
-use crate::plan::data::{Action, Condition, Plan, Step};
+use crate::plan::data::{Action, Condition, NoData, Plan, PrometheusServer, SecretSource, Step};
 use crate::report::step::duration;
 use crate::report::words::any_of;
 use crate::rules::version::Version;
@@ -265,6 +265,30 @@ pub(super) fn by_hand<'p>(plan: &Plan, step: &'p Step) -> Vec<Do<'p>> {
                 any_of(by),
                 duration(*expires_s)
             ))],
+            Condition::Prometheus {
+                server,
+                query,
+                expect,
+                no_data,
+                for_s,
+                ..
+            } => {
+                let on = match for_s {
+                    0 => String::new(),
+                    seconds => format!("; asked again and again, so for {}", duration(*seconds)),
+                };
+                let none = match no_data {
+                    NoData::Fail => "not one without any",
+                    NoData::Pass => "or one without any",
+                };
+                vec![
+                    Do::Here(vec![asked(server, query)]),
+                    Do::See(format!(
+                        "`\"status\":\"success\"` without `warnings`, and every value (the text that comes after a time) {expect} and \
+                         no NaN; {none}{on}"
+                    )),
+                ]
+            }
             Condition::Command {
                 run,
                 directory,
@@ -292,6 +316,29 @@ pub(super) fn by_hand<'p>(plan: &Plan, step: &'p Step) -> Vec<Do<'p>> {
         | Action::InstallKubelet { .. }
         | Action::ReleaseHolds { .. }
         | Action::Barrier { .. } => Vec::new(),
+    }
+}
+
+/// How a Prometheus server is asked. The token goes to curl by its stdin, so that no list of processes shows it.
+fn asked(server: &PrometheusServer, query: &str) -> String {
+    let mut words = vec!["curl", "--silent", "--show-error", "--max-time", "30"];
+    if let Some(file) = &server.ca_file {
+        words.extend(["--cacert", file.as_str()]);
+    }
+    if server.token.is_some() {
+        words.extend(["--header", "@-"]);
+    }
+    let query = format!("query={query}");
+    let url = format!("{}/api/v1/query", server.url);
+    words.extend(["--data-urlencode", query.as_str(), url.as_str()]);
+    let curl = command_line(words);
+    let header = "printf 'Authorization: Bearer %s\\n'";
+    match &server.token {
+        None => curl,
+        Some(SecretSource::Env(variable)) => format!("{header} \"${variable}\" | {curl}"),
+        Some(SecretSource::File(path)) => {
+            format!("{header} \"$(cat {})\" | {curl}", quoted(path))
+        }
     }
 }
 

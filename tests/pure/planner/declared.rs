@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use refit::cluster::model::LabelSelector;
-use refit::documents::settings::{Condition, Gate, GatePoint, OrderGroup, Window};
+use refit::documents::settings::{
+    Comparison, Condition, Gate, GatePoint, NoData, OrderGroup, PrometheusServer, SecretSource,
+    Window,
+};
 use refit::rules::eviction::{Behavior, Exception};
 
 use crate::build::World;
@@ -44,6 +47,20 @@ fn condition() -> impl Strategy<Value = Condition> {
             directory: "plans".to_owned(),
             for_s,
             timeout_s,
+        }),
+        (any::<bool>(), 0_u64..600, 600_u64..3600).prop_map(|(plain, for_s, timeout_s)| {
+            Condition::Prometheus {
+                server: PrometheusServer {
+                    url: if plain { "http://prom" } else { "https://prom" }.to_owned(),
+                    token: Some(SecretSource::Env("TOKEN".to_owned())),
+                    ca_file: (!plain).then(|| "ca.pem".to_owned()),
+                },
+                query: "up".to_owned(),
+                expect: "== 1".parse::<Comparison>().unwrap(),
+                no_data: if plain { NoData::Pass } else { NoData::Fail },
+                for_s,
+                timeout_s,
+            }
         }),
     ]
 }

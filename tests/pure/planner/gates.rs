@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::build::World;
-use refit::documents::settings::{Condition, Gate, GatePoint, Share};
+use refit::documents::settings::{
+    Condition, Gate, GatePoint, NoData, PrometheusServer, SecretSource, Share,
+};
 use refit::plan::data::{Action, Plan, StepId};
 use refit::report::parts::hops;
 use refit::report::plan::{Look, table};
@@ -151,5 +153,53 @@ fn workers_that_skip_a_minor_wait_for_the_gate_before_workers() {
     assert!(
         gates[0].ends_with("> w1/kubeadm-node w2/kubeadm-node"),
         "{gates:?}"
+    );
+}
+
+#[test]
+fn a_query_is_told_in_the_plan_and_by_hand_and_its_token_is_only_named() {
+    use refit::report::runbook::{Logins, runbook};
+    let mut world = World::new(1, 1, "1.34.4", "1.35.4");
+    let asks = |url: &str, token| Gate {
+        name: "error-rate".to_owned(),
+        at: GatePoint::AfterHop,
+        condition: Condition::Prometheus {
+            server: PrometheusServer {
+                url: url.to_owned(),
+                token,
+                ca_file: Some("plans/ca.pem".to_owned()),
+            },
+            query: "sum(rate(x{code=~'5..'}[5m]))".to_owned(),
+            expect: "< 1".parse().unwrap(),
+            no_data: NoData::Fail,
+            for_s: 120,
+            timeout_s: 600,
+        },
+    };
+    let token = Some(SecretSource::Env("PROM_TOKEN".to_owned()));
+    world.upgrade.gates = vec![asks("http://prom.example.org", token)];
+    let plan = world.planned();
+    let step = plan.steps.iter().find(|step| step.id.place() == "gate");
+    let step = step.unwrap();
+    assert_eq!((step.timeout_s, step.expected_s), (600, 120));
+    let shown = table(&plan, 400, &Look::PLAIN);
+    for words in [
+        "asks http://prom.example.org for `sum(rate(x{code=~'5..'}[5m]))` until every value is < 1 and goes on being so for 2 min; no data is not enough",
+        "gate `error-rate` sends its token to prom.example.org without encryption",
+    ] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    let by_hand = runbook(&plan, &Logins::new(), jiff::Timestamp::UNIX_EPOCH);
+    let line = r#"printf 'Authorization: Bearer %s\n' "$PROM_TOKEN" | curl --silent --show-error --max-time 30 --cacert plans/ca.pem --header @- --data-urlencode 'query=sum(rate(x{code=~'\''5..'\''}[5m]))' http://prom.example.org/api/v1/query"#;
+    assert!(by_hand.contains(line), "{by_hand}");
+
+    let file = Some(SecretSource::File("/run/my token".to_owned()));
+    world.upgrade.gates = vec![asks("https://prom.example.org", file)];
+    let plan = world.planned();
+    assert!(plan.notes.iter().all(|note| !note.contains("token")));
+    let by_hand = runbook(&plan, &Logins::new(), jiff::Timestamp::UNIX_EPOCH);
+    assert!(
+        by_hand.contains(r#""$(cat '/run/my token')" | curl"#),
+        "{by_hand}"
     );
 }

@@ -328,8 +328,10 @@ fn altered(step: &mut Step, nodes: &[NodeName], random: &mut Random) {
         Action::Gate { gate } => match (random.below(4), &mut gate.condition) {
             (0, _) => gate.at = random.of(&everywhere()).at,
             (1, _) => gate.name.push('x'),
-            (2, Condition::Command { .. }) => *timeout_s += 60,
-            (_, Condition::Command { for_s, .. }) => *for_s /= 2,
+            (2, Condition::Command { .. } | Condition::Prometheus { .. }) => *timeout_s += 60,
+            (_, Condition::Command { for_s, .. } | Condition::Prometheus { for_s, .. }) => {
+                *for_s /= 2;
+            }
             (2, Condition::Approval { by, .. }) => by.push("mallory".to_owned()),
             (_, Condition::Approval { expires_s, .. }) => *expires_s *= 2,
         },

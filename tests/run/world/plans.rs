@@ -12,7 +12,10 @@ use refit::cluster::facts::PackageManager;
 use refit::cluster::model::{HostName, NodeName, Role};
 use refit::host::op::{KubeadmOptions, PackageRevision};
 use refit::plan::data::{Action, Limits, Plan, Step, StepId};
-use refit::ports::{Approval, Ended, JournalFile, People, Programs, Store, World};
+use refit::ports::{
+    Approval, Ended, JournalFile, Metrics, MetricsError, MetricsServer, People, Programs, Sample,
+    Store, World,
+};
 use refit::rules::version::Version;
 use refit::run::event::Stamped;
 use refit::run::executor::{Outcome, Run, execute};
@@ -297,6 +300,7 @@ pub async fn go(
         store,
         people: &Nobody,
         programs: &Nobody,
+        metrics: &Nobody,
     };
     go_with(plan, world, around, text, file, stop).await
 }
@@ -325,12 +329,25 @@ impl Programs for Nobody {
     }
 }
 
+#[async_trait(?Send)]
+impl Metrics for Nobody {
+    async fn query(
+        &self,
+        _: MetricsServer<'_>,
+        query: &str,
+        _: Duration,
+    ) -> Result<Vec<Sample>, MetricsError> {
+        unreachable!("{query}")
+    }
+}
+
 /// What is around a run besides its world.
 #[derive(Clone, Copy)]
 pub struct Around<'a> {
     pub store: &'a dyn Store,
     pub people: &'a dyn People,
     pub programs: &'a dyn Programs,
+    pub metrics: &'a dyn Metrics,
 }
 
 /// The same, with these people and programs.
@@ -354,6 +371,7 @@ pub async fn go_with(
         store: around.store,
         people: around.people,
         programs: around.programs,
+        metrics: around.metrics,
     };
     let mut journal = Journal::after(&past, file);
     let mut events = |event: &Stamped| seen.push(event.clone());

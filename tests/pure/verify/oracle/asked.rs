@@ -51,7 +51,9 @@ pub fn argument(plan: &Plan, step: &Step) -> Result<(), String> {
             must(plan.limits.gates.contains(gate), "nobody declared it")?;
             let as_declared = match gate.condition {
                 Condition::Approval { .. } => true,
-                Condition::Command { timeout_s, .. } => step.timeout_s == timeout_s,
+                Condition::Command { timeout_s, .. } | Condition::Prometheus { timeout_s, .. } => {
+                    step.timeout_s == timeout_s
+                }
             };
             must(as_declared, "waits longer or shorter than declared")
         }
