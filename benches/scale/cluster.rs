@@ -1,9 +1,10 @@
 //! Large clusters as facts: applications with a budget each, whose pods are spread over the workers.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use refit::cluster::model::{Budget, Controller, LabelSelector, Placement, Pod, PodTerm};
-use refit::documents::settings::Share;
+use refit::documents::settings::{Condition, Gate, GatePoint, OrderGroup, Share};
 
 use crate::build::{World, budget, pod};
 
@@ -34,6 +35,31 @@ pub fn large(nodes: usize) -> World {
     let budgets = (0..workers).map(covering).collect::<Vec<_>>();
     world.budgets().extend(budgets);
     world
+}
+
+/// A gate after each wave, and five groups of workers, a tenth of them each, that are watched before the next ones go.
+pub fn asking(world: &mut World) {
+    world.upgrade.gates = vec![Gate {
+        name: "wave".to_owned(),
+        at: GatePoint::AfterEachWave,
+        condition: Condition::Approval {
+            by: vec!["alice".to_owned()],
+            expires_s: 3600,
+        },
+    }];
+    for (at, node) in world.nodes().iter_mut().enumerate() {
+        node.labels
+            .insert("tenth".to_owned(), (at % 10).to_string());
+    }
+    world.upgrade.workers.order = (0..5)
+        .map(|tenth: u8| OrderGroup {
+            selector: LabelSelector {
+                match_labels: BTreeMap::from([("tenth".to_owned(), tenth.to_string())]),
+                match_expressions: Vec::new(),
+            },
+            soak: Duration::from_secs(600),
+        })
+        .collect();
 }
 
 fn team(app: usize) -> String {

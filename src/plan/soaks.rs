@@ -4,6 +4,8 @@
 //! Whether a group was watched before the plan was made cannot be told from facts, so that a group whose nodes are all at the
 //! release already is watched as well before the next one goes.
 
+use std::collections::HashMap;
+
 use super::data::{Action, SoakingGroup, StepId};
 use super::draft::{CLUSTER, Draft};
 use super::nodes;
@@ -78,6 +80,8 @@ pub fn pause(
 #[derive(Debug)]
 pub struct Soaks<'s> {
     groups: &'s [SoakingGroup],
+    /// The group of each node in one.
+    places: HashMap<&'s NodeName, usize>,
     /// How many of them are soaked.
     soaked: usize,
 }
@@ -85,8 +89,15 @@ pub struct Soaks<'s> {
 impl<'s> Soaks<'s> {
     /// None is soaked yet.
     #[must_use]
-    pub const fn of(groups: &'s [SoakingGroup]) -> Self {
-        Self { groups, soaked: 0 }
+    pub fn of(groups: &'s [SoakingGroup]) -> Self {
+        let named = groups.iter().enumerate();
+        Self {
+            groups,
+            places: named
+                .flat_map(|(place, group)| group.nodes.iter().map(move |node| (node, place)))
+                .collect(),
+            soaked: 0,
+        }
     }
 
     /// Adds the soak that must be over before these nodes go, if there is one.
@@ -96,14 +107,10 @@ impl<'s> Soaks<'s> {
         nodes: impl Iterator<Item = &'n NodeName>,
         after: &StepId,
     ) -> Option<StepId> {
-        let place = |node: &NodeName| {
-            let found = self
-                .groups
-                .iter()
-                .position(|group| group.nodes.contains(node));
-            found.unwrap_or(self.groups.len())
-        };
-        let next = nodes.map(place).max()?;
+        let place = |node: &NodeName| self.places.get(node).copied();
+        let next = nodes
+            .map(|node| place(node).unwrap_or(self.groups.len()))
+            .max()?;
         let due = self.groups.get(self.soaked..next)?;
         let from = self.soaked;
         self.soaked = self.soaked.max(next);

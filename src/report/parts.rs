@@ -152,6 +152,14 @@ pub fn hops(plan: &Plan) -> Vec<Hop<'_>> {
 struct Places<'p> {
     control_planes: BTreeSet<&'p str>,
     waves: BTreeMap<(Option<Minor>, &'p str), usize>,
+    /// The wave that each gate after one stands behind.
+    gates: BTreeMap<&'p StepId, usize>,
+}
+
+/// The wave that a gate after one stands behind, from its id.
+fn gated_wave(id: &StepId) -> usize {
+    let (_, wave) = id.verb().rsplit_once("/wave-").unwrap_or_default();
+    wave.parse().unwrap_or(0)
 }
 
 impl<'p> Places<'p> {
@@ -159,8 +167,14 @@ impl<'p> Places<'p> {
         let mut places = Self {
             control_planes: BTreeSet::new(),
             waves: BTreeMap::new(),
+            gates: BTreeMap::new(),
         };
         for step in &plan.steps {
+            if let Action::Gate { gate } = &step.action
+                && gate.at == GatePoint::AfterEachWave
+            {
+                places.gates.insert(&step.id, gated_wave(&step.id));
+            }
             if let Action::Verify { control_planes, .. } = &step.action {
                 places
                     .control_planes
@@ -201,8 +215,8 @@ impl<'p> Places<'p> {
             Action::ReleaseHolds { .. } | Action::Verify { .. } => Part::End,
             Action::Soak { .. } => match (step.id.place(), step.id.verb()) {
                 ("cluster", _) => {
-                    let wave = step.after.iter().find_map(StepId::wave);
-                    wave.map_or(Part::ControlPlanes, Part::Wave)
+                    let wave = step.after.iter().find_map(|id| self.wave_ended_by(id));
+                    wave.map_or_else(|| self.first_workers(&step.id), Part::Wave)
                 }
                 (_, "pause-kubelet") => Part::ControlPlaneKubelets,
                 (_, _) => Part::ControlPlanes,
@@ -211,10 +225,7 @@ impl<'p> Places<'p> {
                 GatePoint::BeforeHop => Part::Preflight,
                 GatePoint::AfterControlPlane => Part::ControlPlanes,
                 GatePoint::BeforeWorkers => self.first_workers(&step.id),
-                GatePoint::AfterEachWave => {
-                    let (_, wave) = step.id.verb().rsplit_once("/wave-").unwrap_or_default();
-                    Part::Wave(wave.parse().unwrap_or(0))
-                }
+                GatePoint::AfterEachWave => Part::Wave(gated_wave(&step.id)),
                 GatePoint::AfterHop => Part::End,
             },
             Action::Barrier { .. } => match (step.id.wave(), step.id.verb()) {
@@ -242,6 +253,11 @@ impl<'p> Places<'p> {
             true => Part::Wave(1),
             false => Part::Passing,
         }
+    }
+
+    /// The wave that is over with a step: where its workers meet, or a gate behind that.
+    fn wave_ended_by(&self, id: &StepId) -> Option<usize> {
+        id.wave().or_else(|| self.gates.get(id).copied())
     }
 
     fn wave(&self, id: &StepId) -> Option<usize> {

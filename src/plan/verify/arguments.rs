@@ -1,32 +1,21 @@
 //! Every argument against the facts: which host is which node, what the repositories offer, which release is where by then.
 
+mod by_then;
+mod packages;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+pub use packages::same_repository;
+
 use super::cluster::{Cluster, Machine, OnCluster};
 use super::order::Order;
-use super::timeline::{Timelines, control_plane_upgrades, leaves_kube_proxy};
-use super::violation::{Invariant, Violation};
-use crate::cluster::facts::{Observed, Offer, PackageManager};
+use super::timeline::Timelines;
+use super::violation::Violation;
 use crate::cluster::model::{HostName, NodeName, Role};
-use crate::host::op::{KeyText, PackageRevision};
 use crate::plan::data::{Action, Condition, FORMAT, Gate, Plan, Step};
-use crate::plan::file::sha256;
-use crate::plan::view::release_of_revision;
 use crate::rules::eviction::Exception;
 use crate::rules::static_pods::SETTLED_S;
-use crate::rules::version::{Minor, Version};
-
-/// Whether two URLs name one repository: facts hold none of a URL's login.
-pub fn same_repository(one: &str, other: &str) -> bool {
-    let parts = |url: &str| -> Option<(String, String)> {
-        let (scheme, rest) = url.trim_end_matches('/').split_once("://")?;
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let host = authority.rsplit('@').next()?;
-        Some((scheme.to_owned(), format!("{host}{path}")))
-    };
-    parts(one).is_some_and(|one| Some(one) == parts(other))
-}
 
 /// Every argument that is not what it should be.
 pub fn judge(
@@ -175,20 +164,6 @@ impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
         let machine = self.host(host)?;
         self.role(machine.role, Role::ControlPlane);
         Some(machine)
-    }
-
-    /// A control plane that is awaited, at the release that runs there then.
-    fn instance(&mut self, at: usize, host: &HostName, node: &NodeName, version: &Version) {
-        let Some(machine) = self.control_plane(host) else {
-            return;
-        };
-        self.same("node", node, machine.node);
-        let line = self.lines.control_planes.get(machine.node);
-        let other = line.and_then(|one| one.api_server.other_during(at, version, self.order));
-        if let Some(other) = other {
-            let should = format!("{}, which may run then", other.version);
-            self.should("version", version, should);
-        }
     }
 
     fn role(&mut self, is: Role, should: Role) {
@@ -439,159 +414,6 @@ impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
                 timeout_s: declared,
                 ..
             } => self.same("timeout_s", timeout_s, declared),
-        }
-    }
-
-    /// The last look is at everything, at the target; one that ends another hop, at what is at its release by then.
-    fn looked_at(&mut self, at: usize, version: &Version, nodes: &[NodeName]) {
-        let (cluster, lines, order) = (self.cluster, self.lines, self.order);
-        let mut looks = order
-            .iter()
-            .filter(|(_, step)| matches!(step.action, Action::Verify { .. }));
-        if looks.next_back().is_none_or(|(last, _)| last == at) {
-            self.same("version", version, &self.plan.target);
-            self.all_nodes("nodes", nodes);
-            return;
-        }
-        let mut servers = lines.control_planes.values();
-        let other = servers.find_map(|one| one.api_server.other_during(at, version, order));
-        if let Some(other) = other {
-            self.should(
-                "version",
-                version,
-                format!("{}, which may run then", other.version),
-            );
-        }
-        let there: Vec<&NodeName> = cluster
-            .hosts
-            .values()
-            .map(|machine| machine.node)
-            .filter(|node| {
-                let line = lines.nodes.get(node);
-                line.is_some_and(|on| on.kubelet.other_during(at, version, order).is_none())
-            })
-            .collect();
-        self.same("nodes", list(nodes), list(there.iter().copied()));
-        if nodes.len() != there.len() {
-            self.should("nodes", format!("{} nodes", nodes.len()), there.len());
-        }
-    }
-
-    /// kube-proxy comes to the release that kubeadm last rolled it to.
-    fn addons(&mut self, at: usize, kube_proxy: Option<&Version>) {
-        let rolled = control_plane_upgrades(self.order)
-            .into_iter()
-            .filter(|(upgrade, ..)| *upgrade < at && !leaves_kube_proxy(self.order.step(*upgrade)))
-            .map(|(_, _, version)| version)
-            .next_back();
-        // It rolls with the last of them, so none may be left when it is awaited.
-        for (upgrade, _, version) in control_plane_upgrades(self.order) {
-            let rolls = !leaves_kube_proxy(self.order.step(upgrade));
-            if rolls && Some(version) == kube_proxy && !self.order.precedes(upgrade, at) {
-                self.wrong.push(Violation::Unordered {
-                    invariant: Invariant::ControlPlanes,
-                    first: self.order.id(upgrade),
-                    then: self.order.id(at),
-                });
-            }
-        }
-        let now = self.cluster.kube_proxy.as_ref();
-        let by_then = rolled.filter(|_| now.is_some()).or(now);
-        match (kube_proxy, by_then) {
-            (Some(is), Some(should)) => self.same("kube_proxy", is, should),
-            (Some(is), None) => self.should("kube_proxy", is, "none: there is no kube-proxy"),
-            (None, Some(should)) if rolled.is_some() => self.should("kube_proxy", "none", should),
-            (None, _) => {}
-        }
-    }
-
-    fn manager(&mut self, machine: &Machine<'_>, manager: PackageManager) {
-        let is = machine.packages.manager;
-        if manager != is {
-            self.should("manager", format!("{manager:?}"), format!("{is:?}"));
-        }
-    }
-
-    fn names(&mut self, host: &HostName, manager: PackageManager, packages: &[String]) {
-        let Some(machine) = self.host(host) else {
-            return;
-        };
-        self.manager(machine, manager);
-        for package in packages {
-            if !machine.packages.installed.contains_key(package) {
-                self.should("packages", package, "a package that is installed");
-            }
-        }
-    }
-
-    fn offer(&self, machine: &Machine<'f>, minor: Minor) -> Option<&'f Offer> {
-        machine.offers.get(&minor).and_then(Observed::known)
-    }
-
-    fn packages(
-        &mut self,
-        host: &HostName,
-        manager: PackageManager,
-        packages: &[PackageRevision],
-        among: &[&str],
-        with: Option<&str>,
-    ) {
-        let Some(machine) = self.host(host) else {
-            return;
-        };
-        self.manager(machine, manager);
-        let mut seen = BTreeSet::new();
-        for package in packages {
-            let name = package.name.as_str();
-            let known = among.contains(&name) && machine.packages.installed.contains_key(name);
-            if !known || !seen.insert(name) {
-                self.should("packages", name, "a package that is installed, once");
-            }
-            let release = release_of_revision(&package.revision);
-            let offered = release
-                .and_then(|release| self.offer(machine, release.minor())?.revisions.get(name))
-                .is_some_and(|revisions| revisions.contains(&package.revision));
-            if !offered {
-                self.should(
-                    "packages",
-                    &package.revision,
-                    format!("a {name} that is offered to {host}"),
-                );
-            }
-        }
-        if let Some(with) = with.filter(|with| !seen.contains(with)) {
-            self.should("packages", "without it", format!("with {with}"));
-        }
-    }
-
-    fn repository(&mut self, host: &HostName, minor: Minor, action: &Action) {
-        let Action::SwitchRepository {
-            manager,
-            content,
-            key,
-            key_sha256,
-            ..
-        } = action
-        else {
-            return;
-        };
-        let Some(machine) = self.host(host) else {
-            return;
-        };
-        self.manager(machine, *manager);
-        let Some(offer) = self.offer(machine, minor) else {
-            self.should("minor", minor, "a minor whose repository was looked at");
-            return;
-        };
-        let mut words = content.split(|c: char| c.is_whitespace() || c == '=');
-        if !words.any(|word| same_repository(word, &offer.url)) {
-            self.should("content", "another repository", &offer.url);
-        }
-        self.same("key_sha256", key_sha256, &offer.key_sha256);
-        match key {
-            // Wherever it comes from, the host takes no key of another digest.
-            KeyText::Url(_) => {}
-            KeyText::Text(text) => self.same("key", sha256(text.as_bytes()), &offer.key_sha256),
         }
     }
 }

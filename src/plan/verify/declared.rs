@@ -1,31 +1,17 @@
 //! What the declaration wants to happen between steps, and the plan carries in its limits: pauses between control planes, and
 //! soaks between groups of workers. Each is looked for by what comes before it and what comes after it, not by its name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::cluster::{Cluster, OnCluster};
+use super::cluster::Cluster;
 use super::hops::Hops;
 use super::order::Order;
+use super::rounds::{Change, Rounds, Stage};
 use super::timeline::control_plane_upgrades;
 use super::violation::{Invariant, Needed, Violation};
 use crate::cluster::model::{HostName, NodeName, Role};
 use crate::plan::data::{Action, Plan, SoakingGroup};
-use crate::plan::view::release_of_revision;
 use crate::rules::version::Version;
-
-/// A kubelet's change: the step that takes the node out, the installation, the step after which the node is back.
-pub struct Change<'p> {
-    /// The host.
-    pub host: &'p HostName,
-    /// What takes the node out of service.
-    pub out: usize,
-    /// What changes its kubelet.
-    pub install: usize,
-    /// After which it is back.
-    pub back: usize,
-    /// What its kubelet comes to.
-    pub release: Version,
-}
 
 /// A soak.
 struct Soak<'p> {
@@ -40,6 +26,7 @@ pub fn judge(
     cluster: &Cluster<'_>,
     order: &Order<'_>,
     hops: &Hops<'_>,
+    rounds: &Rounds<'_, '_>,
 ) -> Vec<Violation> {
     let limits = &plan.limits;
     if limits.control_planes_pause_s == 0 && limits.soaks.is_empty() {
@@ -49,31 +36,37 @@ pub fn judge(
         cluster,
         order,
         hops,
+        rounds,
         soaks: soaks(order),
-        changes: changes(cluster, order),
+        changes: rounds.changes(order),
     };
     let mut wrong = Vec::new();
     if limits.control_planes_pause_s > 0 {
         wrong.extend(judge.pauses(limits.control_planes_pause_s));
     }
+    let mut places: HashMap<&NodeName, usize> = HashMap::new();
+    for (index, group) in limits.soaks.iter().enumerate() {
+        places.extend(group.nodes.iter().map(|node| (node, index)));
+    }
     for (index, group) in limits.soaks.iter().enumerate() {
         if group.for_s > 0 && !group.nodes.is_empty() {
-            wrong.extend(judge.soaks(group, &limits.soaks[..=index]));
+            let later = |node: &NodeName| places.get(node).is_none_or(|place| *place > index);
+            wrong.extend(judge.soaks(group, later));
         }
     }
     wrong
 }
 
-struct Judge<'o, 'p, 'f> {
-    cluster: &'o Cluster<'f>,
-    order: &'o Order<'p>,
-    hops: &'o Hops<'p>,
-    soaks: Vec<Soak<'p>>,
-    /// Of each node, in order.
-    changes: BTreeMap<&'f NodeName, Vec<Change<'p>>>,
+struct Judge<'j, 'o, 'f> {
+    cluster: &'j Cluster<'f>,
+    order: &'j Order<'o>,
+    hops: &'j Hops<'o>,
+    rounds: &'j Rounds<'j, 'f>,
+    soaks: Vec<Soak<'o>>,
+    changes: Vec<Change<'f>>,
 }
 
-impl<'p> Judge<'_, 'p, '_> {
+impl Judge<'_, '_, '_> {
     /// Between the static pods of any two control planes, and between their kubelets.
     fn pauses(&self, for_s: u64) -> Vec<Violation> {
         let order = self.order;
@@ -94,12 +87,7 @@ impl<'p> Judge<'_, 'p, '_> {
             };
             wrong.extend(self.pause(for_s, host, awaited, *then, next));
         }
-        let mut kubelets: Vec<&Change<'_>> = self
-            .changes
-            .iter()
-            .filter(|(name, _)| self.role(name) == Some(Role::ControlPlane))
-            .flat_map(|(_, changes)| changes)
-            .collect();
+        let mut kubelets: Vec<&Change<'_>> = self.of_role(Role::ControlPlane).collect();
         kubelets.sort_by_key(|change| change.install);
         for pair in kubelets.windows(2) {
             let [one, other] = pair else { continue };
@@ -138,36 +126,27 @@ impl<'p> Judge<'_, 'p, '_> {
         }
     }
 
-    fn role(&self, node: &NodeName) -> Option<Role> {
-        self.cluster.nodes.get(node).map(OnCluster::role)
+    fn of_role(&self, role: Role) -> impl Iterator<Item = &Change<'_>> {
+        self.changes
+            .iter()
+            .filter(move |change| change.role == role)
     }
 
     /// Before any worker of a later group goes in a hop, what the group's own nodes do in that hop is over, and then its time
     /// has passed. What an earlier run left out of service goes first of all, whatever its group.
-    fn soaks(&self, group: &SoakingGroup, upto: &[SoakingGroup]) -> Vec<Violation> {
+    fn soaks(&self, group: &SoakingGroup, later: impl Fn(&NodeName) -> bool) -> Vec<Violation> {
         let order = self.order;
         let mut of_release: BTreeMap<&Version, Vec<usize>> = BTreeMap::new();
         let mut wrong = Vec::new();
-        for (name, changes) in &self.changes {
-            let earlier = upto.iter().any(|group| group.nodes.contains(name));
-            if earlier || self.role(name) != Some(Role::Worker) {
+        for change in self.of_role(Role::Worker) {
+            if change.out_before || !later(change.node) {
                 continue;
             }
-            let left = self
-                .cluster
-                .nodes
-                .get(*name)
-                .is_some_and(|on| on.left_cordoned());
-            for (index, change) in changes.iter().enumerate() {
-                if left && index == 0 {
-                    continue;
-                }
-                let soaks = of_release
-                    .entry(&change.release)
-                    .or_insert_with(|| self.soaks_of(group, change));
-                if !soaks.iter().any(|&at| order.precedes(at, change.out)) {
-                    wrong.push(self.missing(name, change.out));
-                }
+            let soaks = of_release
+                .entry(&change.release)
+                .or_insert_with(|| self.soaks_of(group, change));
+            if !soaks.iter().any(|&at| order.precedes(at, change.out)) {
+                wrong.push(self.missing(change.node, change.out));
             }
         }
         wrong
@@ -176,16 +155,19 @@ impl<'p> Judge<'_, 'p, '_> {
     /// The soaks of the group after what its nodes do in the hop of this change.
     fn soaks_of(&self, group: &SoakingGroup, change: &Change<'_>) -> Vec<usize> {
         let order = self.order;
-        let mut before: Vec<usize> = group
-            .nodes
-            .iter()
-            .filter_map(|name| self.changes.get(name))
-            .flatten()
-            .filter(|own| own.release == change.release)
-            .map(|own| own.back)
-            .collect();
         let hop = self.hops.hop_of(&order.step(change.install).action);
-        before.extend(self.hops.floor(hop.unwrap_or(0)));
+        let hop = hop.unwrap_or(0);
+        let rounds = group.nodes.iter().flat_map(|node| self.rounds.get(node));
+        let mut before: Vec<usize> = rounds
+            .filter(|round| {
+                let brings = round.at(Stage::Install).or(round.at(Stage::Configure));
+                let of = brings.and_then(|at| self.hops.hop_of(&order.step(at).action));
+                // What an earlier run left out of service comes back in the first.
+                of.unwrap_or(0) == hop
+            })
+            .filter_map(|round| round.back())
+            .collect();
+        before.extend(self.hops.floor(hop));
         self.soaks
             .iter()
             .filter(|soak| soak.for_s >= group.for_s)
@@ -213,59 +195,4 @@ fn soaks<'p>(order: &Order<'p>) -> Vec<Soak<'p>> {
         }
     }
     soaks
-}
-
-/// The kubelets' changes, by node.
-pub fn changes<'f, 'p>(
-    cluster: &Cluster<'f>,
-    order: &Order<'p>,
-) -> BTreeMap<&'f NodeName, Vec<Change<'p>>> {
-    let mut out: BTreeMap<&NodeName, usize> = BTreeMap::new();
-    let mut changes: BTreeMap<&'f NodeName, Vec<Change<'p>>> = BTreeMap::new();
-    for (at, step) in order.iter() {
-        match &step.action {
-            Action::Cordon { node } | Action::Drain { node, .. } => {
-                out.entry(node).or_insert(at);
-            }
-            Action::InstallKubelet { host, packages, .. } => {
-                let kubelet = packages.iter().find(|package| package.name == "kubelet");
-                let release = kubelet.and_then(|package| release_of_revision(&package.revision));
-                let (Some(machine), Some(release)) = (cluster.hosts.get(host), release) else {
-                    continue;
-                };
-                changes.entry(machine.node).or_default().push(Change {
-                    host,
-                    out: out.remove(machine.node).unwrap_or(at),
-                    install: at,
-                    back: at,
-                    release,
-                });
-            }
-            Action::AwaitNode { node, .. }
-            | Action::AwaitStaticPods { node, .. }
-            | Action::Uncordon { node } => {
-                if let Some(change) = changes.get_mut(node).and_then(|of| of.last_mut()) {
-                    change.back = at;
-                }
-            }
-            Action::CheckHost { .. }
-            | Action::CheckCluster { .. }
-            | Action::SnapshotEtcd { .. }
-            | Action::HoldPackages { .. }
-            | Action::SwitchRepository { .. }
-            | Action::PrefetchPackages { .. }
-            | Action::InstallKubeadm { .. }
-            | Action::PullImages { .. }
-            | Action::KubeadmApply { .. }
-            | Action::KubeadmNode { .. }
-            | Action::AwaitControlPlane { .. }
-            | Action::AwaitAddons { .. }
-            | Action::ReleaseHolds { .. }
-            | Action::Verify { .. }
-            | Action::Soak { .. }
-            | Action::Gate { .. }
-            | Action::Barrier { .. } => {}
-        }
-    }
-    changes
 }

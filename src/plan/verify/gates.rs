@@ -1,10 +1,10 @@
 //! Every declared gate is where it was declared, in each hop: what must be done before it is, and what must wait for it does.
 //! No step is looked for by its name, and nothing is known of waves but that some workers go after others.
 
-use super::cluster::{Cluster, OnCluster};
-use super::declared::{Change, changes};
+use super::chain::Chain;
 use super::hops::Hops;
 use super::order::Order;
+use super::rounds::{Change, Round, Rounds, Stage};
 use super::timeline::control_plane_upgrades;
 use super::violation::{Invariant, Needed, Violation};
 use crate::cluster::model::{HostName, Role};
@@ -12,20 +12,17 @@ use crate::documents::settings::{Gate, GatePoint};
 use crate::plan::data::{Action, Plan};
 use crate::rules::version::Version;
 
-/// Between two gates so few workers are compared one by one.
-const FEW: usize = 8;
-
 /// Everything declared that is not there.
 pub fn judge(
     plan: &Plan,
-    cluster: &Cluster<'_>,
     order: &Order<'_>,
     hops: &Hops<'_>,
+    rounds: &Rounds<'_, '_>,
 ) -> Vec<Violation> {
     if plan.limits.gates.is_empty() {
         return Vec::new();
     }
-    let mut all: Vec<Hop<'_, '_>> = (0..hops.len())
+    let mut all: Vec<Hop<'_, '_, '_>> = (0..hops.len())
         .map(|hop| Hop::new(order, hops, hop))
         .collect();
     for (at, step) in order.iter() {
@@ -71,21 +68,33 @@ pub fn judge(
             hop.upgrades.push((at, host));
         }
     }
-    for (name, changes) in changes(cluster, order) {
-        let role = cluster.nodes.get(name).map(OnCluster::role);
-        for change in changes {
-            let Some(hop) = all.iter_mut().find(|hop| *hop.release == change.release) else {
-                continue;
-            };
-            hop.kubelets.push(change.out);
-            hop.back.push(change.back);
-            match role {
-                Some(Role::Worker) => {
-                    hop.on_workers.push(change.out);
-                    hop.workers.push(change);
-                }
-                Some(Role::ControlPlane) => hop.served.push(change.back),
-                None => {}
+    for change in rounds.changes(order) {
+        let Some(hop) = all.iter_mut().find(|hop| *hop.release == change.release) else {
+            continue;
+        };
+        hop.kubelets.push(change.out);
+        hop.back.push(change.back);
+        match change.role {
+            Role::Worker => {
+                hop.on_workers.push(change.out);
+                hop.workers.push(change);
+            }
+            Role::ControlPlane => hop.served.push(change.back),
+        }
+    }
+    // What an earlier run left out of service, with its kubelet at the release: it only comes back.
+    for of in rounds.iter().filter(|of| of.on.left_cordoned()) {
+        let only_back = of
+            .rounds
+            .first()
+            .filter(|round| round.at(Stage::Install).is_none());
+        if let Some(back) = only_back.and_then(Round::back)
+            && let Some(hop) = all.iter_mut().find(|hop| hop.holds(back))
+        {
+            hop.back.push(back);
+            match of.on.role() {
+                Role::Worker => hop.on_workers.push(back),
+                Role::ControlPlane => hop.served.push(back),
             }
         }
     }
@@ -96,7 +105,7 @@ pub fn judge(
 }
 
 /// What of a hop gates stand between.
-struct Hop<'o, 'p> {
+struct Hop<'o, 'p, 'f> {
     order: &'o Order<'p>,
     release: &'p Version,
     /// The look that ended the hop before.
@@ -119,10 +128,10 @@ struct Hop<'o, 'p> {
     /// What begins on workers.
     on_workers: Vec<usize>,
     /// The workers' kubelets.
-    workers: Vec<Change<'p>>,
+    workers: Vec<Change<'f>>,
 }
 
-impl<'o, 'p> Hop<'o, 'p> {
+impl<'o, 'p, 'f> Hop<'o, 'p, 'f> {
     fn new(order: &'o Order<'p>, hops: &Hops<'p>, hop: usize) -> Self {
         Self {
             order,
@@ -213,48 +222,27 @@ impl<'o, 'p> Hop<'o, 'p> {
     /// Between any worker and one that goes after it, and before the hop's last look after each.
     fn after_waves(&self, steps: &[usize]) -> Option<usize> {
         let order = self.order;
-        // For each stretch between two of the gates, the workers that go in it.
-        let mut stretches: Vec<Vec<&Change<'p>>> = Vec::new();
-        stretches.resize_with(steps.len() + 1, Vec::new);
+        let pairs: Vec<(usize, usize)> = steps.windows(2).map(|pair| (pair[0], pair[1])).collect();
+        if let Some((_, then)) = order.unordered(&pairs).into_iter().next() {
+            return Some(then);
+        }
+        let chain = Chain::of(order, steps);
+        // For each step, the last stretch between two gates of which a worker has always come back by then, counted from 1.
+        let mut back = vec![0; order.len()];
         for worker in &self.workers {
-            let passed = steps
-                .iter()
-                .take_while(|&&at| order.precedes(at, worker.out))
-                .count();
-            let next = steps.get(passed);
-            match next {
-                Some(&next) if order.precedes(worker.back, next) => stretches[passed].push(worker),
-                _ => return Some(worker.out),
+            let stretch = chain.behind(worker.out);
+            if stretch == steps.len() || chain.ahead(worker.back) != stretch {
+                return Some(worker.out);
             }
-        }
-        stretches
-            .iter()
-            .find_map(|workers| self.one_after_another(workers))
-    }
-
-    /// A worker of these that waits for another one of them.
-    fn one_after_another(&self, workers: &[&Change<'p>]) -> Option<usize> {
-        let order = self.order;
-        if workers.len() <= FEW {
-            let later =
-                |then: &&&Change<'p>| workers.iter().any(|one| order.precedes(one.back, then.out));
-            return workers.iter().find(later).map(|then| then.out);
-        }
-        let mut reached = vec![false; order.len()];
-        for worker in workers {
-            reached[worker.back] = true;
+            back[worker.back] = back[worker.back].max(stretch + 1);
         }
         for at in 0..order.len() {
-            if reached[at] {
-                for &follower in order.followers(at) {
-                    reached[follower] = true;
-                }
+            for &follower in order.followers(at) {
+                back[follower] = back[follower].max(back[at]);
             }
         }
-        workers
-            .iter()
-            .map(|worker| worker.out)
-            .find(|&out| reached[out])
+        let mut workers = self.workers.iter().map(|worker| worker.out);
+        workers.find(|&out| back[out] == chain.behind(out) + 1)
     }
 }
 

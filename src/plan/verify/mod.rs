@@ -6,11 +6,13 @@
 //! must come before what, and by the most that can be in flight together. A violation is a defect of refit or of the
 //! plan, and a plan that has one is not carried out.
 //!
-//! The parts: `order` (what comes before what), `flight` (the most that can be in flight), `cluster` (the facts),
-//! `timeline` (which versions may run when), `hops` (one release after another), and the invariants: `arguments`, `skew`,
-//! `preflight`, `packages`, `kubeadm`, `nodes`, `together`, `declared`, `gates`, `target`, `windows`.
+//! The parts: `order` (what comes before what), `chain` (between which of many), `flight` (the most that can be in flight),
+//! `cluster` (the facts), `timeline` (which versions may run when), `hops` (one release after another), `rounds` (what nodes
+//! go through), and the invariants: `arguments`, `skew`, `preflight`, `packages`, `kubeadm`, `nodes`, `out`, `together`,
+//! `declared`, `gates`, `target`, `windows`.
 
 mod arguments;
+mod chain;
 mod cluster;
 mod declared;
 mod flight;
@@ -19,8 +21,10 @@ mod hops;
 mod kubeadm;
 mod nodes;
 mod order;
+mod out;
 mod packages;
 mod preflight;
+mod rounds;
 mod skew;
 mod target;
 #[cfg(test)]
@@ -35,9 +39,10 @@ pub use violation::{Invariant, Needed, Told, Violation};
 use cluster::Cluster;
 use hops::Hops;
 use order::Order;
+use rounds::Rounds;
 use timeline::Timelines;
 
-use super::data::{Action, Plan, Step};
+use super::data::{Action, GatePoint, Plan, Step};
 use crate::cluster::drift;
 use crate::cluster::facts::Facts;
 
@@ -67,10 +72,12 @@ pub fn verify(plan: &Plan, facts: &Facts) -> Vec<Violation> {
     wrong.extend(preflight::judge(&cluster, &order, &hops));
     wrong.extend(packages::judge(&cluster, &order));
     wrong.extend(kubeadm::judge(&cluster, &order, &lines));
-    wrong.extend(nodes::judge(plan, &cluster, &order, &lines, &hops));
-    wrong.extend(together::judge(plan, facts, &cluster, &order));
-    wrong.extend(declared::judge(plan, &cluster, &order, &hops));
-    wrong.extend(gates::judge(plan, &cluster, &order, &hops));
+    let rounds = Rounds::of(&cluster, &order);
+    wrong.extend(nodes::judge(plan, &cluster, &order, &lines, &hops, &rounds));
+    wrong.extend(out::judge(plan, &cluster, &order, &rounds));
+    wrong.extend(together::judge(plan, facts, &cluster, &order, &rounds));
+    wrong.extend(declared::judge(plan, &cluster, &order, &hops, &rounds));
+    wrong.extend(gates::judge(plan, &order, &hops, &rounds));
     wrong.extend(skew::judge(plan, &cluster, &order, &lines));
     wrong.extend(target::judge(plan, &cluster, &order, &lines));
     wrong.extend(windows::judge(plan, &cluster, &order));
@@ -87,8 +94,9 @@ fn few(step: &Step) -> bool {
         | Action::AwaitStaticPods { .. }
         | Action::AwaitAddons { .. }
         | Action::Soak { .. }
-        | Action::Gate { .. }
         | Action::Verify { .. } => true,
+        // Of waves there may be thousands.
+        Action::Gate { gate } => gate.at != GatePoint::AfterEachWave,
         Action::KubeadmNode { role, .. } => *role == crate::cluster::model::Role::ControlPlane,
         Action::CheckHost { .. }
         | Action::HoldPackages { .. }

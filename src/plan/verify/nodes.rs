@@ -1,123 +1,29 @@
-//! Each node's own order, and how many are out of service together.
-//!
-//! A node goes through rounds, one for each release of its kubelet: configured by kubeadm, cordoned, drained, upgraded,
-//! awaited, made schedulable again. A worker is out of service from the first of these steps that takes it out until the
-//! last; what someone else cordoned stays so and counts as out throughout, and what an earlier run left cordoned is out from
-//! the start.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! Each node's own order, round by round: what a round must hold, and that nothing is done twice or for nothing.
 
 use super::cluster::{Cluster, OnCluster};
-use super::flight::{Item, heaviest};
 use super::hops::Hops;
 use super::order::Order;
+use super::rounds::{OfNode, Round, Rounds, Stage, installed};
 use super::timeline::{OnNode, Timelines, control_plane_upgrades};
 use super::violation::{Invariant, Needed, Violation};
 use crate::cluster::facts::Observed;
-use crate::cluster::model::{NodeName, Role};
+use crate::cluster::model::Role;
 use crate::plan::data::{Action, Plan, StepId};
-use crate::plan::view::release_of_revision;
 use crate::rules::kubeadm_files;
 use crate::rules::skew::{Move, needs_drain};
 use crate::rules::version::Version;
 
 const INVARIANT: Invariant = Invariant::NodeOrder;
 
-/// What a node goes through, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
-    Configure,
-    Cordon,
-    Drain,
-    Install,
-    Await,
-    Settle,
-    Uncordon,
-}
-
-impl Stage {
-    const fn needed(self) -> Needed {
-        match self {
-            Self::Configure => Needed::Kubeadm,
-            Self::Cordon => Needed::Cordon,
-            Self::Drain => Needed::Drain,
-            Self::Install => Needed::InstallKubelet,
-            Self::Await => Needed::AwaitNode,
-            Self::Settle => Needed::AwaitStaticPods,
-            Self::Uncordon => Needed::Uncordon,
-        }
-    }
-}
-
-/// The node and stage of a step, if it is one.
-fn stage<'a>(cluster: &Cluster<'a>, action: &'a Action) -> Option<(&'a NodeName, Stage)> {
-    let node_of = |host| cluster.hosts.get(host).map(|machine| machine.node);
-    match action {
-        Action::KubeadmApply { host, .. } | Action::KubeadmNode { host, .. } => {
-            Some((node_of(host)?, Stage::Configure))
-        }
-        Action::InstallKubelet { host, .. } => Some((node_of(host)?, Stage::Install)),
-        Action::Cordon { node } => Some((node, Stage::Cordon)),
-        Action::Drain { node, .. } => Some((node, Stage::Drain)),
-        Action::AwaitNode { node, .. } => Some((node, Stage::Await)),
-        Action::AwaitStaticPods { node, .. } => Some((node, Stage::Settle)),
-        Action::Uncordon { node } => Some((node, Stage::Uncordon)),
-        Action::CheckHost { .. }
-        | Action::CheckCluster { .. }
-        | Action::SnapshotEtcd { .. }
-        | Action::HoldPackages { .. }
-        | Action::SwitchRepository { .. }
-        | Action::PrefetchPackages { .. }
-        | Action::InstallKubeadm { .. }
-        | Action::PullImages { .. }
-        | Action::AwaitControlPlane { .. }
-        | Action::AwaitAddons { .. }
-        | Action::ReleaseHolds { .. }
-        | Action::Verify { .. }
-        | Action::Soak { .. }
-        | Action::Gate { .. }
-        | Action::Barrier { .. } => None,
-    }
-}
-
-/// One round of a node.
-#[derive(Debug, Default)]
-struct Round {
-    steps: BTreeMap<Stage, usize>,
-}
-
-impl Round {
-    fn at(&self, stage: Stage) -> Option<usize> {
-        self.steps.get(&stage).copied()
-    }
-
-    /// The step that takes the node out of service.
-    fn out(&self) -> Option<usize> {
-        let mut taking = self.steps.range(Stage::Cordon..=Stage::Install);
-        taking.next().map(|(_, &at)| at)
-    }
-
-    /// The step after which it is back.
-    fn back(&self) -> Option<usize> {
-        let last = [Stage::Uncordon, Stage::Settle, Stage::Await];
-        last.into_iter().find_map(|stage| self.at(stage))
-    }
-}
-
-/// Each node's rounds, and the nodes out together.
+/// Each node's rounds.
 pub fn judge(
     plan: &Plan,
     cluster: &Cluster<'_>,
     order: &Order<'_>,
     lines: &Timelines<'_>,
     hops: &Hops<'_>,
+    rounds: &Rounds<'_, '_>,
 ) -> Vec<Violation> {
-    let mut steps: BTreeMap<&NodeName, Vec<(Stage, usize)>> = BTreeMap::new();
-    for (at, step) in order.iter() {
-        if let Some((node, stage)) = stage(cluster, &step.action) {
-            steps.entry(node).or_default().push((stage, at));
-        }
-    }
     let mut judge = Judge {
         drained_control_planes: plan.limits.control_planes_drained,
         cluster,
@@ -126,13 +32,11 @@ pub fn judge(
         pairs: Vec::new(),
         wrong: Vec::new(),
     };
-    let mut rounds: BTreeMap<&NodeName, Vec<Round>> = BTreeMap::new();
-    for (&name, on) in cluster.nodes.iter().filter(|(_, on)| on.host.is_some()) {
-        let steps = steps.remove(name).unwrap_or_default();
-        rounds.insert(name, judge.rounds(on, steps));
+    for of in rounds.iter() {
+        judge.node(of);
     }
-    judge.before_nodes(&rounds);
-    judge.within_hops(&rounds, hops);
+    judge.before_nodes(rounds);
+    judge.within_hops(rounds, hops);
     let mut wrong = judge.wrong;
     let unordered = order.unordered(&judge.pairs);
     wrong.extend(
@@ -144,9 +48,6 @@ pub fn judge(
                 then: order.id(then),
             }),
     );
-    wrong.extend(control_planes(cluster, order, &rounds));
-    wrong.extend(apart(cluster, order, &rounds));
-    wrong.extend(workers(plan, cluster, order, &rounds));
     wrong
 }
 
@@ -169,37 +70,13 @@ impl Judge<'_, '_, '_> {
         });
     }
 
-    /// A node's steps as rounds. A round ends when the node is back.
-    fn rounds(&mut self, on: &OnCluster<'_>, steps: Vec<(Stage, usize)>) -> Vec<Round> {
-        let last = match on.role() {
-            _ if !on.stays_cordoned() => Stage::Uncordon,
-            Role::ControlPlane => Stage::Settle,
-            Role::Worker => Stage::Await,
-        };
-        let mut rounds: Vec<Round> = Vec::new();
-        let mut open = false;
-        let mut before: Option<usize> = None;
-        for (stage, at) in steps {
-            self.pairs.extend(before.map(|before| (before, at)));
-            before = Some(at);
-            // kubeadm may have been there for a minor that the kubelet skips.
-            let passing = stage == Stage::Configure
-                && rounds.last().is_some_and(|round| {
-                    round.steps.len() == 1 && round.at(Stage::Configure).is_some()
-                });
-            if !open || passing {
-                rounds.push(Round::default());
-            }
-            open = stage != last;
-            let Some(round) = rounds.last_mut() else {
-                continue;
-            };
-            if let Some(&other) = round.steps.get(&stage) {
-                let again = self.order.id(other);
-                self.needless(at, format!("{} has had {again} already", on.node.name));
-            } else {
-                round.steps.insert(stage, at);
-            }
+    fn node(&mut self, of: &OfNode<'_, '_>) {
+        let OfNode { on, rounds, .. } = of;
+        self.pairs
+            .extend(of.steps.windows(2).map(|pair| (pair[0], pair[1])));
+        for &(other, at) in rounds.iter().flat_map(|round| &round.again) {
+            let again = self.order.id(other);
+            self.needless(at, format!("{} has had {again} already", on.node.name));
         }
         let mut releases: Vec<Version> = Vec::new();
         for (index, round) in rounds.iter().enumerate() {
@@ -211,7 +88,7 @@ impl Judge<'_, '_, '_> {
                 if releases.contains(&release) {
                     self.needless(at, format!("{} has had {release} already", on.node.name));
                 }
-                self.configured(on, &rounds, at, &release);
+                self.configured(on, rounds, at, &release);
                 releases.push(release);
             }
         }
@@ -221,7 +98,6 @@ impl Judge<'_, '_, '_> {
         if on.left_cordoned() && !uncordoned {
             self.missing(on, Needed::Uncordon, Vec::new());
         }
-        rounds
     }
 
     /// kubeadm of the kubelet's own release comes last before it; and none of the minors that it skips may be left out, for
@@ -390,8 +266,8 @@ impl Judge<'_, '_, '_> {
     }
 
     /// A round is over before the hop that it belongs to is.
-    fn within_hops(&mut self, rounds: &BTreeMap<&NodeName, Vec<Round>>, hops: &Hops<'_>) {
-        for round in rounds.values().flatten() {
+    fn within_hops(&mut self, rounds: &Rounds<'_, '_>, hops: &Hops<'_>) {
+        for round in rounds.all() {
             let brought = round.at(Stage::Install).or(round.at(Stage::Configure));
             let hop = brought.and_then(|at| hops.hop_of(&self.order.step(at).action));
             let (Some(end), Some(back)) = (hops.floor(hop.unwrap_or(0) + 1), round.back()) else {
@@ -402,7 +278,7 @@ impl Judge<'_, '_, '_> {
     }
 
     /// No node begins before the control planes of its release are awaited, and the addons that came with the last.
-    fn before_nodes(&mut self, rounds: &BTreeMap<&NodeName, Vec<Round>>) {
+    fn before_nodes(&mut self, rounds: &Rounds<'_, '_>) {
         let mut awaited: Vec<(usize, Option<&Version>)> = Vec::new();
         let upgrades = control_plane_upgrades(self.order);
         for (at, step) in self.order.iter() {
@@ -415,7 +291,7 @@ impl Judge<'_, '_, '_> {
                 awaited.push((at, earlier.map(|(_, _, version)| *version).max()));
             }
         }
-        for round in rounds.values().flatten() {
+        for round in rounds.all() {
             let (Some(out), Some(install)) = (round.out(), round.at(Stage::Install)) else {
                 continue;
             };
@@ -442,136 +318,4 @@ fn before(on: &OnNode, install: usize) -> Option<&Version> {
         [from, to] if to.from.is_some_and(|from| from.step == install) => Some(&from.version),
         _ => None,
     })
-}
-
-/// The kubelet's release that a step installs.
-fn installed(order: &Order<'_>, at: usize) -> Option<Version> {
-    let Action::InstallKubelet { packages, .. } = &order.step(at).action else {
-        return None;
-    };
-    let kubelet = packages.iter().find(|package| package.name == "kubelet")?;
-    release_of_revision(&kubelet.revision)
-}
-
-/// One control plane's kubelet at a time.
-fn control_planes(
-    cluster: &Cluster<'_>,
-    order: &Order<'_>,
-    rounds: &BTreeMap<&NodeName, Vec<Round>>,
-) -> Vec<Violation> {
-    let mut all: Vec<(usize, usize)> = rounds
-        .iter()
-        .filter(|(name, _)| {
-            let role = cluster.nodes.get(*name).map(OnCluster::role);
-            role.is_some_and(|role| role == Role::ControlPlane)
-        })
-        .flat_map(|(_, rounds)| rounds)
-        .filter_map(|round| Some((round.out()?, round.back().or(round.at(Stage::Install))?)))
-        .collect();
-    all.sort_unstable();
-    // One after another: each only once the one before is back.
-    all.windows(2)
-        .filter(|pair| !order.precedes(pair[0].1, pair[1].0))
-        .map(|pair| Violation::Unordered {
-            invariant: Invariant::OutOfService,
-            first: order.id(pair[0].1),
-            then: order.id(pair[1].0),
-        })
-        .collect()
-}
-
-/// No worker is out while a control plane's kubelet changes: with its static pods kube-controller-manager's leader may go,
-/// and without one nothing takes an evicted pod off its Service.
-fn apart(
-    cluster: &Cluster<'_>,
-    order: &Order<'_>,
-    rounds: &BTreeMap<&NodeName, Vec<Round>>,
-) -> Vec<Violation> {
-    let of = |role: Role| {
-        rounds.iter().flat_map(move |(name, rounds)| {
-            let is = cluster.nodes.get(*name).map(OnCluster::role) == Some(role);
-            rounds.iter().filter(move |_| is)
-        })
-    };
-    let mut met = Vec::new();
-    for instance in of(Role::ControlPlane) {
-        // That it is missing where a kubelet changes is told for itself.
-        let Some(settled) = instance.at(Stage::Settle) else {
-            continue;
-        };
-        for worker in of(Role::Worker) {
-            let (Some(drained), Some(back)) = (worker.out(), worker.back()) else {
-                continue;
-            };
-            if !order.precedes(settled, drained) {
-                // One that an earlier run left cordoned may have its new kubelet already: no worker goes before it.
-                met.push((instance.out().map(|out| (back, out)), (settled, drained)));
-            }
-        }
-    }
-    let earlier: Vec<(usize, usize)> = met.iter().filter_map(|(earlier, _)| *earlier).collect();
-    let meeting: BTreeSet<(usize, usize)> = order.unordered(&earlier).into_iter().collect();
-    met.into_iter()
-        .filter(|(earlier, _)| earlier.is_none_or(|pair| meeting.contains(&pair)))
-        .map(|(_, (settled, drained))| Violation::Unordered {
-            invariant: Invariant::OutOfService,
-            first: order.id(settled),
-            then: order.id(drained),
-        })
-        .collect()
-}
-
-/// Workers out of service together, against what the plan allows.
-fn workers(
-    plan: &Plan,
-    cluster: &Cluster<'_>,
-    order: &Order<'_>,
-    rounds: &BTreeMap<&NodeName, Vec<Round>>,
-) -> Vec<Violation> {
-    let mut items: Vec<(&NodeName, Item)> = Vec::new();
-    let (mut stay, mut left) = (0_usize, 0_usize);
-    for on in cluster.workers() {
-        stay += usize::from(on.stays_cordoned());
-        left += usize::from(on.left_cordoned());
-        let rounds = rounds.get(&on.node.name).map_or(&[][..], Vec::as_slice);
-        if on.left_cordoned() && rounds.iter().all(|round| round.back().is_none()) {
-            items.push((&on.node.name, item(None, None)));
-        }
-        for (index, round) in rounds.iter().enumerate() {
-            let still_out = index == 0 && on.left_cordoned();
-            let first = if still_out { None } else { round.out() };
-            if still_out || first.is_some() {
-                items.push((&on.node.name, item(first, round.back())));
-            }
-        }
-    }
-    // What others cordoned is out as well; but one at a time always goes, and no fewer than were out to begin with.
-    let allowed = plan
-        .limits
-        .workers_out_of_service
-        .saturating_sub(stay)
-        .max(1)
-        .max(left);
-    let flights: Vec<Item> = items.iter().map(|(_, item)| *item).collect();
-    let most = heaviest(order, &flights);
-    if most.weight <= allowed as u64 {
-        return Vec::new();
-    }
-    let out = most.items.iter().filter_map(|&index| items.get(index));
-    let (nodes, steps): (Vec<NodeName>, Vec<Option<usize>>) = out
-        .map(|(name, item)| ((*name).clone(), item.first))
-        .unzip();
-    vec![Violation::TooManyOut {
-        nodes,
-        steps: steps.into_iter().flatten().map(|at| order.id(at)).collect(),
-        allowed,
-    }]
-}
-
-const fn item(first: Option<usize>, last: Option<usize>) -> Item {
-    Item {
-        first,
-        last,
-        weight: 1,
-    }
 }

@@ -13,9 +13,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::chain::Chain;
 use super::cluster::Cluster;
 use super::flight::{Item, heaviest};
 use super::order::Order;
+use super::rounds::{Round, Rounds, Stage};
 use super::violation::Violation;
 use crate::cluster::facts::Facts;
 use crate::cluster::model::{NodeName, Pod, Role};
@@ -29,7 +31,7 @@ const PAIRS: usize = 10_000;
 
 /// A node's time out of service.
 #[derive(Debug)]
-struct Round<'f> {
+struct Outage<'f> {
     node: &'f NodeName,
     /// None when it is out from the start.
     first: Option<usize>,
@@ -49,9 +51,9 @@ pub fn judge(
     facts: &Facts,
     cluster: &Cluster<'_>,
     order: &Order<'_>,
+    rounds: &Rounds<'_, '_>,
 ) -> Vec<Violation> {
-    let slots = Slots::of(order);
-    let rounds = rounds(cluster, order, &slots);
+    let rounds = outages(order, rounds);
     let mut wrong = Vec::new();
     if facts.observed_at == plan.facts_at {
         wrong.extend(budgets(facts, order, &rounds));
@@ -62,154 +64,82 @@ pub fn judge(
     wrong
 }
 
-fn rounds<'f>(cluster: &Cluster<'f>, order: &Order<'f>, slots: &Slots) -> Vec<Round<'f>> {
-    let mut open: BTreeMap<&NodeName, Round<'f>> = BTreeMap::new();
-    for (&name, on) in cluster.nodes.iter().filter(|(_, on)| on.left_cordoned()) {
-        if on.host.is_some() {
-            open.insert(name, Round::new(name, None));
-        }
-    }
-    let mut done = Vec::new();
-    let known = |node: &NodeName| cluster.nodes.get_key_value(node).map(|(name, _)| *name);
-    let of_host = |host| cluster.hosts.get(host).map(|machine| machine.node);
-    for (at, step) in order.iter() {
-        let (node, taking, policy) = match &step.action {
-            Action::Cordon { node } => (known(node), true, None),
-            Action::Drain {
-                node,
-                delete_empty_dir_data,
-                evict_unmanaged_pods,
-                rules,
-                ..
-            } => {
-                let policy = Policy {
-                    delete_empty_dir_data: *delete_empty_dir_data,
-                    evict_unmanaged_pods: *evict_unmanaged_pods,
-                    rules,
-                };
-                (known(node), true, Some((at, policy)))
-            }
-            Action::InstallKubelet { host, .. } => (of_host(host), true, None),
-            Action::AwaitNode { node, .. } | Action::Uncordon { node } => {
-                (known(node), false, None)
-            }
-            Action::CheckHost { .. }
-            | Action::CheckCluster { .. }
-            | Action::SnapshotEtcd { .. }
-            | Action::HoldPackages { .. }
-            | Action::SwitchRepository { .. }
-            | Action::PrefetchPackages { .. }
-            | Action::InstallKubeadm { .. }
-            | Action::PullImages { .. }
-            | Action::KubeadmApply { .. }
-            | Action::KubeadmNode { .. }
-            | Action::AwaitControlPlane { .. }
-            | Action::AwaitStaticPods { .. }
-            | Action::AwaitAddons { .. }
-            | Action::ReleaseHolds { .. }
-            | Action::Verify { .. }
-            | Action::Soak { .. }
-            | Action::Gate { .. }
-            | Action::Barrier { .. } => continue,
+fn outages<'f, 'p: 'f>(order: &Order<'p>, rounds: &Rounds<'_, 'f>) -> Vec<Outage<'f>> {
+    let slots = barriers(order);
+    let mut outages = Vec::new();
+    for of in rounds.iter() {
+        let still_out = |index: usize| index == 0 && of.on.left_cordoned();
+        let none = Round::default();
+        let rounds = match of.rounds.as_slice() {
+            [] if of.on.left_cordoned() => std::slice::from_ref(&none),
+            rounds => rounds,
         };
-        let Some(node) = node else { continue };
-        if taking {
-            if open.get(node).is_some_and(|round| round.last.is_some()) {
-                done.extend(open.remove(node));
+        for (index, round) in rounds.iter().enumerate() {
+            if !still_out(index) && round.out().is_none() {
+                continue;
             }
-            let round = open
-                .entry(node)
-                .or_insert_with(|| Round::new(node, Some(at)));
-            round.drained = round.drained.or(policy);
-        } else if let Some(round) = open.get_mut(node) {
-            round.last = Some(at);
+            let first = round.out().filter(|_| !still_out(index));
+            // Its pods come back before a control plane's static pods have settled.
+            let last = round.at(Stage::Uncordon).or(round.at(Stage::Await));
+            let drained = round
+                .at(Stage::Drain)
+                .and_then(|at| Some((at, policy(order, at)?)));
+            outages.push(Outage {
+                node: &of.on.node.name,
+                first,
+                last,
+                drained,
+                slots: slots.between(first, last),
+                away: slots.between(drained.map(|(at, _)| at), last),
+            });
         }
     }
-    done.extend(open.into_values());
-    for round in &mut done {
-        round.slots = slots.between(round.first, round.last);
-        let drain = round.drained.map(|(at, _)| at);
-        round.away = slots.between(drain, round.last);
-    }
-    done
+    outages
 }
 
-impl<'f> Round<'f> {
-    const fn new(node: &'f NodeName, first: Option<usize>) -> Self {
-        Self {
-            node,
-            first,
-            last: None,
-            drained: None,
-            slots: (0, 0),
-            away: (0, 0),
-        }
-    }
+fn policy<'p>(order: &Order<'p>, at: usize) -> Option<Policy<'p>> {
+    let Action::Drain {
+        delete_empty_dir_data,
+        evict_unmanaged_pods,
+        rules,
+        ..
+    } = &order.step(at).action
+    else {
+        return None;
+    };
+    Some(Policy {
+        delete_empty_dir_data: *delete_empty_dir_data,
+        evict_unmanaged_pods: *evict_unmanaged_pods,
+        rules,
+    })
 }
 
-/// The stretches between the barriers of one chain.
-struct Slots {
-    /// For each step, how many barriers of the chain are at or before it.
-    behind: Vec<usize>,
-    /// For each step, the first barrier of the chain that is at or after it.
-    ahead: Vec<usize>,
-    barriers: usize,
-}
-
-impl Slots {
-    fn of(order: &Order<'_>) -> Self {
-        let barrier = |at: usize| matches!(order.step(at).action, Action::Barrier { .. });
-        // The longest chain: for each step the barrier that most others come before, at or before it.
-        let mut longest: Vec<Option<(usize, usize)>> = vec![None; order.len()];
-        let mut earlier: Vec<Option<usize>> = vec![None; order.len()];
-        for at in 0..order.len() {
-            if barrier(at) {
-                earlier[at] = longest[at].map(|(_, barrier)| barrier);
-                longest[at] = Some((longest[at].map_or(0, |(length, _)| length) + 1, at));
-            }
-            for &follower in order.followers(at) {
-                longest[follower] = longest[follower].max(longest[at]);
-            }
+/// The longest chain of barriers: for each step the barrier that most others come before, at or before it.
+fn barriers(order: &Order<'_>) -> Chain {
+    let barrier = |at: usize| matches!(order.step(at).action, Action::Barrier { .. });
+    let mut longest: Vec<Option<(usize, usize)>> = vec![None; order.len()];
+    let mut earlier: Vec<Option<usize>> = vec![None; order.len()];
+    for at in 0..order.len() {
+        if barrier(at) {
+            earlier[at] = longest[at].map(|(_, barrier)| barrier);
+            longest[at] = Some((longest[at].map_or(0, |(length, _)| length) + 1, at));
         }
-        let mut chain = Vec::new();
-        let mut next = longest.iter().flatten().max().map(|&(_, barrier)| barrier);
-        while let Some(barrier) = next {
-            chain.push(barrier);
-            next = earlier[barrier];
-        }
-        chain.reverse();
-        let mut behind = vec![0; order.len()];
-        let mut ahead = vec![chain.len(); order.len()];
-        for (place, &barrier) in chain.iter().enumerate() {
-            behind[barrier] = place + 1;
-            ahead[barrier] = place;
-        }
-        for at in 0..order.len() {
-            for &follower in order.followers(at) {
-                behind[follower] = behind[follower].max(behind[at]);
-            }
-        }
-        for at in (0..order.len()).rev() {
-            for &follower in order.followers(at) {
-                ahead[at] = ahead[at].min(ahead[follower]);
-            }
-        }
-        Self {
-            behind,
-            ahead,
-            barriers: chain.len(),
+        for &follower in order.followers(at) {
+            longest[follower] = longest[follower].max(longest[at]);
         }
     }
-
-    fn between(&self, first: Option<usize>, last: Option<usize>) -> (usize, usize) {
-        let from = first.map_or(0, |at| self.behind[at]);
-        let to = last.map_or(self.barriers, |at| self.ahead[at]);
-        (from, to.max(from))
+    let mut chain = Vec::new();
+    let mut next = longest.iter().flatten().max().map(|&(_, barrier)| barrier);
+    while let Some(barrier) = next {
+        chain.push(barrier);
+        next = earlier[barrier];
     }
+    chain.reverse();
+    Chain::of(order, &chain)
 }
 
 /// The pods that the drain of each node takes from each budget, by budget and round.
-fn charges(facts: &Facts, rounds: &[Round<'_>]) -> BTreeMap<usize, (u64, BTreeMap<usize, u64>)> {
+fn charges(facts: &Facts, rounds: &[Outage<'_>]) -> BTreeMap<usize, (u64, BTreeMap<usize, u64>)> {
     let (Some(pods), Some(budgets)) = (facts.cluster.pods.known(), facts.cluster.budgets.known())
     else {
         return BTreeMap::new();
@@ -276,7 +206,7 @@ fn leaves(pod: &Pod, policy: Policy<'_>) -> bool {
     evicted && eviction::counts(pod)
 }
 
-fn budgets(facts: &Facts, order: &Order<'_>, rounds: &[Round<'_>]) -> Vec<Violation> {
+fn budgets(facts: &Facts, order: &Order<'_>, rounds: &[Outage<'_>]) -> Vec<Violation> {
     let mut wrong = Vec::new();
     for (budget, (allowed, taken)) in charges(facts, rounds) {
         let room = allowed.max(1);
@@ -299,7 +229,7 @@ fn budgets(facts: &Facts, order: &Order<'_>, rounds: &[Round<'_>]) -> Vec<Violat
         if allowed > 0 && heaviest.weight <= room {
             continue;
         }
-        let out: Vec<&Round<'_>> = heaviest
+        let out: Vec<&Outage<'_>> = heaviest
             .items
             .iter()
             .filter_map(|&item| rounds.get(weights.get(item)?.0))
@@ -326,7 +256,7 @@ fn budgets(facts: &Facts, order: &Order<'_>, rounds: &[Round<'_>]) -> Vec<Violat
 }
 
 /// The most that the slots show: never less than what can really be out together.
-fn most(rounds: &[Round<'_>], weights: &[(usize, u64)]) -> u64 {
+fn most(rounds: &[Outage<'_>], weights: &[(usize, u64)]) -> u64 {
     let mut changes: BTreeMap<usize, (u64, u64)> = BTreeMap::new();
     for &(round, weight) in weights {
         let (from, to) = rounds[round].away;
@@ -346,9 +276,9 @@ fn domains(
     key: &str,
     cluster: &Cluster<'_>,
     order: &Order<'_>,
-    rounds: &[Round<'_>],
+    rounds: &[Outage<'_>],
 ) -> Vec<Violation> {
-    let domain = |round: &Round<'_>| {
+    let domain = |round: &Outage<'_>| {
         let on = cluster.nodes.get(round.node)?;
         let worker = match on.role() {
             Role::Worker => true,
@@ -383,7 +313,7 @@ fn domains(
             }
         }
     }
-    let before = |a: &Round<'_>, b: &Round<'_>| match (a.last, b.first) {
+    let before = |a: &Outage<'_>, b: &Outage<'_>| match (a.last, b.first) {
         (Some(last), Some(first)) => order.precedes(last, first),
         (None, _) | (_, None) => false,
     };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::declared::group;
 use crate::build::World;
 use refit::documents::settings::{
     Condition, Gate, GatePoint, NoData, PrometheusServer, SecretSource, Share,
@@ -105,6 +106,47 @@ fn each_place_has_its_gate_in_each_hop() {
     let mut two = World::new(2, 3, "1.34.4", "1.36.3");
     two.upgrade.gates = everywhere();
     assert_eq!(gates(&two.planned()).len(), 16);
+}
+
+/// A soak is told with the wave that it watches, whatever else stands between; one that nothing of the plan comes before, with
+/// the first workers that it keeps back.
+#[test]
+fn a_soak_behind_a_gate_is_told_with_its_wave() {
+    let mut world = World::new(1, 3, "1.34.4", "1.35.4");
+    world.upgrade.gates = everywhere();
+    let labels = &mut world.node("w2").labels;
+    labels.insert("pool".to_owned(), "canary".to_owned());
+    world.upgrade.workers.order = vec![group("canary", 600)];
+    let told = |plan: &Plan| -> Vec<String> {
+        let hops = hops(plan);
+        let sections = hops.iter().flat_map(|hop| &hop.sections);
+        sections
+            .flat_map(|section| {
+                let soaks = section.steps.iter();
+                soaks
+                    .filter(|step| matches!(step.action, Action::Soak { .. }))
+                    .map(|step| format!("{}: {}", section.part.short(), step.id.verb()))
+            })
+            .collect()
+    };
+    let plan = world.planned();
+    assert_eq!(told(&plan), ["wave 1: soak-group-1"]);
+    let soak = plan
+        .steps
+        .iter()
+        .find(|step| matches!(step.action, Action::Soak { .. }));
+    assert_eq!(soak.unwrap().after[0].place(), "gate");
+    let target = plan.target.clone();
+    for host in ["w2", "cp1"] {
+        world.install_kubeadm(host, &target);
+        world.install_kubelet(host, &target);
+    }
+    world.upgrade_instance("cp1", &target);
+    world.config().kubernetes_version = target.clone();
+    world.roll_kube_proxy(&target);
+    let plan = world.planned();
+    assert_eq!(told(&plan), ["wave 1: soak-group-1"]);
+    assert!(plan.step(&StepId::new("w2/install-kubelet@1.35.4")).is_none());
 }
 
 #[test]
