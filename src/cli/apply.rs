@@ -76,6 +76,7 @@ pub fn run(args: &ApplyArgs, global: &Global) -> Result<Exit, CommandError> {
             connection.world(),
             &declaration.inventory,
             Some(&declaration.upgrade),
+            &runs,
         )
         .await?;
         let uid = cluster_uid(&facts)?;
@@ -152,8 +153,16 @@ fn decide(
     given: Option<Plan>,
     args: &ApplyArgs,
 ) -> Result<Option<Plan>, CommandError> {
-    let fresh = planning::make(declaration, facts)?;
+    let mut fresh = planning::make(declaration, facts)?;
     if let Some(given) = given {
+        if fresh.is_err() && facts.durations.is_some() {
+            // What was learned since about how long steps take keeps no reviewed plan from its windows.
+            let without = Facts {
+                durations: None,
+                ..facts.clone()
+            };
+            fresh = planning::make(declaration, &without)?;
+        }
         refuse_other_cluster(&given, uid, args)?;
         refuse_drift(&given, facts, args)?;
         refuse_unfit(&given, facts, plan_again(args))?;

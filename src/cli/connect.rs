@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use super::runs::Runs;
 use super::{CommandError, Exit, ui};
 use crate::adapters::clock::RealClock;
 use crate::adapters::disk;
@@ -81,6 +82,7 @@ pub async fn look(
     world: World<'_>,
     inventory: &Inventory,
     upgrade: Option<&Upgrade>,
+    runs: &Runs,
 ) -> Result<Facts, CommandError> {
     ui::line(&format!(
         "looking at the API and {} hosts of `{}`; nothing is changed",
@@ -88,7 +90,17 @@ pub async fn look(
         inventory.name
     ));
     let key_text = upgrade.map(key_text).transpose()?.flatten();
-    Ok(observe(world, inventory, upgrade, key_text).await)
+    let mut facts = observe(world, inventory, upgrade, key_text).await;
+    if let Observed::Known(uid) = &facts.cluster.uid {
+        match runs.durations(uid) {
+            Ok(durations) => facts.durations = durations,
+            Err(error) => ui::line(&format!(
+                "how long steps took in earlier runs is not known: {}",
+                error.render()
+            )),
+        }
+    }
+    Ok(facts)
 }
 
 /// The cluster's UID, without which nothing is known of the cluster: planning is blocked then, as by a host that does not

@@ -7,7 +7,8 @@ use clap::{Args, ValueEnum, ValueHint};
 use super::connect::{Connection, block_on, cluster_uid, look};
 use super::inputs::inventory_of;
 use super::plan::read_facts;
-use super::{CommandError, Exit, ui};
+use super::runs::Runs;
+use super::{CommandError, Exit, Global, ui};
 use crate::adapters::disk::{self, Access};
 use crate::cluster::model::Role;
 use crate::cluster::redact::{INVENTORY, Redacted, redact};
@@ -53,13 +54,14 @@ enum Output {
     Text,
 }
 
-pub fn run(args: &InspectArgs) -> Result<Exit, CommandError> {
+pub fn run(args: &InspectArgs, global: &Global) -> Result<Exit, CommandError> {
     let (inventory, upgrade) = inventory_of(&args.file)?;
     let facts = match &args.facts {
         Some(path) => read_facts(path)?,
         None => block_on(async {
+            let runs = Runs::of(global)?;
             let connection = Connection::open(&inventory).await?;
-            let facts = look(connection.world(), &inventory, upgrade.as_ref()).await;
+            let facts = look(connection.world(), &inventory, upgrade.as_ref(), &runs).await;
             connection.close().await;
             facts
         })?,

@@ -132,8 +132,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     ui::begin(cli.global.color, cli.global.verbose);
     let result = match &cli.command {
         Command::Validate(args) => validate::run(args),
-        Command::Inspect(args) => inspect::run(args),
-        Command::Plan(args) => plan::run(args),
+        Command::Inspect(args) => inspect::run(args, &cli.global),
+        Command::Plan(args) => plan::run(args, &cli.global),
         Command::Diff(args) => diff::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Artifacts(args) => artifacts::run(args),

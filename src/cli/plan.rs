@@ -8,8 +8,9 @@ use serde::Deserialize;
 
 use super::connect::{Connection, block_on, cluster_uid, key_text, look};
 use super::inputs::Declaration;
+use super::runs::Runs;
 use super::verify::{read_plan, refuse_unsound};
-use super::{CommandError, Exit, ui};
+use super::{CommandError, Exit, Global, ui};
 use crate::adapters::clock::RealClock;
 use crate::adapters::disk::{self, Access};
 use crate::cluster::facts::{self, Facts};
@@ -79,17 +80,19 @@ enum Output {
     Runbook,
 }
 
-pub fn run(args: &PlanArgs) -> Result<Exit, CommandError> {
+pub fn run(args: &PlanArgs, global: &Global) -> Result<Exit, CommandError> {
     let declaration = Declaration::load(&args.upgrade)?;
     let against = args.against.as_deref().map(read_plan).transpose()?;
     let facts = match &args.facts {
         Some(path) => read_facts(path)?,
         None => block_on(async {
+            let runs = Runs::of(global)?;
             let connection = Connection::open(&declaration.inventory).await?;
             let facts = look(
                 connection.world(),
                 &declaration.inventory,
                 Some(&declaration.upgrade),
+                &runs,
             )
             .await;
             connection.close().await;

@@ -29,9 +29,11 @@ use jiff::Timestamp;
 use super::inputs::Declaration;
 use super::{CommandError, Exit, Global};
 use crate::adapters::disk::{self, Access, AppendFile, Holder, Lock, LockError};
+use crate::cluster::durations::Durations;
 use crate::cluster::facts::Facts;
 use crate::plan::data::Plan;
 use crate::plan::file::{Label, sha256};
+use crate::run::earlier;
 
 const FORMAT: &str = "refit.run/v1";
 const RECORD: &str = "run.json";
@@ -199,6 +201,26 @@ impl Runs {
                 && !folder.is_finished().unwrap_or(false)
         };
         Ok(self.all()?.into_iter().filter(displaced).collect())
+    }
+
+    /// How long steps took in the newest runs of a cluster that have ended. A run that cannot be read any more tells nothing.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn durations(&self, cluster_uid: &str) -> Result<Option<Durations>, CommandError> {
+        let of_cluster = |label: Label| label.cluster_uid.as_deref() == Some(cluster_uid);
+        let mut all = self.all()?;
+        all.reverse();
+        let runs: Vec<ReadRun> = all
+            .into_iter()
+            .filter(|folder| of_cluster(folder.label()) && folder.is_finished().unwrap_or(false))
+            .filter_map(|folder| folder.read().ok())
+            .take(earlier::RUNS)
+            .collect();
+        let runs = runs
+            .iter()
+            .map(|run| (&run.plan, run.past.events.as_slice()));
+        Ok(earlier::durations(runs))
     }
 
     /// Makes a run's directory with everything in it; the journal comes last.

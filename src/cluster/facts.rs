@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::durations::Durations;
 use super::model::admission::Webhook;
 use super::model::api_use::ApiUse;
 use super::model::storage::Storage;
@@ -66,6 +67,10 @@ pub struct Facts {
     pub etcd: Observed<EtcdFacts>,
     /// What each host of the inventory says.
     pub hosts: BTreeMap<HostName, Observed<HostFacts>>,
+    /// How long steps took before, where runs of this cluster have ended in the state directory of whoever looked. Not
+    /// observed, and no plan rests on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durations: Option<Durations>,
 }
 
 /// What the API says.

@@ -1,6 +1,7 @@
 //! The cluster as it is: its model as plain data, the facts about it, and how they are observed through the ports.
 
 pub mod drift;
+pub mod durations;
 pub mod facts;
 pub mod model;
 pub mod observe;

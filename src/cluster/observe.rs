@@ -59,6 +59,8 @@ pub async fn observe(
         cluster,
         etcd,
         hosts,
+        // Not the cluster's to tell.
+        durations: None,
     }
 }
 

@@ -138,6 +138,10 @@ impl PlanDiff {
     #[must_use]
     pub fn split(self) -> (Self, Self) {
         let told = |change: &Change| matches!(change.what.as_str(), "because" | "expected");
+        // How much of a window steps need is the sum of what they are expected to take.
+        let room = |change: &Change| change.what.starts_with("windows.room_s.");
+        let (rooms, limits): (Vec<Change>, Vec<Change>) =
+            self.limits.iter().cloned().partition(room);
         let changed = |keep: &dyn Fn(&Change) -> bool| -> Vec<StepChange> {
             self.changed
                 .iter()
@@ -156,7 +160,7 @@ impl PlanDiff {
         let rest = Self {
             format: FORMAT,
             purpose: Vec::new(),
-            limits: Vec::new(),
+            limits: rooms,
             basis: Vec::new(),
             notes: self.notes.clone(),
             added: Vec::new(),
@@ -165,6 +169,7 @@ impl PlanDiff {
             observed: self.observed,
         };
         let binding = Self {
+            limits,
             notes: Vec::new(),
             observed: None,
             changed: changed(&|change| !told(change)),

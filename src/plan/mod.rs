@@ -7,6 +7,7 @@ pub mod data;
 pub mod diff;
 mod draft;
 pub mod drains;
+pub mod earlier;
 pub mod file;
 mod forecast;
 mod gates;

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use super::data::{FORMAT, Plan, Step};
 use super::drains::{Drains, Seen};
+use super::earlier;
 use super::forecast;
 use super::graph;
 use super::hazards::{self, Judged};
@@ -129,6 +130,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Blocked> {
         at.follow(&more, preconditions::rolls_kube_proxy(upgrade));
         steps.extend(more);
     }
+    if let Some(durations) = &facts.durations {
+        earlier::expect(&mut steps, durations);
+    }
     let steps = match graph::sorted(patches::told_to_checks(steps)) {
         Ok(steps) => steps,
         Err(error) => return Err(blocked(vec![Reason::Fault(error.to_string())])),
@@ -141,6 +145,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Blocked> {
         notes = notes::nothing(target);
     } else {
         notes.extend(hazards::not_on_the_way(upgrade, &hops, facts));
+        notes.extend(facts.durations.as_ref().map(earlier::note));
     }
     let plan = sealed(inputs, &view, notes, steps);
     // From when the facts were seen, so that the answer does not depend on when it is asked for.

@@ -18,6 +18,7 @@ mod check_step;
 mod command_step;
 mod cordon;
 mod drain;
+pub mod earlier;
 pub mod event;
 pub mod executor;
 pub mod extent;

@@ -456,6 +456,7 @@ fn facts(names: &[(String, Role)], from: &Version, target: &Version) -> Facts {
                 (HostName::new(name), Observed::Known(facts))
             })
             .collect(),
+        durations: None,
     }
 }
 

@@ -4,6 +4,7 @@
 mod blocked;
 pub mod declared;
 mod drain_rules;
+mod durations;
 mod gates;
 mod golden;
 mod hazards;

@@ -47,6 +47,7 @@ pub(super) enum Rule {
 pub(super) const RULES: &[(&str, Rule)] = &[
     ("format", Rule::Keep),
     ("observed_at", Rule::Keep),
+    ("durations/newest", Rule::Keep),
     ("cluster/api_version", Rule::Keep),
     ("cluster/nodes/*/name", Rule::Machine),
     ("cluster/nodes/*/uid", Rule::Other("uid")),
@@ -154,6 +155,7 @@ pub(super) const RULES: &[(&str, Rule)] = &[
 /// Where the keys of a map are names of the cluster, and of which kind.
 pub(super) const KEYS: &[(&str, Rule)] = &[
     ("hosts", Rule::Machine),
+    ("durations/drains", Rule::Machine),
     ("cluster/pods/*/images", Rule::Name),
     ("cluster/workloads/*/images", Rule::Name),
     ("cluster/nodes/*/allocatable", Rule::Api),

@@ -146,7 +146,10 @@ fn a_soak_behind_a_gate_is_told_with_its_wave() {
     world.roll_kube_proxy(&target);
     let plan = world.planned();
     assert_eq!(told(&plan), ["wave 1: soak-group-1"]);
-    assert!(plan.step(&StepId::new("w2/install-kubelet@1.35.4")).is_none());
+    assert!(
+        plan.step(&StepId::new("w2/install-kubelet@1.35.4"))
+            .is_none()
+    );
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! What binds a plan to what it was made from, and what may change without being a hindrance.
 
+use std::collections::BTreeMap;
+
+use refit::cluster::durations::Durations;
 use refit::plan::diff::PlanDiff;
 use refit::report::diff::lines;
 
@@ -43,6 +46,22 @@ const TABLE: &[(&str, Change, &[&str], &[&str])] = &[
         |world| world.pods().push(pod("shop", "late", "w1")),
         &[],
         &["drains 9 node(s) and evicts 7 pod(s)"],
+    ),
+    (
+        "a run has ended",
+        |world| {
+            world.facts.durations = Some(Durations {
+                runs: 1,
+                newest: "2026-11-21T10:30:00Z".parse().unwrap(),
+                kinds: BTreeMap::from([("drain".to_owned(), 77)]),
+                drains: BTreeMap::new(),
+            });
+        },
+        &[],
+        &[
+            "w1/drain@1.35.4: expected: 20 s -> 77 s",
+            "durations are expected from the last run of this cluster",
+        ],
     ),
     (
         "a node is cordoned",
