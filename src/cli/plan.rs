@@ -8,13 +8,14 @@ use serde::Deserialize;
 
 use super::connect::{Connection, block_on, cluster_uid, key_text, look};
 use super::inputs::Declaration;
+use super::login::logins;
 use super::runs::Runs;
 use super::verify::{read_plan, refuse_unsound};
 use super::{CommandError, Exit, Global, ui};
 use crate::adapters::clock::RealClock;
 use crate::adapters::disk::{self, Access};
 use crate::cluster::facts::{self, Facts};
-use crate::documents::settings::{Become, Inventory};
+use crate::documents::settings::Inventory;
 use crate::plan::data::Plan;
 use crate::plan::diff::PlanDiff;
 use crate::plan::planner::{self, Inputs};
@@ -22,7 +23,7 @@ use crate::plan::reason::Blocked;
 use crate::plan::too_old;
 use crate::ports::Clock as _;
 use crate::report::plan::{Look, blocked, blocked_json, table};
-use crate::report::runbook::{Logins, quoted, runbook};
+use crate::report::runbook::runbook;
 use crate::report::schedule::windows;
 use crate::report::words::{not_compared, observed};
 use crate::report::{drawing, html, markdown};
@@ -209,39 +210,6 @@ fn show(
     } else {
         Exit::Done
     })
-}
-
-/// How a person becomes root on each host, by the inventory.
-fn logins(inventory: &Inventory) -> Logins {
-    inventory
-        .hosts
-        .values()
-        .map(|host| {
-            let ssh = &host.ssh;
-            let mut words = vec!["ssh".to_owned()];
-            if ssh.port != 22 {
-                words.extend(["-p".to_owned(), ssh.port.to_string()]);
-            }
-            if let Some(file) = &ssh.identity_file {
-                words.extend(["-i".to_owned(), file.display().to_string()]);
-            }
-            if let Some(file) = &ssh.known_hosts {
-                let option = format!("UserKnownHostsFile={}", file.display());
-                words.extend(["-o".to_owned(), option]);
-            }
-            if let Some(jump) = &ssh.jump {
-                let through = format!("{}@{}:{}", jump.user, jump.address, jump.port);
-                words.extend(["-J".to_owned(), through]);
-            }
-            words.push(format!("{}@{}", ssh.user, host.address));
-            match ssh.become_root {
-                Become::None => {}
-                Become::Sudo => words.push("sudo".to_owned()),
-            }
-            let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-            (host.name.clone(), words.join(" "))
-        })
-        .collect()
 }
 
 /// Only the format, read first, so that another format gets a clear word.

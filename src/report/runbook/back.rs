@@ -17,9 +17,12 @@ use crate::plan::data::{Action, Plan};
 use crate::report::markdown::text::{code, prose};
 
 /// The runbook's own scripts.
-pub(super) const SCRIPTS: [(&str, &str); 6] = [
+pub(super) const SCRIPTS: [(&str, &str); 9] = [
     ("show", include_str!("scripts/show.sh")),
     ("save", include_str!("scripts/save.sh")),
+    ("containers", include_str!("scripts/containers.sh")),
+    ("files", include_str!("scripts/files.sh")),
+    ("holds", include_str!("scripts/holds.sh")),
     ("stop", include_str!("scripts/stop.sh")),
     ("peer", include_str!("scripts/peer.sh")),
     ("restore", include_str!("scripts/restore.sh")),
@@ -97,8 +100,9 @@ fn packages(text: &mut String, plan: &Plan) {
         return;
     }
     text.push_str(
-        "### Packages of a host\n\nA worker goes back alone: drain it, put its repository and its packages back, uncordon it. A control plane's packages go back only together\n\
-         with the state of the cluster, below: an older kubelet may stay with newer API servers, but an older kubeadm does not manage them.\n\n",
+        "### Packages of a host\n\nA worker goes back alone, as long as its earlier kubelet is at most three minors behind the API servers: drain it, put its repository, its\n\
+         packages and its kubelet's files back, uncordon it. A control plane's packages go back only together with the state of the cluster, below: an\n\
+         older kubelet may stay with newer API servers, but an older kubeadm does not manage them.\n\n",
     );
     // hosts with the same packages have the same commands
     let mut alike: BTreeMap<(PackageManager, Vec<String>), Vec<&str>> = BTreeMap::new();
@@ -116,66 +120,46 @@ fn packages(text: &mut String, plan: &Plan) {
         let hosts: Vec<String> = hosts.into_iter().map(code).collect();
         let _ = write!(text, "On {}:\n\n```sh\n", hosts.join(", "));
         let packages = packages.iter().map(String::as_str);
-        let (files, install) = match manager {
-            PackageManager::Apt => (
-                [
-                    format!(
-                        "cp -a {DIRECTORY}/before/etc/apt/sources.list.d/. /etc/apt/sources.list.d/"
-                    ),
-                    format!(
-                        "if [ -e {DIRECTORY}/before/etc/apt/keyrings ]; then cp -a {DIRECTORY}/before/etc/apt/keyrings/. /etc/apt/keyrings/; fi"
-                    ),
-                    "apt-get update".to_owned(),
-                ],
-                command_line(
-                    [
-                        "apt-get",
-                        "install",
-                        "--allow-downgrades",
-                        "--allow-change-held-packages",
-                    ]
-                    .into_iter()
-                    .chain(packages),
-                ),
-            ),
+        let mut lines = vec![format!("sh {DIRECTORY}/files")];
+        match manager {
+            PackageManager::Apt => {
+                let install = [
+                    "apt-get",
+                    "install",
+                    "--yes",
+                    "--allow-downgrades",
+                    "--allow-change-held-packages",
+                ];
+                lines.push("apt-get update".to_owned());
+                lines.push(command_line(install.into_iter().chain(packages)));
+                lines.push(format!("sh {DIRECTORY}/holds"));
+            }
             PackageManager::Dnf | PackageManager::Yum => {
                 let tool = match manager {
                     PackageManager::Yum => "yum",
                     PackageManager::Dnf | PackageManager::Apt => "dnf",
                 };
-                (
-                    [
-                        format!("cp -a {DIRECTORY}/before/etc/yum.repos.d/. /etc/yum.repos.d/"),
-                        format!("{tool} clean expire-cache"),
-                        format!("{tool} makecache"),
-                    ],
-                    command_line(
-                        [
-                            tool,
-                            "--disableplugin=versionlock",
-                            "--disableexcludes=all",
-                            "downgrade",
-                        ]
-                        .into_iter()
-                        .chain(packages),
-                    ),
-                )
+                let downgrade = [
+                    tool,
+                    "--disableplugin=versionlock",
+                    "--disableexcludes=all",
+                    "--assumeyes",
+                    "downgrade",
+                ];
+                lines.push(format!("{tool} clean expire-cache"));
+                lines.push(format!("{tool} makecache"));
+                lines.push(command_line(downgrade.into_iter().chain(packages)));
             }
-        };
-        for line in files {
-            let _ = writeln!(text, "{line}");
         }
-        let _ = write!(
-            text,
-            "{install}\nsystemctl restart kubelet.service\n```\n\n"
-        );
+        lines.push("systemctl restart kubelet.service".to_owned());
+        let _ = write!(text, "{}\n```\n\n", lines.join("\n"));
     }
 }
 
 /// The state of the cluster, from the snapshot.
 fn restore(text: &mut String, plan: &Plan, logins: &Logins) {
-    // the last one that was taken loses least; the newest in a plan of several hops is that of its last hop
-    let snapshot = plan.steps.iter().rev().find_map(|step| {
+    // the configuration was saved before the first hop; what a later hop's API servers wrote is nothing for earlier ones to read
+    let snapshot = plan.steps.iter().find_map(|step| {
         if let Action::SnapshotEtcd {
             file, directory, ..
         } = &step.action
@@ -217,7 +201,7 @@ fn restore(text: &mut String, plan: &Plan, logins: &Logins) {
             .collect()
     };
     part(
-        "Here: put the snapshot on every control plane, inside etcd's data directory. Another run's snapshot is as good.",
+        "Here: put the snapshot on every control plane, inside etcd's data directory. Another snapshot is as good if no later release had begun to write by then.",
         &each(&|login| {
             format!(
                 "{login} sh -c {} < {}",
@@ -227,24 +211,28 @@ fn restore(text: &mut String, plan: &Plan, logins: &Logins) {
             )
         }),
     );
+    let peers: Vec<String> = each(&|login| format!("{login} sh {DIRECTORY}/peer < /dev/null"));
     part(
-        "Here: the members of etcd. Each line is one member; write them into `members` with commas between.",
-        &each(&|login| format!("{login} sh {DIRECTORY}/peer")),
-    );
-    part(
-        "Here: restore it on every control plane, beside the data in use. Nothing changes yet.",
-        &std::iter::once("members='NAME=PEER_URL,NAME=PEER_URL,NAME=PEER_URL'".to_owned())
-            .chain(each(&|login| {
-                format!(
-                    "{login} sh {DIRECTORY}/restore {} \"$members\"",
-                    quoted(&file)
-                )
-            }))
-            .collect::<Vec<_>>(),
+        &format!(
+            "Here: restore it on every control plane, beside the data in use. Nothing changes yet. First it shows the members of etcd: {} of them, with commas between.",
+            control_planes.len()
+        ),
+        &[
+            format!("members=$({{ {}; }} | paste -sd, -)", peers.join("; ")),
+            "echo \"$members\"".to_owned(),
+        ]
+        .into_iter()
+        .chain(each(&|login| {
+            format!(
+                "{login} sh {DIRECTORY}/restore {} \"$members\" < /dev/null",
+                quoted(&file)
+            )
+        }))
+        .collect::<Vec<_>>(),
     );
     part(
         "Here: stop the control plane on every host. From now on the API does not answer; workloads go on.",
-        &each(&|login| format!("{login} sh {DIRECTORY}/stop")),
+        &each(&|login| format!("{login} sh {DIRECTORY}/stop < /dev/null")),
     );
     let _ = write!(
         text,
@@ -266,14 +254,18 @@ fn restore(text: &mut String, plan: &Plan, logins: &Logins) {
     };
     part(
         "Here: put the restored data and the saved configuration in place, and start every control plane as it was before.",
-        &each(&|login| format!("{login} sh {DIRECTORY}/back")),
+        &each(&|login| format!("{login} sh {DIRECTORY}/back < /dev/null")),
     );
     part(
-        "Here: look. Then restart every other kubelet, so that none goes on with what it has seen since the snapshot.",
+        "Here: look, until the API answers and every control plane is ready again.",
         &[
             "kubectl get --raw '/readyz?verbose'".to_owned(),
             "kubectl get nodes".to_owned(),
             "kubectl -n kube-system get pods -o wide".to_owned(),
         ],
+    );
+    text.push_str(
+        "- [ ] On every worker whose kubelet is newer than the API servers are now: put its packages back, as above.\n\
+         - [ ] On every other host: `systemctl restart kubelet.service`, so that no kubelet goes on with what it has seen since the snapshot.\n",
     );
 }

@@ -240,7 +240,7 @@ pub(super) fn by_hand<'p>(plan: &Plan, step: &'p Step) -> Vec<Do<'p>> {
                 .map(|release| format!(" at {}", release.tag()))
                 .unwrap_or_default();
             lines.push(Do::See(format!(
-                "every API server at {}; etcd whole; {} node(s) Ready at {}, {kept}; CoreDNS and kube-proxy Running{proxy}",
+                "every API server at {}; etcd whole; {} node(s) Ready at {}, {kept}; CoreDNS Running, kube-proxy Running{proxy}",
                 version.tag(),
                 nodes.len(),
                 version.tag()
@@ -416,7 +416,7 @@ fn snapshot<'p>(
         Do::HereFrom(
             host,
             format!(
-                "(umask 077; mkdir -p {}; {{login}} cat {} > {})\nsha256sum {}",
+                "(umask 077; mkdir -p {}; {{login}} cat {} < /dev/null > {})\nsha256sum {}",
                 quoted(directory),
                 quoted(&file),
                 quoted(&kept),

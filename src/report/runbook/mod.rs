@@ -114,7 +114,11 @@ fn before(text: &mut String, plan: &Plan, logins: &Logins, scripts: &Scripts) {
     }
     text.push_str("```\n\n- [ ] Here: save on every host what the way back needs.\n\n```sh\n");
     for host in hosts.keys() {
-        let _ = writeln!(text, "{} sh {DIRECTORY}/save", login(logins, host));
+        let _ = writeln!(
+            text,
+            "{} sh {DIRECTORY}/save < /dev/null",
+            login(logins, host)
+        );
     }
     text.push_str("```\n\n");
 }

@@ -1,5 +1,22 @@
 # shellcheck shell=bash
-# How tests/lab/run tries things and keeps count. Needs LAB, WORK, HERE, RESULTS, REFIT.
+# How tests/lab/run and tests/lab/full try things and keep count. Needs LAB, WORK, HERE, PROJECT, RESULTS, REFIT.
+
+# built_here: sets REFIT to the refit of this tree, unless one is given.
+built_here() {
+  if [[ -z ${REFIT:-} ]]; then
+    cargo build --quiet --manifest-path "$PROJECT/Cargo.toml" || exit
+    REFIT=${CARGO_TARGET_DIR:-$PROJECT/target}/debug/refit
+  fi
+  REFIT=$(realpath "$REFIT")
+}
+
+# documents DIRECTORY UPGRADE: the committed inventory, with what its paths lead to, and an upgrade.
+documents() {
+  mkdir -p "$1/inventories" "$1/plans"
+  cp "$PROJECT/inventories/lab.yaml" "$1/inventories/"
+  cp "$2" "$1/plans/"
+  cp "$LAB/kubeconfig" "$LAB/known_hosts" "$LAB/id_ed25519" "$1/inventories/"
+}
 
 # verdict WHAT CONDITION [OTHERWISE]: evaluates the condition and prints the line for it.
 verdict() {
