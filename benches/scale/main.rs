@@ -37,7 +37,9 @@ fn main() {
     if std::env::args().any(|arg| arg == "--table") {
         table();
     } else {
-        measure(&mut Criterion::default().configure_from_args());
+        let mut criterion = Criterion::default().configure_from_args();
+        measure(&mut criterion);
+        criterion.final_summary();
     }
 }
 

@@ -187,6 +187,15 @@ fn cluster(lines: &mut Lines, facts: &Facts) {
         }
         Observed::Unknown(_) => lines.put("etcd", UNKNOWN),
     }
+    match &facts.external_etcd {
+        Some(Observed::Known(releases)) => {
+            for (endpoint, release) in releases {
+                lines.observed(&format!("external-etcd/{endpoint}"), release, Clone::clone);
+            }
+        }
+        Some(Observed::Unknown(_)) => lines.put("external-etcd", UNKNOWN),
+        None => {}
+    }
 }
 
 /// A long text by its beginning and its SHA-256, for a plan keeps a line for each of some thousands of hosts.

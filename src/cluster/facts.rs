@@ -65,6 +65,9 @@ pub struct Facts {
     pub cluster: ClusterFacts,
     /// What the members of stacked etcd say.
     pub etcd: Observed<EtcdFacts>,
+    /// What the endpoints of external etcd say; none where etcd is not external, and in facts that an earlier refit recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_etcd: Option<Observed<ExternalReleases>>,
     /// What each host of the inventory says.
     pub hosts: BTreeMap<HostName, Observed<HostFacts>>,
     /// How long steps took before, where runs of this cluster have ended in the state directory of whoever looked. Not
@@ -162,6 +165,9 @@ pub struct KubeadmConfig {
     pub cluster_name: String,
     /// etcd is external (`etcd.external`): kubeadm never upgrades it.
     pub external_etcd: bool,
+    /// What it says of that; none in facts that an earlier refit recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<ExternalEtcd>,
     /// `etcd.local.imageRepository` or `imageTag` is set: kubeadm may skip the etcd upgrade (kubernetes/kubeadm#3247).
     pub custom_etcd_image: Option<String>,
     /// `featureGates`.
@@ -177,6 +183,22 @@ pub struct KubeadmConfig {
     #[serde(default)]
     pub extra_args: Option<BTreeMap<String, Vec<String>>>,
 }
+
+/// `etcd.external` of kubeadm-config: where it is, and what a control plane shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExternalEtcd {
+    /// URLs.
+    pub endpoints: Vec<String>,
+    /// Path of the authority's certificate; empty without TLS.
+    pub ca_file: String,
+    /// Path of the client's certificate; empty without one.
+    pub cert_file: String,
+    /// Path of the client's key; empty without one.
+    pub key_file: String,
+}
+
+/// By endpoint, the release of the member that answers there.
+pub type ExternalReleases = BTreeMap<String, Observed<String>>;
 
 /// What the members of stacked etcd say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
 
-use self::etcd::observe_etcd;
+use self::etcd::{observe_etcd, observe_external};
 use super::facts::{
-    ClusterFacts, ControlPlaneFacts, FORMAT, Facts, HandEdits, HostFacts, Observed, Offer,
-    PackageFacts, Patches,
+    ClusterFacts, ControlPlaneFacts, FORMAT, Facts, HandEdits, HostFacts, KubeadmConfig, Observed,
+    Offer, PackageFacts, Patches,
 };
 use super::model::{HostName, Role};
 use super::release::release_of_revision;
@@ -52,12 +52,19 @@ pub async fn observe(
         observe_etcd(world, inventory),
         hosts
     );
+    let external_etcd = match &cluster.kubeadm_config {
+        Observed::Known(KubeadmConfig {
+            external: Some(at), ..
+        }) => Some(observe_external(world, inventory, at).await),
+        Observed::Known(_) | Observed::Unknown(_) => None,
+    };
     Facts {
         format: FORMAT.to_owned(),
         observed_at,
         inventory: inventory.name.clone(),
         cluster,
         etcd,
+        external_etcd,
         hosts,
         // Not the cluster's to tell.
         durations: None,

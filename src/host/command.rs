@@ -155,6 +155,12 @@ mod tests {
                 directory: text.clone(),
             },
             Query::Etcd,
+            Query::ExternalEtcd(ExternalEtcd {
+                endpoints: vec![text.clone()],
+                ca_file: text.clone(),
+                cert_file: text.clone(),
+                key_file: text.clone(),
+            }),
             Query::Installed { manager },
             Query::Repository {
                 file: text.clone(),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::facts::PackageManager;
+use crate::cluster::facts::{ExternalEtcd, PackageManager};
 use crate::cluster::model::Role;
 use crate::rules::version::{Minor, Version};
 
@@ -103,6 +103,8 @@ pub enum Query {
     },
     /// Members, health, status and alarms of etcd, asked through this control plane's member.
     Etcd,
+    /// `/version` of each endpoint of external etcd, asked from this control plane with what it shows there.
+    ExternalEtcd(ExternalEtcd),
     /// Revisions installed and held (a light form of `Packages`).
     Installed {
         /// What installs packages.

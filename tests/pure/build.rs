@@ -431,6 +431,7 @@ fn facts(names: &[(String, Role)], from: &Version, target: &Version) -> Facts {
                 control_plane_endpoint: Some("api.example.org:6443".to_owned()),
                 cluster_name: "kubernetes".to_owned(),
                 external_etcd: false,
+                external: None,
                 custom_etcd_image: None,
                 feature_gates: BTreeMap::new(),
                 custom_dns_image: None,
@@ -456,6 +457,7 @@ fn facts(names: &[(String, Role)], from: &Version, target: &Version) -> Facts {
                 (HostName::new(name), Observed::Known(facts))
             })
             .collect(),
+        external_etcd: None,
         durations: None,
     }
 }

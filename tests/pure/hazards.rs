@@ -18,6 +18,7 @@ use refit::rules::version::{Minor, Version};
 struct World {
     members: Vec<(&'static str, Option<&'static str>, bool)>,
     alarms: Vec<String>,
+    external: Option<Result<Vec<Endpoint>, &'static str>>,
     names: Vec<(HostName, NodeName)>,
     hostnames: Vec<&'static str>,
     runtime: &'static str,
@@ -52,6 +53,9 @@ struct World {
 
 /// A patch's file, its target, and flags in it.
 type Patched = (&'static str, &'static str, Vec<String>);
+
+/// An endpoint of external etcd, and the release that answers there.
+type Endpoint = (&'static str, Result<&'static str, &'static str>);
 
 /// A ready pod behind a webhook, on the node with this index.
 #[derive(Clone, Copy)]
@@ -108,6 +112,7 @@ impl World {
         Self {
             members: vec![("cp1", Some("3.6.12"), false)],
             alarms: Vec::new(),
+            external: None,
             names: ["cp1", "w1", "w2"]
                 .iter()
                 .map(|name| (HostName::new(*name), NodeName::new(*name)))
@@ -175,6 +180,7 @@ impl World {
                     .collect(),
                 alarms: &self.alarms,
             }),
+            external_etcd: self.external.clone(),
             hosts: (0..self.names.len())
                 .map(|index| self.host(index))
                 .collect(),
@@ -400,6 +406,8 @@ const ROWS: &[Row] = &[
     row("in-tree-portworx", "1.33.2", |w| stored(w, "portworxVolume", ""), "portworxVolume in PersistentVolume data-0, and no CSI driver pxd.portworx.com []", |w| stored(w, "portworxVolume", "pxd.portworx.com")),
     row("etcd-3.6-minimum", "1.34.4", |w| w.members[0].1 = Some("3.5.24"), "etcd member cp1 is 3.5.24 []", |w| w.members[0].1 = Some("3.5.26")),
     row("etcd-3.7-minimum", "1.37.1", |w| w.members[0].1 = Some("3.6.10"), "etcd member cp1 is 3.6.10 []", |w| { w.members[0].1 = Some("3.6.8"); w.upgrades_etcd = false; }),
+    row("external-etcd-3.5.11", "1.31.2", |w| w.external = Some(Ok(vec![("e1", Ok("3.5.10"))])), "external etcd at e1 is 3.5.10 []", |w| w.external = Some(Ok(vec![("e1", Ok("3.5.11"))]))),
+    row("external-etcd-3.5.24", "1.34.4", |w| w.external = Some(Ok(vec![("e1", Ok("3.5.24")), ("e2", Ok("3.5.21"))])), "external etcd at e2 is 3.5.21 []", |w| w.external = Some(Ok(vec![("e1", Ok("3.5.24")), ("e2", Ok("3.6.5"))]))),
     row("etcd-3.7-experimental-flags", "1.37.1", |w| w.extra("etcd", "--experimental-compaction-batch-limit=1"), "--experimental-compaction-batch-limit in kubeadm-config's extraArgs of etcd []", |w| w.extra("etcd", "--compaction-batch-limit=1")),
     row("etcd-learner", "1.35.4", |w| w.members[0].2 = true, "etcd member cp1 is a learner []", |_| {}),
     row("etcd-alarm", "1.35.4", |w| w.alarms = words("NOSPACE"), "etcd has raised the alarm NOSPACE []", |_| {}),
@@ -508,6 +516,32 @@ fn a_fit_cluster_has_no_hazard() {
         assert_eq!(world.found(to, false), BTreeMap::new(), "{to}");
         assert_eq!(world.found(to, true), BTreeMap::new(), "patch to {to}");
     }
+}
+
+#[test]
+fn external_etcd_whose_release_is_not_known_is_not_taken_for_new_enough() {
+    let found = |external| {
+        let mut world = World::new();
+        world.external = Some(external);
+        world.found("1.35.4", false).remove("external-etcd-3.5.24")
+    };
+    let silent = found(Ok(vec![("e1", Ok("3.6.5")), ("e2", Err("no answer"))]));
+    assert_eq!(silent.unwrap(), ["? external etcd at e2: no answer []"]);
+    let odd = found(Ok(vec![("e1", Ok("new"))]));
+    assert_eq!(
+        odd.unwrap(),
+        ["? external etcd at e1 did not tell its release []"]
+    );
+    let unasked = found(Err("not asked"));
+    assert_eq!(
+        unasked.unwrap(),
+        ["? external etcd's releases: not asked []"]
+    );
+    let nowhere = found(Ok(Vec::new()));
+    assert_eq!(
+        nowhere.unwrap(),
+        ["? kubeadm-config names no endpoint of external etcd []"]
+    );
 }
 
 #[test]

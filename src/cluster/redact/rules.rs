@@ -116,6 +116,8 @@ pub(super) const RULES: &[(&str, Rule)] = &[
         "cluster/surroundings/webhooks/*/rules/*/resources/*",
         Rule::Api,
     ),
+    ("cluster/kubeadm_config/external/endpoints/*", Rule::Address),
+    ("external_etcd/*", Rule::Keep),
     ("etcd/members/*/name", Rule::Machine),
     ("etcd/members/*/version", Rule::Keep),
     ("etcd/alarms/*", Rule::Keep),
@@ -156,6 +158,7 @@ pub(super) const RULES: &[(&str, Rule)] = &[
 pub(super) const KEYS: &[(&str, Rule)] = &[
     ("hosts", Rule::Machine),
     ("durations/drains", Rule::Machine),
+    ("external_etcd", Rule::Address),
     ("cluster/pods/*/images", Rule::Name),
     ("cluster/workloads/*/images", Rule::Name),
     ("cluster/nodes/*/allocatable", Rule::Api),

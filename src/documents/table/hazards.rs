@@ -135,6 +135,7 @@ pub(in crate::documents) static DETECTOR: Object = object(
 /// As `rules::hazards::Detector` has them, which a test holds.
 pub(in crate::documents) const KINDS: &[&str] = &[
     "etcd-member-below",
+    "external-etcd-below",
     "etcd-learner",
     "etcd-alarm",
     "etcd-image",

@@ -75,6 +75,15 @@ impl Query {
                 &[API, ETCD_TOOLS, include_str!("../scripts/etcd.sh")],
                 vec![],
             ),
+            Self::ExternalEtcd(at) => script(
+                "refit-external-etcd",
+                &[include_str!("../scripts/external-etcd.sh")],
+                [&at.ca_file, &at.cert_file, &at.key_file]
+                    .into_iter()
+                    .chain(&at.endpoints)
+                    .cloned()
+                    .collect(),
+            ),
             Self::Installed { manager } => script(
                 "refit-installed",
                 &[KUBELET_STATE, include_str!("../scripts/installed.sh")],
@@ -131,6 +140,7 @@ impl Query {
             | Self::ApiUse
             | Self::Generated { .. }
             | Self::Etcd
+            | Self::ExternalEtcd(_)
             | Self::Installed { .. }
             | Self::Prefetched { .. }
             | Self::Images { .. } => Duration::from_secs(90),

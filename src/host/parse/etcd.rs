@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::Sections;
-use crate::cluster::facts::{EtcdFacts, EtcdMember};
+use crate::cluster::facts::{EtcdFacts, EtcdMember, ExternalReleases};
 use crate::host::op::{AnswerError, Output};
 
 #[derive(Deserialize)]
@@ -128,6 +128,33 @@ pub fn etcd(output: &Output) -> Result<EtcdFacts, AnswerError> {
         .collect();
     alarms.sort();
     Ok(EtcdFacts { members, alarms })
+}
+
+/// What etcd says at `/version`.
+///
+/// Source: etcd-io/etcd `api/version/version.go`, `Versions`.
+#[derive(Deserialize)]
+struct Versions {
+    etcdserver: String,
+}
+
+/// Reads the answer to `Query::ExternalEtcd`. An endpoint that does not answer is told with its error.
+///
+/// # Errors
+/// If it is not the answer expected.
+pub fn external_etcd(output: &Output) -> Result<ExternalReleases, AnswerError> {
+    let sections = Sections::read("/version of external etcd", output)?;
+    let all = sections.in_pairs("endpoint", "version")?;
+    Ok(all
+        .into_iter()
+        .map(|(endpoint, version)| {
+            let release = version.and_then(|text| {
+                let versions: Versions = super::json("/version of external etcd", text)?;
+                Ok(versions.etcdserver)
+            });
+            (endpoint.to_owned(), release.into())
+        })
+        .collect())
 }
 
 /// Answer to `Query::Snapshot`.
@@ -262,6 +289,25 @@ mod tests {
         ];
         assert!(etcd(&answer(&sections)).is_err());
         assert!(etcd(&answer(&[("members", 1, "")])).is_err());
+    }
+
+    #[test]
+    fn each_endpoint_of_external_etcd_tells_its_release_or_why_not() {
+        let said = r#"{"etcdserver":"3.5.21","etcdcluster":"3.5.0"}"#;
+        let all = external_etcd(&answer(&[
+            ("endpoint", 0, "https://e1:2379"),
+            ("version", 0, said),
+            ("endpoint", 0, "https://e2:2379"),
+            ("version", 7, ""),
+            ("endpoint", 0, "https://e3:2379"),
+            ("version", 0, "<html>"),
+        ]))
+        .unwrap();
+        assert_eq!(all["https://e1:2379"], Observed::Known("3.5.21".to_owned()));
+        for silent in ["https://e2:2379", "https://e3:2379"] {
+            assert!(matches!(&all[silent], Observed::Unknown(_)), "{all:?}");
+        }
+        assert!(external_etcd(&answer(&[("endpoint", 0, "https://e1:2379")])).is_err());
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub use api_use::api_use;
 pub use control_plane::{
     ApiReady, Manifests, api_ready, api_version, certificates, images, kubeadm_version, manifests,
 };
-pub use etcd::{Snapshot, SnapshotStatus, etcd, left_snapshots, snapshot};
+pub use etcd::{Snapshot, SnapshotStatus, etcd, external_etcd, left_snapshots, snapshot};
 pub use hand_edits::hand_edits;
 pub use machine::{Basics, Kubelet, RunningKubelet, basics, directory, kubelet, redacted};
 pub use packages::{Installed, Repository, installed, offer, packages, prefetched, repository};
@@ -130,6 +130,22 @@ impl<'a> Sections<'a> {
         } else {
             Err(self.failed(section))
         }
+    }
+
+    /// Sections that come in pairs: of each, the first one's text, and the second one's if its command ended well.
+    #[allow(clippy::type_complexity)]
+    fn in_pairs(
+        &self,
+        first: &str,
+        second: &str,
+    ) -> Result<Vec<(&str, Result<&str, AnswerError>)>, AnswerError> {
+        let pairs = self.sections.chunks(2).map(|pair| match pair {
+            [one, other] if one.name == first && other.name == second => {
+                Ok((self.good(one)?, self.good(other)))
+            }
+            _ => Err(self.wrong(format!("`{first}` and `{second}` do not come in pairs"))),
+        });
+        pairs.collect()
     }
 
     fn failed(&self, section: &Section) -> AnswerError {

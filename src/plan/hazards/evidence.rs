@@ -45,6 +45,16 @@ pub(super) fn evidence<'a>(
                 .collect(),
             alarms: &etcd.alarms,
         }),
+        external_etcd: config.external_etcd.then(|| match &facts.external_etcd {
+            Some(Observed::Known(releases)) => Ok(releases
+                .iter()
+                .map(|(endpoint, release)| (endpoint.as_str(), seen(release).map(String::as_str)))
+                .collect()),
+            Some(Observed::Unknown(error)) => Err(error.as_str()),
+            None => {
+                Err("the facts do not have it: run `refit inspect` again, with this build of refit")
+            }
+        }),
         hosts: view
             .hosts
             .iter()

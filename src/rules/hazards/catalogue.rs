@@ -162,6 +162,11 @@ pub enum Detector {
         /// The oldest release that will do.
         release: Version,
     },
+    /// A member of external etcd is older, as far as its endpoints are those that kubeadm-config names.
+    ExternalEtcdBelow {
+        /// The oldest release that will do.
+        release: Version,
+    },
     /// A member of stacked etcd does not vote.
     EtcdLearner,
     /// etcd has raised an alarm.
@@ -448,6 +453,7 @@ impl Detector {
                 }
             }
             Self::EtcdMemberBelow { .. }
+            | Self::ExternalEtcdBelow { .. }
             | Self::EtcdLearner
             | Self::EtcdAlarm
             | Self::EtcdImage

@@ -107,6 +107,7 @@ impl Sightings {
                     .filter(|_| evidence.told.upgrades_etcd)
                     .for_each(|member| self.old_member(member, release));
             }
+            Detector::ExternalEtcdBelow { release } => self.external(evidence, release),
             Detector::EtcdLearner => {
                 for member in members(evidence).filter(|member| member.learner) {
                     let text = format!("etcd member {} is a learner", member.name);
@@ -250,6 +251,33 @@ impl Sightings {
                 self.differ(evidence, "/var/lib/kubelet/config.yaml", |host| {
                     host.kubelet_config.map(str::to_owned)
                 });
+            }
+        }
+    }
+
+    fn external(&mut self, evidence: &Evidence<'_>, oldest: &Version) {
+        let endpoints = match &evidence.external_etcd {
+            None => return,
+            Some(Err(why)) => {
+                self.not_checked(None, &format!("external etcd's releases: {why}"));
+                return;
+            }
+            Some(Ok(endpoints)) => endpoints,
+        };
+        if endpoints.is_empty() {
+            self.not_checked(None, "kubeadm-config names no endpoint of external etcd");
+        }
+        for (endpoint, release) in endpoints {
+            match release.map(str::parse::<Version>) {
+                Ok(Ok(release)) if release >= *oldest => {}
+                Ok(Ok(release)) => {
+                    self.there(None, format!("external etcd at {endpoint} is {release}"));
+                }
+                Ok(Err(_)) => self.not_checked(
+                    None,
+                    &format!("external etcd at {endpoint} did not tell its release"),
+                ),
+                Err(why) => self.not_checked(None, &format!("external etcd at {endpoint}: {why}")),
             }
         }
     }

@@ -21,6 +21,8 @@ pub struct Evidence<'a> {
     pub at: Timestamp,
     /// Members of stacked etcd; none where etcd is external.
     pub etcd: Option<Etcd<'a>>,
+    /// The endpoints of external etcd, each with the release that answers there; none where etcd is not external.
+    pub external_etcd: Option<Seen<'a, Vec<(&'a str, Seen<'a, &'a str>)>>>,
     /// The hosts that the hop touches.
     pub hosts: Vec<Host<'a>>,
     /// What kubeadm wrote down.

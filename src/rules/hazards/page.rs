@@ -130,6 +130,9 @@ pub fn shown(detector: &Detector) -> String {
         Detector::EtcdMemberBelow { release } => {
             format!("a member of stacked etcd that is older than {release}, while kubeadm is to upgrade etcd")
         }
+        Detector::ExternalEtcdBelow { release } => {
+            format!("an endpoint of `etcd.external` in kubeadm-config whose member is older than {release}")
+        }
         Detector::EtcdLearner => "a member of stacked etcd that does not vote".to_owned(),
         Detector::EtcdAlarm => "an alarm that etcd has raised".to_owned(),
         Detector::EtcdImage => {

@@ -1,7 +1,7 @@
 //! Every reason why there is no plan.
 
 use crate::build::{World, budget, known, pod, v};
-use refit::cluster::facts::{CgroupMode, Observed};
+use refit::cluster::facts::{CgroupMode, Facts, Observed};
 use refit::cluster::model::{HostName, Role};
 use refit::documents::settings::{IgnoredNodes, KeySource};
 use refit::plan::reason::Reason;
@@ -598,10 +598,6 @@ fn etcd_must_be_whole() {
         }),
         ["etcd-too-few: etcd has 2 member(s) for 3 control planes"]
     );
-    assert_eq!(
-        told(|world| world.config().external_etcd = true),
-        ["etcd-external: etcd is external"]
-    );
     let custom =
         |world: &mut World| world.config().custom_etcd_image = Some("example.org/etcd".to_owned());
     assert!(told(custom)[0].starts_with("etcd-custom-image: "));
@@ -609,6 +605,52 @@ fn etcd_must_be_whole() {
     custom(&mut world);
     world.upgrade.kubeadm.etcd_upgrade = false;
     world.planned();
+}
+
+/// What kubeadm demands of it is judged although no plan is made yet: whoever looks after it learns what it needs.
+#[test]
+fn external_etcd_is_told_with_what_its_releases_lack() {
+    let releases = |of: &[(&str, Observed<String>)]| {
+        let all = of
+            .iter()
+            .map(|(at, release)| ((*at).to_owned(), release.clone()));
+        Some(Observed::Known(all.collect()))
+    };
+    let is = |release: &str| Observed::Known(release.to_owned());
+    let silent = || Observed::Unknown("curl: (28) timed out".to_owned());
+    let external = "etcd-external: etcd is external";
+    for (found, lacks) in [
+        (None, Some("the facts do not have it")),
+        (
+            Some(Observed::Unknown("cp1: curl is not installed".to_owned())),
+            Some("curl is not installed"),
+        ),
+        (releases(&[("https://e1:2379", is("3.6.5"))]), None),
+        (
+            releases(&[
+                ("https://e1:2379", is("3.6.5")),
+                ("https://e2:2379", silent()),
+            ]),
+            Some("external etcd at https://e2:2379: curl: (28) timed out"),
+        ),
+        (
+            releases(&[("https://e1:2379", is("3.5.21"))]),
+            Some("external-etcd-3.5.24: external etcd at https://e1:2379 is 3.5.21"),
+        ),
+    ] {
+        let told = told(|world| {
+            world.config().external_etcd = true;
+            world.facts.external_etcd = found.clone();
+            let text = serde_json::to_string(&world.facts).unwrap();
+            assert_eq!(serde_json::from_str::<Facts>(&text).unwrap(), world.facts);
+        });
+        assert_eq!(told[0], external, "{told:#?}");
+        assert_eq!(told.len(), 1 + usize::from(lacks.is_some()), "{told:#?}");
+        assert!(
+            lacks.is_none_or(|lacks| told[1].contains(lacks)),
+            "{told:#?}"
+        );
+    }
 }
 
 #[test]

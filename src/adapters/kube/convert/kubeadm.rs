@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::cluster::facts::{KubeadmConfig, KubeletSettings};
+use crate::cluster::facts::{ExternalEtcd, KubeadmConfig, KubeletSettings};
 use crate::host::parse;
 
 /// kubeadm's `ClusterConfiguration`, as far as planning needs it.
@@ -71,7 +71,7 @@ struct Proxy {
 #[derive(Debug, Default, Deserialize)]
 struct Etcd {
     local: Option<LocalEtcd>,
-    external: Option<serde::de::IgnoredAny>,
+    external: Option<External>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -81,6 +81,16 @@ struct LocalEtcd {
     image_tag: Option<String>,
     #[serde(default)]
     extra_args: serde_json::Value,
+}
+
+/// Source: kubernetes/kubernetes `cmd/kubeadm/app/apis/kubeadm/v1beta4/types.go`, `ExternalEtcd`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct External {
+    endpoints: Vec<String>,
+    ca_file: String,
+    cert_file: String,
+    key_file: String,
 }
 
 fn default_image_repository() -> String {
@@ -132,6 +142,12 @@ pub fn kubeadm_config(text: &str) -> Result<KubeadmConfig, String> {
             .filter(|endpoint| !endpoint.is_empty()),
         cluster_name: config.cluster_name,
         external_etcd: config.etcd.external.is_some(),
+        external: config.etcd.external.map(|external| ExternalEtcd {
+            endpoints: external.endpoints,
+            ca_file: external.ca_file,
+            cert_file: external.cert_file,
+            key_file: external.key_file,
+        }),
         custom_etcd_image: etcd_image.custom(),
         feature_gates: config.feature_gates,
         custom_dns_image: config.dns.custom(),
@@ -222,6 +238,11 @@ mod tests {
         )
         .unwrap();
         assert!(external.external_etcd);
+        let at = external.external.unwrap();
+        assert_eq!(
+            (at.endpoints, at.ca_file),
+            (vec!["a".to_owned()], String::new())
+        );
         assert_eq!(external.image_repository, "registry.k8s.io");
         let custom = kubeadm_config(
             "apiVersion: kubeadm.k8s.io/v1beta4\nkubernetesVersion: v1.34.4\netcd:\n  local:\n    imageTag: 3.5.9-0\n",
