@@ -190,7 +190,7 @@ fn cluster(lines: &mut Lines, facts: &Facts) {
     match &facts.external_etcd {
         Some(Observed::Known(releases)) => {
             for (endpoint, release) in releases {
-                lines.observed(&format!("external-etcd/{endpoint}"), release, Clone::clone);
+                lines.observed(format!("external-etcd/{endpoint}"), release, Clone::clone);
             }
         }
         Some(Observed::Unknown(_)) => lines.put("external-etcd", UNKNOWN),

@@ -104,6 +104,7 @@ pub fn shorten(argv: &[String]) -> String {
 )]
 mod tests {
     use super::*;
+    use crate::cluster::facts::ExternalEtcd;
     use crate::cluster::model::Role;
     use crate::host::op::{KubeadmOptions, Mutation, Query};
     use crate::rules::version::Version;

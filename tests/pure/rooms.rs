@@ -24,6 +24,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "ports",
             "plan::data",
+            "plan::earlier",
             "plan::graph",
             "plan::file",
             "plan::windows",

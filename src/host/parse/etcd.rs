@@ -247,6 +247,7 @@ pub fn left_snapshots(output: &Output) -> Result<BTreeMap<String, Duration>, Ans
 mod tests {
     use super::super::testing::answer;
     use super::*;
+    use crate::cluster::facts::Observed;
 
     const MEMBERS: &str = r#"{"header":{"cluster_id":12102231493559379567,"member_id":2677674080080550774,"raft_term":2},"members":[{"ID":735564497879250378,"name":"cp3","peerURLs":["https://10.77.0.13:2380"],"clientURLs":["https://10.77.0.13:2379"]},{"ID":2677674080080550774,"name":"cp1","peerURLs":["https://10.77.0.11:2380"],"clientURLs":["https://10.77.0.11:2379"]},{"ID":15195450785286365867,"name":"cp2","peerURLs":["https://10.77.0.12:2380"],"clientURLs":["https://10.77.0.12:2379"],"isLearner":true}]}"#;
     const STATUS: &str = r#"[{"Endpoint":"https://10.77.0.13:2379","Status":{"header":{"cluster_id":12102231493559379567,"member_id":735564497879250378,"revision":1830,"raft_term":2},"version":"3.6.5","dbSize":4505600,"leader":2677674080080550774,"raftIndex":2089}},{"Endpoint":"https://10.77.0.11:2379","Status":{"header":{"cluster_id":12102231493559379567,"member_id":2677674080080550774,"revision":1830,"raft_term":2},"version":"3.6.5","dbSize":4501504}}]"#;

@@ -22,7 +22,7 @@ pub struct Evidence<'a> {
     /// Members of stacked etcd; none where etcd is external.
     pub etcd: Option<Etcd<'a>>,
     /// The endpoints of external etcd, each with the release that answers there; none where etcd is not external.
-    pub external_etcd: Option<Seen<'a, Vec<(&'a str, Seen<'a, &'a str>)>>>,
+    pub external_etcd: Option<Seen<'a, Vec<External<'a>>>>,
     /// The hosts that the hop touches.
     pub hosts: Vec<Host<'a>>,
     /// What kubeadm wrote down.
@@ -71,6 +71,9 @@ pub struct Etcd<'a> {
     /// Alarms raised, such as `NOSPACE`.
     pub alarms: &'a [String],
 }
+
+/// An endpoint of external etcd, and the release that answers there.
+pub type External<'a> = (&'a str, Seen<'a, &'a str>);
 
 /// A member of etcd.
 #[derive(Debug, Clone)]

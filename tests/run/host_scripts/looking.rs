@@ -1,5 +1,6 @@
 //! Questions to a control plane: what its API server counted, and what kubeadm would write.
 
+use refit::cluster::facts::{ExternalEtcd, Observed};
 use refit::host::op::Query;
 use refit::host::parse;
 
@@ -216,4 +217,42 @@ fn an_api_server_is_asked_for_its_own_count() {
     );
     machine.write("/cut", "");
     assert!(parse::api_use(&machine.run(&Query::ApiUse.command())).is_err());
+}
+
+/// Each endpoint with what the control plane shows it; one that does not answer keeps no other from being told.
+#[test]
+fn external_etcd_is_asked_endpoint_by_endpoint() {
+    let machine = control_plane();
+    machine.tool(
+        "curl",
+        r#"
+note "$@"
+for last; do :; done
+case "$last" in
+  https://e1:2379/version) echo '{"etcdserver":"3.5.21","etcdcluster":"3.5.0"}' ;;
+  *) echo 'refused' >&2; exit 7 ;;
+esac
+"#,
+    );
+    let at = ExternalEtcd {
+        endpoints: vec!["https://e1:2379/".to_owned(), "https://e2:2379".to_owned()],
+        ca_file: "/pki/ca.crt".to_owned(),
+        cert_file: "/pki/client.crt".to_owned(),
+        key_file: "/pki/client.key".to_owned(),
+    };
+    let output = machine.run(&Query::ExternalEtcd(at).command());
+    let told = parse::external_etcd(&output).unwrap();
+    assert_eq!(
+        told["https://e1:2379/"],
+        Observed::Known("3.5.21".to_owned())
+    );
+    assert!(
+        matches!(&told["https://e2:2379"], Observed::Unknown(error) if error.contains("refused")),
+        "{told:?}"
+    );
+    let calls = machine.calls();
+    assert!(
+        calls[0].contains("--cacert /pki/ca.crt --cert /pki/client.crt --key /pki/client.key"),
+        "{calls:?}"
+    );
 }
