@@ -9,26 +9,31 @@ use super::{CommandError, Exit, Global, ui};
 use crate::adapters::clock::RealClock;
 use crate::adapters::disk;
 use crate::documents::settings::Condition;
-use crate::plan::data::{Action, Step};
+use crate::plan::data::{Action, Rerun, Step};
 use crate::ports::Clock as _;
 use crate::report::words::{any_of, duration};
+use crate::run::state::StepState;
 
-/// Approve a step that a run waits for, or will come to
+/// Approve a step that a run waits for, or will come to; or say that a hook is done that was cut short
 ///
 /// Writes the approval into the run's folder, bound to the run's plan and the step. A run that waits goes on within a second;
 /// one that stopped for want of it goes on with `refit resume`. It counts from now for as long as the declaration says, so
 /// that it may be given ahead. Whoever may write the state directory is taken at their word.
+///
+/// A hook that is declared with `rerun: never` and was cut short halts its run; anybody who has looked may say that it is done,
+/// and `refit resume` goes on with what comes after it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   refit approve 20261121-115702-3f2a gate/sign-off@1.35.4 --by alice
-  refit approve plans/to-1.35.yaml gate/sign-off@1.35.4 --by alice    # its newest unfinished run")]
+  refit approve plans/to-1.35.yaml gate/sign-off@1.35.4 --by alice    # its newest unfinished run
+  refit approve 20261121-115702-3f2a w1/hook/os-patches@1.35.4 --by alice    # it is done")]
 pub struct ApproveArgs {
     /// The run's id, or the upgrade's file
     #[arg(value_name = "RUN|UPGRADE", value_hint = ValueHint::FilePath)]
     run: String,
     /// The step, as the plan and `refit status` name it
     step: String,
-    /// Who approves; one of those whom the declaration names
+    /// Who approves: for a gate one of those whom the declaration names
     #[arg(long, value_name = "NAME")]
     by: String,
 }
@@ -37,7 +42,7 @@ pub fn run(args: &ApproveArgs, global: &Global) -> Result<Exit, CommandError> {
     let runs = Runs::of(global)?;
     let (folder, run) = find(&runs, &args.run)?;
     let id = &folder.id;
-    let (step, by, expires_s) = approvable(&run, &args.step, id, runs.refit())?;
+    let Approvable { step, word } = approvable(&run, &args.step, id, runs.refit())?;
     if run.past.state.is_done(&step.id) {
         ui::line(&format!(
             "{} of run {id} is behind it already: nothing waits for it",
@@ -45,7 +50,9 @@ pub fn run(args: &ApproveArgs, global: &Global) -> Result<Exit, CommandError> {
         ));
         return Ok(Exit::Done);
     }
-    if !by.contains(&args.by) {
+    if let Word::OfSome { by, .. } = word
+        && !by.contains(&args.by)
+    {
         return Err(CommandError::new(format!(
             "{} may not approve {}: the declaration names {}",
             args.by,
@@ -67,16 +74,30 @@ pub fn run(args: &ApproveArgs, global: &Global) -> Result<Exit, CommandError> {
                 .because(&error)
                 .nothing_changed()
         })?;
-    ui::line(&format!(
-        "{} of run {id} is approved by {}; this counts for {}",
-        step.id,
-        args.by,
-        duration(i64::try_from(expires_s).unwrap_or(i64::MAX))
-    ));
-    ui::line(&format!(
-        "a run that waits goes on by itself; one that has stopped goes on with `{} resume {id}`",
-        runs.refit()
-    ));
+    match word {
+        Word::OfSome { expires_s, .. } => {
+            ui::line(&format!(
+                "{} of run {id} is approved by {}; this counts for {}",
+                step.id,
+                args.by,
+                duration(i64::try_from(expires_s).unwrap_or(i64::MAX))
+            ));
+            ui::line(&format!(
+                "a run that waits goes on by itself; one that has stopped goes on with `{} resume {id}`",
+                runs.refit()
+            ));
+        }
+        Word::OfAnybody => {
+            ui::line(&format!(
+                "{} says that {} of run {id} is done",
+                args.by, step.id
+            ));
+            ui::line(&format!(
+                "the run goes on with `{} resume {id}`",
+                runs.refit()
+            ));
+        }
+    }
     Ok(Exit::Done)
 }
 
@@ -121,23 +142,61 @@ fn unfinished(
     .next(format!("`{refit} status` shows the newest run")))
 }
 
-/// The step, who may approve it, and for how long that counts.
+/// A step that somebody's word lets go on.
+struct Approvable<'r> {
+    step: &'r Step,
+    word: Word<'r>,
+}
+
+/// Whose word.
+#[derive(Clone, Copy)]
+enum Word<'r> {
+    /// A gate asks for that of one of these.
+    OfSome {
+        by: &'r [String],
+        /// Seconds for which it counts.
+        expires_s: u64,
+    },
+    /// A hook was cut short, and whoever looks sees whether it is done.
+    OfAnybody,
+}
+
+fn word<'r>(run: &'r ReadRun, step: &'r Step) -> Option<Word<'r>> {
+    match &step.action {
+        Action::Gate { gate } => match &gate.condition {
+            Condition::Approval { by, expires_s } => Some(Word::OfSome {
+                by,
+                expires_s: *expires_s,
+            }),
+            Condition::Command { .. } => None,
+        },
+        Action::Hook {
+            rerun: Rerun::Never,
+            ..
+        } => {
+            // While its run is not halted it may still be under way, and nobody can say how it ends.
+            let state = &run.past.state;
+            let begun = matches!(state.steps.get(&step.id), Some(StepState::Started { .. }));
+            (begun && state.halted.is_some()).then_some(Word::OfAnybody)
+        }
+        _ => None,
+    }
+}
+
+/// The step, and whose word it needs.
 fn approvable<'r>(
     run: &'r ReadRun,
     named: &str,
     id: &str,
     refit: &str,
-) -> Result<(&'r Step, &'r [String], u64), CommandError> {
+) -> Result<Approvable<'r>, CommandError> {
     let mut known = Vec::new();
     for step in &run.plan.steps {
-        let Action::Gate { gate } = &step.action else {
-            continue;
-        };
-        let Condition::Approval { by, expires_s } = &gate.condition else {
+        let Some(word) = word(run, step) else {
             continue;
         };
         if step.id.as_str() == named {
-            return Ok((step, by, *expires_s));
+            return Ok(Approvable { step, word });
         }
         if !run.past.state.is_done(&step.id) {
             known.push(step.id.to_string());

@@ -15,6 +15,7 @@ mod duration;
 mod error;
 mod format;
 mod hazards;
+mod hook;
 mod inventory;
 mod json_schema;
 mod load;

@@ -16,6 +16,8 @@ use crate::rules::eviction::Exception;
 use crate::rules::hazards::{Acceptance, Hazard};
 use crate::rules::version::{Minor, Version};
 
+pub use super::hook::{Filled, Hook, HookPlace, HookPoint, Rerun};
+
 /// How to reach the cluster and its hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inventory {
@@ -125,6 +127,8 @@ pub struct Upgrade {
     pub windows: Vec<Window>,
     /// What must hold before the run goes on.
     pub gates: Vec<Gate>,
+    /// Commands of the user's own.
+    pub hooks: Vec<Hook>,
     /// Hazards that somebody answers for.
     pub accepted_risks: Vec<Acceptance>,
     /// The team's own hazards, out of the files that the document names; only a document read together with them has them.

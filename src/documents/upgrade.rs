@@ -1,5 +1,7 @@
 //! The upgrade: what its values must agree on, and the settings made of it.
 
+mod hooks;
+
 use std::collections::BTreeMap;
 
 use crate::rules::eviction::{Behavior, Exception};
@@ -41,7 +43,7 @@ pub(super) fn check_across(root: &Node, paths: Paths<'_>, errors: &mut Vec<Docum
     }
     via(view, errors);
     gates(view, paths, errors);
-    hooks(view, errors);
+    hooks::check(view, errors);
 }
 
 fn via(view: View<'_>, errors: &mut Vec<DocumentError>) {
@@ -202,22 +204,6 @@ fn holds_in_time(gate: &Node, errors: &mut Vec<DocumentError>) {
     }
 }
 
-fn hooks(view: View<'_>, errors: &mut Vec<DocumentError>) {
-    for hook in view.items("hooks") {
-        let rerun = hook.get("rerun").map(|entry| &entry.value);
-        if let Some(rerun) = rerun.filter(|rerun| rerun.text() == Some("check"))
-            && hook.get("check").is_none_or(|check| check.value.is_null())
-        {
-            errors.push(DocumentError::at(
-                Problem::Conflict,
-                rerun.span,
-                "`rerun: check` needs a check",
-                "expected a key `check` beside it: the command that tells whether the hook is done",
-            ));
-        }
-    }
-}
-
 /// The settings; none when the tree has errors.
 pub(super) fn build(root: &Node, paths: Paths<'_>) -> Option<Upgrade> {
     let view = View {
@@ -239,6 +225,7 @@ pub(super) fn build(root: &Node, paths: Paths<'_>) -> Option<Upgrade> {
         snapshot: snapshot(view.sub("snapshot", &SNAPSHOT), paths)?,
         windows: windows(view)?,
         gates: gate_list(view, paths)?,
+        hooks: hooks::build(view, &folder(paths))?,
         accepted_risks: risks(view)?,
         own_hazards: Vec::new(),
     })

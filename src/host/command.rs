@@ -7,6 +7,8 @@
 mod mutation;
 mod query;
 
+use std::collections::BTreeMap;
+
 use super::op::{Command, KeyText, PackageRevision};
 use crate::cluster::facts::PackageManager;
 
@@ -34,6 +36,29 @@ fn script(name: &str, parts: &[&str], parameters: Vec<String>) -> Command {
 fn words(argv: &[&str]) -> Command {
     Command {
         argv: argv.iter().map(|word| (*word).to_owned()).collect(),
+        stdin: Vec::new(),
+        root: true,
+    }
+}
+
+/// The words that run a command with these environment variables beside those that are there. Neither a shell nor a script is
+/// between; the command's name holds no `=`.
+#[must_use]
+pub fn with_environment(argv: &[String], env: &BTreeMap<String, String>) -> Vec<String> {
+    if env.is_empty() {
+        return argv.to_vec();
+    }
+    let pairs = env.iter().map(|(name, value)| format!("{name}={value}"));
+    ["env".to_owned(), "--".to_owned()]
+        .into_iter()
+        .chain(pairs)
+        .chain(argv.iter().cloned())
+        .collect()
+}
+
+fn own(argv: &[String], env: &BTreeMap<String, String>) -> Command {
+    Command {
+        argv: with_environment(argv, env),
         stdin: Vec::new(),
         root: true,
     }
@@ -151,6 +176,11 @@ mod tests {
             Query::Patches {
                 directory: text.clone(),
             },
+            Query::HookCheck {
+                argv: vec!["check".to_owned(), text.clone()],
+                env: BTreeMap::from([("NAME".to_owned(), text.clone())]),
+                within_s: 60,
+            },
             Query::Directory { path: text.clone() },
             Query::LeftSnapshots {
                 directory: text.clone(),
@@ -240,6 +270,32 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_hook_gets_its_words_and_its_environment_as_they_are() {
+        let argv = ["-x".to_owned(), "$A 'b".to_owned()];
+        let env = BTreeMap::from([("A".to_owned(), "%h $B".to_owned())]);
+        let hook = |env: BTreeMap<String, String>| Mutation::Hook {
+            argv: argv.to_vec(),
+            env,
+        };
+        assert_eq!(hook(BTreeMap::new()).command().argv, argv);
+        let with = hook(env).command();
+        assert_eq!(with.argv, ["env", "--", "A=%h $B", "-x", "$A 'b"]);
+        assert!(with.root);
+    }
+
+    #[test]
+    fn env_takes_variables_first_and_then_the_command() {
+        let env = BTreeMap::from([("A".to_owned(), "it's $B".to_owned())]);
+        let words = ["sh", "-c", "printf %s \"$A\""].map(str::to_owned);
+        let argv = with_environment(&words, &env);
+        let output = std::process::Command::new(&argv[0])
+            .args(&argv[1..])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "it's $B");
     }
 
     #[test]

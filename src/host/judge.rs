@@ -38,6 +38,8 @@ impl Mutation {
                 // it rewrites the kubelet's configuration, which does not say of which release it is
                 Role::Worker => None,
             },
+            // its check is the declaration's, and asked by whoever carries the hook out
+            Self::Hook { .. } => None,
             Self::SaveSnapshot { file, .. } | Self::RemoveSnapshot { file } => {
                 Some(Query::Snapshot { file: file.clone() })
             }
@@ -91,6 +93,7 @@ impl Mutation {
             Self::KubeadmApply { version, .. } | Self::KubeadmNode { version, .. } => {
                 static_pods(version, output)?
             }
+            Self::Hook { .. } => Standing::Untold,
             Self::SaveSnapshot { .. } => match parse::snapshot(output)? {
                 Snapshot::Good(_) => Standing::Done,
                 Snapshot::Absent | Snapshot::Broken(_) => Standing::Ready,

@@ -139,6 +139,15 @@ pub enum Query {
         /// The snapshot's path.
         file: String,
     },
+    /// The user's own question whether a hook is done.
+    HookCheck {
+        /// Ends with 0 when nothing is left to do.
+        argv: Vec<String>,
+        /// Its environment variables.
+        env: BTreeMap<String, String>,
+        /// Seconds within which it must answer.
+        within_s: u64,
+    },
     /// Whether kubeadm's images of a release are in the runtime.
     Images {
         /// The release.
@@ -235,6 +244,13 @@ pub enum Mutation {
         version: Version,
         /// What else it is told.
         options: KubeadmOptions,
+    },
+    /// A command of the user's own.
+    Hook {
+        /// The command.
+        argv: Vec<String>,
+        /// Its environment variables.
+        env: BTreeMap<String, String>,
     },
     /// Saves a snapshot of etcd to a file on the host, checks its status, restores it for trial.
     SaveSnapshot {

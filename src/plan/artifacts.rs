@@ -131,6 +131,7 @@ impl Artifacts {
                 | Action::Verify { .. }
                 | Action::Soak { .. }
                 | Action::Gate { .. }
+                | Action::Hook { .. }
                 | Action::Barrier { .. } => {}
             }
         }

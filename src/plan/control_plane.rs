@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use super::data::{Action, StepId};
 use super::draft::{CLUSTER, Draft};
 use super::gates;
+use super::hooks;
 use super::host_steps::Touched;
 use super::pace;
 use super::soaks::{self, Change};
 use crate::cluster::model::{HostName, Role};
-use crate::documents::settings::{GatePoint, Upgrade};
+use crate::documents::settings::{GatePoint, HookPoint, Upgrade};
 use crate::host::op::KubeadmOptions;
 use crate::rules::kubeadm_phases::{self, Command};
 use crate::rules::version::Version;
@@ -117,6 +118,14 @@ pub fn add(
             &[&upgraded],
             pace::AWAIT_CONTROL_PLANE,
             "the next one goes only once this one serves and etcd is whole",
+        );
+        let awaited = hooks::of_node(
+            draft,
+            upgrade,
+            HookPoint::AfterControlPlane,
+            on.host,
+            host == plan.first,
+            &awaited,
         );
         let passed = gates::at(
             draft,

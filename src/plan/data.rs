@@ -17,9 +17,10 @@ use crate::host::op::{KeyText, KubeadmOptions, PackageRevision};
 use crate::rules::eviction::Exception;
 use crate::rules::version::{Minor, Version};
 
-/// A gate is in a plan as it is declared.
+/// A gate is in a plan as it is declared, and so are the words that a hook is told by.
 pub use crate::documents::settings::{
-    Comparison, Condition, Gate, GatePoint, NoData, PrometheusServer, SecretSource,
+    Comparison, Condition, Gate, GatePoint, Hook, HookPlace, HookPoint, NoData, PrometheusServer,
+    Rerun, SecretSource,
 };
 
 /// The format this build writes and reads.
@@ -81,6 +82,9 @@ pub struct Limits {
     /// `gates`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gate>,
+    /// `hooks`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<Hook>,
     /// Nodes that `ignoreNodes` leaves as they are, sorted.
     pub left_out: Vec<NodeName>,
 }
@@ -368,6 +372,34 @@ pub enum Action {
         /// As declared.
         gate: Gate,
     },
+    /// Runs a command of the user's own, unless its check says that nothing is left to do.
+    Hook {
+        /// The hook's name.
+        name: String,
+        /// Where in the hop.
+        at: HookPoint,
+        /// Where it runs; none for this machine.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<HostName>,
+        /// The node that it is about, if any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<NodeName>,
+        /// The command.
+        run: Vec<String>,
+        /// Ends with 0 when nothing is left to do.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        check: Option<Vec<String>>,
+        /// Environment variables of both.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        env: BTreeMap<String, String>,
+        /// Where on this machine; none on a host.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        directory: Option<String>,
+        /// The host may reboot meanwhile.
+        reboots: bool,
+        /// What may be done when it was cut short.
+        rerun: Rerun,
+    },
     /// Nothing: many steps meet here, so that edges stay few.
     Barrier {
         /// What holds once it is passed.
@@ -376,7 +408,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// The host acted upon, if any.
+    /// The host acted upon, if any; a hook on this machine acts upon none.
     #[must_use]
     pub const fn host(&self) -> Option<&HostName> {
         match self {
@@ -394,6 +426,7 @@ impl Action {
             | Self::AwaitStaticPods { host, .. }
             | Self::InstallKubelet { host, .. }
             | Self::ReleaseHolds { host, .. } => Some(host),
+            Self::Hook { host, .. } => host.as_ref(),
             Self::AwaitAddons { .. }
             | Self::Cordon { .. }
             | Self::Drain { .. }
@@ -417,6 +450,7 @@ impl Action {
             | Self::Drain { node, .. }
             | Self::AwaitNode { node, .. }
             | Self::Uncordon { node } => Some(node),
+            Self::Hook { node, .. } => node.as_ref(),
             Self::CheckCluster { .. }
             | Self::SnapshotEtcd { .. }
             | Self::HoldPackages { .. }

@@ -132,6 +132,7 @@ impl<'p> Forecast<'p> {
             | Action::Verify { .. }
             | Action::Soak { .. }
             | Action::Gate { .. }
+            | Action::Hook { .. }
             | Action::Barrier { .. } => {}
         }
     }

@@ -10,6 +10,7 @@ use super::data::{Action, Step, StepId};
 use super::draft::{CLUSTER, Draft};
 use super::drains::Waves;
 use super::gates;
+use super::hooks::Hooks;
 use super::host_steps::{self, Touched};
 use super::nodes::{self, Start};
 use super::pace;
@@ -19,7 +20,7 @@ use super::view::{HostView, View};
 use super::work::Hop;
 use crate::cluster::facts::PackageManager;
 use crate::cluster::model::{HostName, NodeName};
-use crate::documents::settings::{GatePoint, Upgrade};
+use crate::documents::settings::{GatePoint, HookPoint, Upgrade};
 use crate::rules::version::Version;
 
 /// Packages of a host that the plan holds and that were not held before.
@@ -67,6 +68,13 @@ impl HopSteps<'_, '_, '_> {
         let preflight = self.preflight(&mut draft);
         let preflight = gates::at(&mut draft, upgrade, GatePoint::BeforeHop, None, &preflight);
         let snapshot = self.snapshot(&mut draft, &preflight);
+        let hooks = Hooks {
+            view,
+            first,
+            upgrade,
+        };
+        let nothing = BTreeMap::new();
+        let snapshot = hooks.of_hop(&mut draft, HookPoint::BeforeHop, None, &nothing, &snapshot);
 
         let holding = hold(&mut draft, touched, &snapshot);
         held.extend(
@@ -104,10 +112,11 @@ impl HopSteps<'_, '_, '_> {
             gate: &addons,
             prepared: &prepared,
             soaks: &soaks,
+            hooks: &hooks,
         };
         let kubelets = nodes::control_planes(&mut draft, &control_planes, &start, upgrade);
         let served = kubelets.unwrap_or(addons.clone());
-        let gate = before_workers(&mut draft, &workers, upgrade, &served);
+        let gate = before_workers(&mut draft, &workers, &hooks, &prepared, &served);
         let passing = Start {
             gate: gate.as_ref().unwrap_or(&addons),
             ..start
@@ -144,6 +153,7 @@ impl HopSteps<'_, '_, '_> {
             )
         };
         let done = draft.barrier("nodes", holds, &ends, because);
+        let done = hooks.of_hop(&mut draft, HookPoint::AfterHop, None, &nothing, &done);
         let done = gates::at(&mut draft, upgrade, GatePoint::AfterHop, None, &done);
         self.finish(&mut draft, held, &done, part.kube_proxy);
         draft.into_steps()
@@ -271,19 +281,21 @@ impl HopSteps<'_, '_, '_> {
     }
 }
 
-/// The gates before the first worker, where any goes.
+/// The gates and hooks before the first worker, where any goes.
 fn before_workers(
     draft: &mut Draft<'_>,
     workers: &[&Touched<'_, '_>],
-    upgrade: &Upgrade,
+    hooks: &Hooks<'_, '_>,
+    prepared: &BTreeMap<&HostName, StepId>,
     after: &StepId,
 ) -> Option<StepId> {
     let goes = |on: &&Touched<'_, '_>| on.work.kubelet || on.work.configure || on.work.uncordon;
-    workers
-        .iter()
-        .any(goes)
-        .then(|| gates::at(draft, upgrade, GatePoint::BeforeWorkers, None, after))
-        .filter(|gate| gate != after)
+    if !workers.iter().any(goes) {
+        return None;
+    }
+    let passed = gates::at(draft, hooks.upgrade, GatePoint::BeforeWorkers, None, after);
+    let last = hooks.of_hop(draft, HookPoint::BeforeWorkers, None, prepared, &passed);
+    (last != *after).then_some(last)
 }
 
 fn nodes_of(view: &View<'_>) -> Vec<NodeName> {

@@ -6,12 +6,13 @@ use std::time::Duration;
 use super::data::{Action, StepId};
 use super::draft::Draft;
 use super::drains::Forecast;
+use super::hooks;
 use super::pace::{self, Pace};
 use super::packages::Packages;
 use super::preconditions::Room;
 use super::view::HostView;
 use super::work::Work;
-use crate::documents::settings::Upgrade;
+use crate::documents::settings::{HookPoint, Upgrade};
 use crate::host::op::PackageRevision;
 use crate::rules::skew::needs_drain;
 use crate::rules::static_pods;
@@ -206,21 +207,23 @@ pub fn node(
         }
         if on.drain.is_some() {
             let before = then(&last);
-            last = vec![draft.step(
+            let drained = draft.step(
                 host.name(),
                 "drain",
                 Action::Drain {
                     node: node.clone(),
                     grace_period_s: upgrade.drain.grace_period.map(|grace| grace.as_secs()),
                     delete_empty_dir_data: upgrade.drain.delete_empty_dir_data,
-                    evict_unmanaged_pods:
-                        super::preconditions::policy(upgrade).evict_unmanaged_pods,
+                    evict_unmanaged_pods: super::preconditions::policy(upgrade)
+                        .evict_unmanaged_pods,
                     rules: upgrade.drain.rules.clone(),
                 },
                 &refs(&before),
                 drain_pace(upgrade.drain.timeout),
                 because_drained(on, &target),
-            )];
+            );
+            let point = HookPoint::Drained;
+            last = vec![hooks::of_node(draft, upgrade, point, host, false, &drained)];
         }
         let before = then(&last);
         let installed = draft.step(
@@ -271,6 +274,8 @@ pub fn node(
             "a new kubelet restarts its static pods soon after it is ready; without a leader of kube-controller-manager, evicted pods stay in their Services",
         ),
     };
+    let point = HookPoint::BeforeUncordon;
+    let back = hooks::of_node(draft, upgrade, point, host, false, &back);
     if !ours {
         return back;
     }

@@ -13,6 +13,7 @@ mod forecast;
 mod gates;
 pub mod graph;
 pub mod hazards;
+mod hooks;
 mod hop;
 mod host_steps;
 mod nodes;

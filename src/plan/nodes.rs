@@ -16,30 +16,33 @@ use super::data::{Action, Limits, SoakingGroup, StepId};
 use super::draft::Draft;
 use super::drains::{Allowed, Drains, Group, Waves};
 use super::gates;
+use super::hooks::{Hooks, Wave};
 use super::host_steps::{self, Touched};
 use super::pace;
 use super::soaks::{self, Change, Soaks};
 use super::view::{HostView, View};
 use crate::cluster::model::{HostName, NodeName, Role};
-use crate::documents::settings::{GatePoint, Upgrade};
+use crate::documents::settings::{GatePoint, HookPoint, Upgrade};
 use crate::rules::kubeadm_phases::Command;
 
 /// Where kubelets begin.
 #[derive(Debug)]
-pub struct Start<'p> {
+pub struct Start<'p, 'a> {
     /// The step after which nodes may be taken out of service.
     pub gate: &'p StepId,
     /// Each host's last step so far.
     pub prepared: &'p BTreeMap<&'p HostName, StepId>,
     /// Workers that are watched before others go.
     pub soaks: &'p [SoakingGroup],
+    /// What is declared between waves.
+    pub hooks: &'p Hooks<'p, 'a>,
 }
 
 /// Adds the kubelets of control planes, one after another. Returns the last step, if any.
 pub fn control_planes(
     draft: &mut Draft<'_>,
     touched: &[&Touched<'_, '_>],
-    start: &Start<'_>,
+    start: &Start<'_, '_>,
     upgrade: &Upgrade,
 ) -> Option<StepId> {
     let mut last: Option<(StepId, &Touched<'_, '_>)> = None;
@@ -74,6 +77,7 @@ pub fn limits(view: &View<'_>, upgrade: &Upgrade) -> Limits {
         control_planes_pause_s: upgrade.control_plane.pause.as_secs(),
         soaks: soaks::declared(view, upgrade),
         gates: upgrade.gates.clone(),
+        hooks: upgrade.hooks.clone(),
         left_out: left_out.map(|name| (*name).clone()).collect(),
     }
 }
@@ -127,14 +131,14 @@ pub fn waves<'a>(
 }
 
 /// Adds the workers, wave by wave. Returns the last barrier, if any.
-pub fn workers(
+pub fn workers<'a>(
     draft: &mut Draft<'_>,
-    touched: &[&Touched<'_, '_>],
-    start: &Start<'_>,
+    touched: &[&Touched<'_, 'a>],
+    start: &Start<'_, 'a>,
     waves: &Waves<'_>,
     upgrade: &Upgrade,
 ) -> Option<StepId> {
-    let by_node: BTreeMap<&NodeName, &Touched<'_, '_>> =
+    let by_node: BTreeMap<&NodeName, &Touched<'_, 'a>> =
         touched.iter().map(|on| (&on.host.node.name, *on)).collect();
     let count = waves.waves.len();
     let mut soaks = Soaks::of(start.soaks);
@@ -147,10 +151,13 @@ pub fn workers(
         });
         let soaked = soaks.before(draft, in_turn.copied(), before);
         let before = soaked.as_ref().unwrap_or(before);
-        let ends: Vec<StepId> = wave
+        let going: Vec<&Touched<'_, 'a>> = wave
             .nodes
             .iter()
-            .filter_map(|node| by_node.get(node))
+            .filter_map(|node| by_node.get(node).copied())
+            .collect();
+        let ends: Vec<StepId> = going
+            .iter()
             .map(|on| worker(draft, on, before, start, upgrade))
             .collect();
         let ends: Vec<&StepId> = ends.iter().collect();
@@ -161,6 +168,15 @@ pub fn workers(
             &ends,
             &wave.because,
         );
+        let workers: Vec<&HostView<'a>> = going.iter().map(|on| on.host).collect();
+        let of = Wave {
+            name: &name,
+            workers: &workers,
+        };
+        let point = HookPoint::AfterEachWave;
+        let done = start
+            .hooks
+            .of_hop(draft, point, Some(of), start.prepared, &done);
         gate = Some(gates::at(
             draft,
             upgrade,
@@ -176,7 +192,7 @@ fn worker(
     draft: &mut Draft<'_>,
     on: &Touched<'_, '_>,
     before: &StepId,
-    start: &Start<'_>,
+    start: &Start<'_, '_>,
     upgrade: &Upgrade,
 ) -> StepId {
     let host = on.host.name();
@@ -223,7 +239,7 @@ const PASSING: &str = "the kubelet skips this minor and stays as it is, but what
 pub fn passing(
     draft: &mut Draft<'_>,
     touched: &[&Touched<'_, '_>],
-    start: &Start<'_>,
+    start: &Start<'_, '_>,
     upgrade: &Upgrade,
 ) -> Vec<StepId> {
     touched

@@ -120,6 +120,13 @@ impl Action {
                     packages: packages.clone(),
                 },
             ),
+            Self::Hook { host, run, env, .. } => (
+                host.as_ref()?,
+                Mutation::Hook {
+                    argv: run.clone(),
+                    env: env.clone(),
+                },
+            ),
             Self::CheckHost { .. }
             | Self::CheckCluster { .. }
             | Self::SnapshotEtcd { .. }

@@ -28,6 +28,10 @@ pub const APPROVAL: Pace = Pace {
     expected_s: 0,
     retries: 0,
 };
+/// A command that nobody here knows, within the declaration's own timeout: assumed, not measured.
+pub const HOOK_EXPECTED_S: u64 = 10;
+/// One during which its host may reboot, physical machines included: assumed, not measured.
+pub const HOOK_WITH_REBOOT_EXPECTED_S: u64 = 300;
 /// Nothing is done.
 pub const BARRIER: Pace = Pace {
     timeout_s: 10,

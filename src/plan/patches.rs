@@ -40,6 +40,7 @@ pub fn told_to_checks(mut steps: Vec<Step>) -> Vec<Step> {
             | Action::Verify { .. }
             | Action::Soak { .. }
             | Action::Gate { .. }
+            | Action::Hook { .. }
             | Action::Barrier { .. } => None,
         })
         .collect();

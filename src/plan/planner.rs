@@ -13,6 +13,7 @@ use super::earlier;
 use super::forecast;
 use super::graph;
 use super::hazards::{self, Judged};
+use super::hooks;
 use super::hop::{Held, HopSteps};
 use super::host_steps::Touched;
 use super::nodes;
@@ -187,7 +188,10 @@ impl<'v, 'a> Stage<'v, 'a> {
             .iter()
             .map(|host| (host, work::on(host, hop, upgrade)))
             // A plan of several hops holds packages everywhere, and looks first wherever it will change something.
-            .filter(|(host, work)| several || !work.is_none() || host.name() == first.name())
+            .filter(|(host, work)| {
+                let asked = host.name() == first.name() || hooks::touches(upgrade, host, first);
+                several || !work.is_none() || asked
+            })
             .collect();
         let touched: BTreeSet<&HostName> = works.iter().map(|(host, _)| host.name()).collect();
         let mut judged = Judged {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::model::Role;
-use crate::plan::data::{Action, GatePoint, Plan, Step, StepId};
+use crate::plan::data::{Action, GatePoint, HookPoint, Plan, Step, StepId};
 use crate::rules::version::Minor;
 
 /// A part of one hop.
@@ -82,7 +82,7 @@ impl Section<'_> {
             .iter()
             .map(|step| step.id.place())
             .filter(|place| {
-                !matches!(*place, "cluster" | "barrier" | "gate") && seen.insert(*place)
+                !matches!(*place, "cluster" | "barrier" | "gate" | "hook") && seen.insert(*place)
             })
             .collect()
     }
@@ -227,6 +227,18 @@ impl<'p> Places<'p> {
                 GatePoint::BeforeWorkers => self.first_workers(&step.id),
                 GatePoint::AfterEachWave => Part::Wave(gated_wave(&step.id)),
                 GatePoint::AfterHop => Part::End,
+            },
+            Action::Hook { at, .. } => match at {
+                HookPoint::BeforeHop => Part::Preparation,
+                HookPoint::AfterControlPlane => Part::ControlPlanes,
+                HookPoint::BeforeWorkers => self.first_workers(&step.id),
+                HookPoint::Drained | HookPoint::BeforeUncordon => self.node(&step.id),
+                HookPoint::AfterEachWave => {
+                    let (_, wave) = step.id.verb().split_once("/wave-").unwrap_or_default();
+                    let (wave, _) = wave.split_once('/').unwrap_or((wave, ""));
+                    Part::Wave(wave.parse().unwrap_or(0))
+                }
+                HookPoint::AfterHop => Part::End,
             },
             Action::Barrier { .. } => match (step.id.wave(), step.id.verb()) {
                 (Some(wave), _) => Part::Wave(wave),

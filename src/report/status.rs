@@ -118,6 +118,7 @@ impl Phase {
             | Action::ReleaseHolds { .. }
             | Action::Soak { .. }
             | Action::Gate { .. }
+            | Action::Hook { .. }
             | Action::Barrier { .. } => None,
         }
     }

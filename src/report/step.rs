@@ -2,6 +2,7 @@
 
 use super::words::{self, any_of};
 use crate::cluster::model::NodeName;
+use crate::host::command::with_environment;
 use crate::host::op::PackageRevision;
 use crate::plan::data::{Action, Condition, NoData, Step, StepId};
 
@@ -154,6 +155,30 @@ pub fn what(action: &Action) -> String {
                 )
             }
         },
+        Action::Hook {
+            host,
+            run,
+            check,
+            env,
+            directory,
+            reboots,
+            ..
+        } => {
+            let place = match (host, directory) {
+                (Some(host), _) => format!("on {host}"),
+                (None, Some(directory)) => format!("on this machine, in {directory}"),
+                (None, None) => "on this machine".to_owned(),
+            };
+            let check = match check {
+                Some(check) => format!(", unless `{}` ends with 0", check.join(" ")),
+                None => String::new(),
+            };
+            let reboots = if *reboots { "; it may reboot" } else { "" };
+            format!(
+                "runs `{}` {place}{check}{reboots}",
+                with_environment(run, env).join(" ")
+            )
+        }
         Action::Barrier { holds } => holds.clone(),
     }
 }

@@ -56,6 +56,7 @@ pub fn progress(state: &State, plan: &Plan) -> Progress {
             | Action::Drain { node, .. }
             | Action::AwaitNode { node, .. }
             | Action::Uncordon { node } => Some(node),
+            Action::Hook { node, .. } => node.as_ref(),
             Action::HoldPackages { host, .. }
             | Action::SwitchRepository { host, .. }
             | Action::PrefetchPackages { host, .. }

@@ -14,7 +14,7 @@ use crate::host::unit;
 use crate::ports::Failure;
 
 /// Between two attempts to reach a host again while an operation goes on there.
-const REACH_AGAIN: Duration = Duration::from_secs(2);
+pub(super) const REACH_AGAIN: Duration = Duration::from_secs(2);
 
 /// Lines of an operation's output that an error shows; the host keeps all of it.
 const LINES_SHOWN: usize = 20;
@@ -73,16 +73,16 @@ pub(super) async fn run_if(
 }
 
 /// An operation of this step that an earlier try, or an earlier process, has begun.
-struct LeftBehind {
-    op: OpRef,
-    state: OpState,
+pub(super) struct LeftBehind {
+    pub(super) op: OpRef,
+    pub(super) state: OpState,
     /// It has this try's own number: a process that is gone began it, and its end was not recorded.
-    own: bool,
+    pub(super) own: bool,
 }
 
 /// The latest operation of this step that the host knows. A try may have joined the operation of one before it, so all
 /// numbers are looked up until one is known.
-async fn left_behind(
+pub(super) async fn left_behind(
     attempt: &Try<'_, '_>,
     host: &HostName,
     part: Option<&str>,
@@ -123,12 +123,30 @@ async fn await_end(
     host: &HostName,
     op: &OpRef,
     mutation: &Mutation,
-    mut begun: bool,
+    begun: bool,
 ) -> Result<OpEnd, Trouble> {
+    await_outcome(attempt, host, op, mutation, begun)
+        .await?
+        .ok_or_else(|| {
+            Trouble::Failed(format!(
+                "host {host}: `{}` was cut off and left no outcome, as when the host reboots",
+                op.op
+            ))
+        })
+}
+
+/// As [`await_end`]; none where the operation was cut off and left no outcome.
+pub(super) async fn await_outcome(
+    attempt: &Try<'_, '_>,
+    host: &HostName,
+    op: &OpRef,
+    mutation: &Mutation,
+    mut begun: bool,
+) -> Result<Option<OpEnd>, Trouble> {
     let hosts = attempt.cx.world.hosts;
     loop {
         let lost = match hosts.mutate(host, op, mutation, attempt.left()).await {
-            Ok(end) => return Ok(end),
+            Ok(end) => return Ok(Some(end)),
             Err(Failure::NotSent(why)) if begun => why,
             Err(Failure::NotSent(why)) => {
                 return Err(Trouble::Failed(format!(
@@ -157,13 +175,8 @@ async fn await_end(
                     begun = true;
                     break;
                 }
-                Some(Ok(OpState::Ended(end))) => return Ok(end),
-                Some(Ok(OpState::Lost)) => {
-                    return Err(Trouble::Failed(format!(
-                        "host {host}: `{}` was cut off and left no outcome, as when the host reboots",
-                        op.op
-                    )));
-                }
+                Some(Ok(OpState::Ended(end))) => return Ok(Some(end)),
+                Some(Ok(OpState::Lost)) => return Ok(None),
                 Some(Ok(OpState::Absent)) => {
                     return Err(Trouble::Failed(format!(
                         "host {host}: `{}` was not started: {lost}",
@@ -210,7 +223,7 @@ fn mismatch(host: &HostName, problem: &str) -> Trouble {
     Trouble::Hopeless(format!("host {host} is not as the plan expects: {problem}"))
 }
 
-fn ended_badly(host: &HostName, op: &OpRef, end: &OpEnd) -> Trouble {
+pub(super) fn ended_badly(host: &HostName, op: &OpRef, end: &OpEnd) -> Trouble {
     let lines: Vec<&str> = end.output.trim_end().lines().collect();
     let shown = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
     Trouble::Failed(format!(

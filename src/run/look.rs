@@ -142,6 +142,27 @@ pub(super) async fn left_snapshots(
     parse::left_snapshots(&output).map_err(words)
 }
 
+/// The host's boot, another one after each reboot.
+pub(super) async fn boot(world: World<'_>, host: &HostName) -> Result<String, Problem> {
+    let output = ask(world, host, &Query::Basics).await?;
+    let basics = parse::basics(&output).map_err(words)?;
+    Ok(basics.identity.map_err(words)?.boot_id)
+}
+
+/// How the check of a hook ended on the host, and what it said.
+pub(super) async fn hook_check(
+    world: World<'_>,
+    host: &HostName,
+    query: &Query,
+) -> Result<(i32, String), Problem> {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = ask(world, host, query).await?;
+    Ok((status, stdout + &stderr))
+}
+
 /// What a host must be to be worked on.
 pub(super) struct Wanted<'a> {
     pub(super) node: &'a NodeName,

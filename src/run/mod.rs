@@ -6,6 +6,7 @@
 //!     ├─► event ─► state, journal       cordon      and uncordon
 //!     └─► meter (own time)              drain       evictions within budgets
 //!                                       gate_step   until a declared condition holds ─► command_step, metrics_step ─► hold
+//!                                       hook_step   a declared command, on a host or here
 //!                                       soak_step   until its time has passed
 //!                                       wait_step   until the world is so ◄─┐
 //!                                       check_step  whether it is so      ◄─┴─ health, look
@@ -25,6 +26,7 @@ pub mod extent;
 mod gate_step;
 mod health;
 mod hold;
+mod hook_step;
 mod host_step;
 pub mod journal;
 mod look;

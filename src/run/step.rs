@@ -15,7 +15,8 @@ use super::executor::{Context, Unrecorded};
 use super::meter::millis;
 use super::state::StepState;
 use super::{
-    check_step, cordon, drain, gate_step, host_step, look, snapshot, soak_step, wait_step,
+    check_step, cordon, drain, gate_step, hook_step, host_step, look, snapshot, soak_step,
+    wait_step,
 };
 use crate::host::op::OpRef;
 use crate::plan::data::{Action, Step};
@@ -56,6 +57,8 @@ pub(super) enum Trouble {
     Failed(String),
     /// It failed, and another try would be wrong or of no use.
     Hopeless(String),
+    /// It was cut short, and nobody knows how far it came: it stays so until somebody has looked.
+    CutShort(String),
     /// It was let go of, because the run is to stop: it is neither done nor failed, and is taken up by `resume`.
     LetGo,
     /// Something could not be recorded.
@@ -245,6 +248,8 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> StepEnd {
             }
             Err(Trouble::Unrecorded) => return StepEnd::Unrecorded,
             Err(Trouble::LetGo) => return StepEnd::LetGo,
+            // Without an outcome in the journal: a resumed run must not take it for one that ended.
+            Err(Trouble::CutShort(error)) => return StepEnd::Failed(error),
             Err(Trouble::Failed(error)) => {
                 if tries_left > 0 && !cx.stopping() {
                     if attempt.waiting(&format!("another try: {error}")).is_err() {
@@ -374,6 +379,28 @@ async fn act(attempt: &Try<'_, '_>) -> Result<Finished, Trouble> {
         }
         Action::Soak { for_s, nodes } => return soak_step::run(attempt, *for_s, nodes).await,
         Action::Gate { gate } => return gate_step::run(attempt, gate).await,
+        Action::Hook {
+            host,
+            run,
+            check,
+            env,
+            directory,
+            reboots,
+            rerun,
+            ..
+        } => {
+            let hook = hook_step::Hook {
+                run,
+                check: check.as_deref(),
+                env,
+                reboots: *reboots,
+                rerun: *rerun,
+            };
+            return match host {
+                Some(host) => hook_step::on_host(attempt, host, &hook).await,
+                None => hook_step::here(attempt, directory.as_deref().unwrap_or("."), &hook).await,
+            };
+        }
         Action::Barrier { .. } => {
             return Ok(Finished {
                 how: attempt.found_done(),

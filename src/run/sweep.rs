@@ -32,7 +32,9 @@ pub(super) async fn sweep(
             "what earlier runs left on {} stays: {why}",
             wanted.host
         )),
-        Err(trouble @ (Trouble::LetGo | Trouble::Unrecorded)) => return Err(trouble),
+        Err(trouble @ (Trouble::CutShort(_) | Trouble::LetGo | Trouble::Unrecorded)) => {
+            return Err(trouble);
+        }
     };
     let told: Vec<String> = [here, there].into_iter().flatten().collect();
     Ok((!told.is_empty()).then(|| told.join("; ")))

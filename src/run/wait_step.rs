@@ -150,7 +150,10 @@ pub(super) async fn node(
         Err(Trouble::Failed(why)) => Err(Trouble::Failed(format!(
             "{why}. On the node, `journalctl -u kubelet` tells what its kubelet meets"
         ))),
-        Ok(_) | Err(Trouble::Hopeless(_) | Trouble::LetGo | Trouble::Unrecorded) => ended,
+        Ok(_)
+        | Err(Trouble::Hopeless(_) | Trouble::CutShort(_) | Trouble::LetGo | Trouble::Unrecorded) => {
+            ended
+        }
     }
 }
 

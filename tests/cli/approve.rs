@@ -126,3 +126,60 @@ fn gates_that_could_not_be_asked_from_here_are_told_before_anything_else() {
         ],
     );
 }
+
+/// A hook on a host was cut short, and its declaration lets nobody run it again.
+#[test]
+fn anybody_may_say_that_a_hook_is_done_which_was_cut_short() {
+    const HOOK: &str = "w1/hook/os-patches@1.35.4";
+    let of_hook = |plan: &Plan| {
+        let step = plan.steps.iter().position(|step| step.id.as_str() == HOOK);
+        step.unwrap()
+    };
+    let desk = || {
+        let desk = Desk::new();
+        desk.write(
+            "upgrade.yaml",
+            "apiVersion: refit/v1alpha1\nkind: Upgrade\nmetadata: {name: to-1.35}\ninventory: inventory.yaml\ntarget: 1.35.4\n\
+             hooks:\n  - {name: os-patches, at: drained, on: each-worker, run: [patch-os]}\n",
+        );
+        desk
+    };
+    let halted = |plan: &Plan| Event::Halted {
+        why: Halt::Failed {
+            steps: vec![plan.steps[of_hook(plan)].id.clone()],
+        },
+        own_ms: 1,
+        wall_ms: 1,
+    };
+    let cut_short = desk();
+    cut_short.record(|plan| {
+        let waiting = Event::StepWaiting {
+            step: plan.steps[of_hook(plan)].id.clone(),
+            on: "somebody to look whether it is done: it was cut short".to_owned(),
+        };
+        vec![started(plan, of_hook(plan)), waiting, halted(plan)]
+    });
+    cut_short
+        .refit(&["status"])
+        .ends(0, &[HOOK, "it was cut short", "refit resume"]);
+    cut_short
+        .refit(&["approve", RUN, HOOK, "--by", "whoever"])
+        .ends(0, &["whoever says that", "is done", "refit resume"]);
+    assert_eq!(records(&cut_short).len(), 1);
+    // While it may be under way, before it began and once it has failed there is nothing to say.
+    let under_way = desk();
+    under_way.record(|plan| vec![started(plan, of_hook(plan))]);
+    let failed = desk();
+    failed.record(|plan| {
+        let failed = Event::StepFailed {
+            step: plan.steps[of_hook(plan)].id.clone(),
+            error: "status 3".to_owned(),
+        };
+        vec![started(plan, of_hook(plan)), failed, halted(plan)]
+    });
+    for desk in [under_way, failed] {
+        desk.refit(&["approve", RUN, HOOK, "--by", "whoever"])
+            .ends(1, &["waits for an approval"]);
+        assert_eq!(records(&desk).len(), 0);
+    }
+}

@@ -247,6 +247,7 @@ impl World {
             | Action::Verify { .. }
             | Action::Soak { .. }
             | Action::Gate { .. }
+            | Action::Hook { .. }
             | Action::Barrier { .. } => {}
         }
     }
@@ -330,6 +331,7 @@ fn upgrade(target: Version) -> Upgrade {
         via: BTreeMap::new(),
         windows: Vec::new(),
         gates: Vec::new(),
+        hooks: Vec::new(),
         accepted_risks: Vec::new(),
         own_hazards: Vec::new(),
         max_facts_age: Duration::from_secs(86_400),

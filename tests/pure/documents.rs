@@ -3,6 +3,7 @@
 //! `REFIT_BLESS=1 cargo test --test pure documents` rewrites the expected texts and the JSON Schemas; read the difference.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
+use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -114,7 +115,6 @@ fn every_field_is_known_and_what_is_not_built_is_refused() {
         [
             "strategy.workers.maxDeferred",
             "drain.blocked",
-            "hooks",
             "notify"
         ]
     );
@@ -308,6 +308,88 @@ fn queries_of_gates_are_read_as_written() {
         assert_eq!(server(env).shows_its_token_to_the_way(), shown, "{url}");
         assert_eq!(server(None).shows_its_token_to_the_way(), None);
     }
+}
+
+#[test]
+fn hooks_are_read_as_written() {
+    use refit::documents::settings::{Hook, HookPlace, HookPoint, Rerun};
+    let head = "apiVersion: refit/v1alpha1\nkind: Upgrade\nmetadata: {name: u}\ninventory: inventory.yaml\ntarget: 1.36.3\n";
+    let full = std::fs::read_to_string("tests/documents/full/upgrade.yaml").unwrap();
+    let (from, to) = (full.find("hooks:"), full.find("acceptRisks:"));
+    let text = format!(
+        "{head}{}  - {{name: tell, at: drained, on: this-machine, run: [./tell.sh, \"{{node}}\"]}}\n",
+        &full[from.unwrap()..to.unwrap()]
+    );
+    let read = read_upgrade(Path::new("plans/u.yaml"), text.as_bytes(), &home());
+    let hooks = read.unwrap_or_else(|errors| panic!("{errors}")).hooks;
+    let words = |words: &[&str]| -> Vec<String> { words.iter().map(|&word| word.into()).collect() };
+    let tell = Hook {
+        name: "tell".into(),
+        at: HookPoint::Drained,
+        on: HookPlace::ThisMachine,
+        run: words(&["./tell.sh", "{node}"]),
+        check: None,
+        env: BTreeMap::new(),
+        directory: "plans".into(),
+        timeout_s: 600,
+        reboots: false,
+        rerun: Rerun::Never,
+    };
+    let cni = Hook {
+        name: "cni".into(),
+        at: HookPoint::AfterControlPlane,
+        on: HookPlace::FirstControlPlane,
+        run: words(&["kubectl", "apply", "-f", "/opt/cni-{minor}.yaml"]),
+        env: [(
+            "KUBECONFIG".to_owned(),
+            "/etc/kubernetes/admin.conf".to_owned(),
+        )]
+        .into(),
+        timeout_s: 300,
+        rerun: Rerun::Safe,
+        ..tell.clone()
+    };
+    let patches = Hook {
+        name: "os-patches".into(),
+        on: HookPlace::EachWorker,
+        run: words(&["/usr/local/sbin/patch-os"]),
+        check: Some(words(&["/usr/local/sbin/patch-os", "--done"])),
+        timeout_s: 1800,
+        reboots: true,
+        rerun: Rerun::Check,
+        ..tell.clone()
+    };
+    assert_eq!(hooks, [cni, patches, tell]);
+}
+
+/// Each pair of `at` and `on` is read or refused as `documents::hook` says, which has the table.
+#[test]
+fn pairs_of_hooks_without_a_meaning_are_refused() {
+    use refit::documents::settings::{Hook, HookPlace, HookPoint};
+    let head = "apiVersion: refit/v1alpha1\nkind: Upgrade\nmetadata: {name: u}\ninventory: inventory.yaml\ntarget: 1.36.3\n";
+    let mut refused = 0;
+    for at in HookPoint::ALL {
+        for on in HookPlace::ALL {
+            let text = format!(
+                "{head}hooks: [{{name: x, at: {}, on: {}, run: [x]}}]\n",
+                at.as_str(),
+                on.as_str()
+            );
+            let read = read_upgrade(Path::new("u.yaml"), text.as_bytes(), &home());
+            match (Hook::refused(at, on), read) {
+                (None, Ok(read)) => assert_eq!((read.hooks[0].at, read.hooks[0].on), (at, on)),
+                (Some(why), Err(errors)) => {
+                    refused += 1;
+                    let [error] = errors.errors.as_slice() else {
+                        panic!("{errors}")
+                    };
+                    assert_eq!(error.help.as_deref(), Some(why));
+                }
+                (expected, read) => panic!("{at:?} {on:?}: {expected:?} {read:?}"),
+            }
+        }
+    }
+    assert_eq!(refused, 5);
 }
 
 #[test]

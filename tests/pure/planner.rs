@@ -8,6 +8,7 @@ mod durations;
 mod gates;
 mod golden;
 mod hazards;
+mod hooks;
 mod hops;
 mod order;
 mod properties;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, missing_docs)]
 
 mod failing;
+mod hooks;
 mod mutation;
 mod oracle;
 mod scale;

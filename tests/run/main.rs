@@ -4,6 +4,7 @@
 mod drain;
 mod drain_rules;
 mod gates;
+mod hooks;
 mod host_scripts;
 mod kill;
 mod kube_adapter;

@@ -71,7 +71,7 @@ async fn every_step_starts_after_all_that_must_come_before_it() {
     assert!(remaining(&past.state, &whole).is_empty());
     let progress = refit::run::extent::progress(&past.state, &whole);
     assert_eq!(progress.all.done, whole.steps.len());
-    assert_eq!(progress.nodes[&NodeName::new("w1")].total, 10);
+    assert_eq!(progress.nodes[&NodeName::new("w1")].total, 11);
 }
 
 #[tokio::test(start_paused = true)]

@@ -234,6 +234,7 @@ fn upgrade(key: KeySource) -> Upgrade {
         via: BTreeMap::new(),
         windows: Vec::new(),
         gates: Vec::new(),
+        hooks: Vec::new(),
         accepted_risks: Vec::new(),
         own_hazards: Vec::new(),
         max_facts_age: Duration::from_secs(60),

@@ -154,7 +154,7 @@ pub(in crate::documents) static APPROVAL: Object = object(
     ],
 );
 
-pub(super) static HOOK: Object = object(
+pub(in crate::documents) static HOOK: Object = object(
     "A command of your own.",
     &[
         required(
@@ -173,7 +173,13 @@ pub(super) static HOOK: Object = object(
                 "after-each-wave",
                 "after-hop",
             ]),
-            "Where in a hop.",
+            "Where in each hop; several at one point run in the order in which they stand here. before-hop: after the looks, the \
+             gates there and the snapshot, before any change. after-control-plane: after each control plane's new static pods \
+             are there, before the gates there. before-workers: after the gates there, before the first worker goes; nowhere \
+             in a hop without workers. drained: between a node's drain and its kubelet. before-uncordon: once the node is \
+             ready, before it is made schedulable again, also where somebody else's cordon stays. after-each-wave: after each \
+             wave of workers, before the gates there. after-hop: once every node is done, before the gates there and the last \
+             look.",
         ),
         required(
             "on",
@@ -184,37 +190,55 @@ pub(super) static HOOK: Object = object(
                 "each-worker",
                 "each-node",
             ]),
-            "Where it runs.",
+            "Where it runs: on hosts as root, on this machine in this document's folder. At the points of one node \
+             (after-control-plane, drained, before-uncordon) it runs on that very node if it is one of these, or on this \
+             machine once for each such node. At the other points it runs once on each of these, one after another by name, \
+             whether or not the hop changes something there; each-worker at after-each-wave means the workers of the wave. \
+             first-control-plane is the one on which `kubeadm upgrade apply` runs. Pairs of `at` and `on` that mean nothing \
+             are refused.",
         ),
         required(
             "run",
             COMMAND,
-            "The command, word by word; {minor} and {release} are filled in.",
+            "The command, word by word and without a shell; it has to end with 0. {minor} and {release} of the hop are filled \
+             in, and {node} and {host} where it is about one node.",
         ),
         optional(
             "check",
             COMMAND,
             NULL,
-            "A command that ends with 0 when nothing is left to do.",
+            "A command that changes nothing and ends with 0 when nothing is left to do, filled in like `run`. It is asked \
+             before: ends it with 0, then `run` is left out. It is asked after: it must end with 0 then. On a host it has five minutes \
+             to answer.",
         ),
         optional(
             "env",
             Shape::Map(Format::Variable, &LINE),
             "{}",
-            "Its environment.",
+            "Environment variables of both commands, filled in like them. They are in plans: no place for secrets.",
         ),
-        optional("timeout", TIMEOUT, "10m", "After this it has failed."),
+        optional(
+            "timeout",
+            TIMEOUT,
+            "10m",
+            "After this it has failed, its checks included. On this machine it is killed then; on a host it goes on, and \
+             `resume` finds its end.",
+        ),
         optional(
             "reboots",
             Shape::Flag,
             "false",
-            "Whether the host may reboot meanwhile.",
+            "true: the host may reboot meanwhile; it is waited for, and `check` is asked until it ends with 0. Only at drained, \
+             on nodes, and with a check, which should not end with 0 before the reboot. Without it, a reboot meanwhile is a \
+             failure.",
         ),
         optional(
             "rerun",
             Shape::OneOf(&["never", "safe", "check"]),
             "never",
-            "What `resume` may do when it was cut short.",
+            "What `resume` may do when it was cut short, so that nobody knows how it ended. never: the run halts until somebody \
+             says with `refit approve` that it is done. safe: it is run again. check: it is run again unless `check` ends with \
+             0. One that has failed is run again in any case: whoever resumes has seen why.",
         ),
     ],
 );

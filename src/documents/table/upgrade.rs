@@ -1,7 +1,7 @@
 //! The table of the upgrade document.
 
-pub(in crate::documents) use super::around::{APPROVAL, GATE, PROMETHEUS, SECRET};
-use super::around::{HOOK, NOTICE};
+use super::around::NOTICE;
+pub(in crate::documents) use super::around::{APPROVAL, GATE, HOOK, PROMETHEUS, SECRET};
 pub(in crate::documents) use super::around::{RISK, WINDOW};
 use super::{API_VERSION, METADATA, Object, Shape, object, optional, required};
 use crate::documents::format::Format;
@@ -94,8 +94,7 @@ pub(in crate::documents) static UPGRADE: Object = object(
             Shape::List(&Shape::Object(&HOOK)),
             "[]",
             "Commands of your own.",
-        )
-        .not_yet(),
+        ),
         optional(
             "acceptRisks",
             Shape::List(&Shape::Object(&RISK)),

@@ -1,8 +1,8 @@
 //! What makes each change.
 
 use super::{
-    API, APT, DNF, ETCD_TOOLS, FETCH, all_exact, exact, key_parameters, script, tool, with_tool,
-    words,
+    API, APT, DNF, ETCD_TOOLS, FETCH, all_exact, exact, key_parameters, own, script, tool,
+    with_tool, words,
 };
 use crate::cluster::facts::PackageManager;
 use crate::host::op::{Command, KubeadmOptions, Mutation, PackageRevision};
@@ -141,6 +141,7 @@ impl Mutation {
                 vec!["upgrade".to_owned(), "node".to_owned()],
                 options,
             ),
+            Self::Hook { argv, env } => own(argv, env),
             Self::SaveSnapshot {
                 file,
                 trial_restore,

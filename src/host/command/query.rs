@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    API, DNF, ETCD_TOOLS, FETCH, KUBELET_STATE, all_exact, key_parameters, script, with_tool, words,
+    API, DNF, ETCD_TOOLS, FETCH, KUBELET_STATE, all_exact, key_parameters, own, script, with_tool,
+    words,
 };
 use crate::host::op::{Command, Query};
 
@@ -110,6 +111,7 @@ impl Query {
                 &[API, ETCD_TOOLS, include_str!("../scripts/snapshot.sh")],
                 vec![file.clone()],
             ),
+            Self::HookCheck { argv, env, .. } => own(argv, env),
             Self::Images {
                 version,
                 image_repository,
@@ -145,6 +147,7 @@ impl Query {
             | Self::Prefetched { .. }
             | Self::Images { .. } => Duration::from_secs(90),
             Self::Offer { .. } => Duration::from_secs(180),
+            Self::HookCheck { within_s, .. } => Duration::from_secs(*within_s),
             // reads all of it twice, and it may have 8 GiB
             Self::Snapshot { .. } => Duration::from_secs(600),
         }

@@ -397,6 +397,15 @@ impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
                 }
                 self.waits_long_enough(at, gate);
             }
+            Action::Hook { host, node, .. } => {
+                // What it does, when and for how long is the declaration's: `verify::hooks`.
+                if let Some(machine) = host.as_ref().and_then(|host| self.host(host)) {
+                    let is = node.as_ref().map_or("none", NodeName::as_str);
+                    self.same("node", is, machine.node);
+                } else if let Some(node) = node {
+                    self.node(node);
+                }
+            }
             Action::Barrier { holds: _ } => {}
         }
     }

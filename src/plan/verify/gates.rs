@@ -271,6 +271,7 @@ fn changes_hosts(action: &Action) -> bool {
         | Action::Verify { .. }
         | Action::Soak { .. }
         | Action::Gate { .. }
+        | Action::Hook { .. }
         | Action::Barrier { .. } => false,
     }
 }

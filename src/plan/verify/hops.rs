@@ -90,6 +90,7 @@ impl<'p> Hops<'p> {
             | Action::ReleaseHolds { .. }
             | Action::Soak { .. }
             | Action::Gate { .. }
+            | Action::Hook { .. }
             | Action::Barrier { .. } => None,
         }
     }

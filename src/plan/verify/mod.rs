@@ -9,7 +9,7 @@
 //! The parts: `order` (what comes before what), `chain` (between which of many), `flight` (the most that can be in flight),
 //! `cluster` (the facts), `timeline` (which versions may run when), `hops` (one release after another), `rounds` (what nodes
 //! go through), and the invariants: `arguments`, `skew`, `preflight`, `packages`, `kubeadm`, `nodes`, `out`, `together`,
-//! `declared`, `gates`, `target`, `windows`.
+//! `declared`, `gates`, `hooks`, `target`, `windows`.
 
 mod arguments;
 mod chain;
@@ -17,6 +17,7 @@ mod cluster;
 mod declared;
 mod flight;
 mod gates;
+mod hooks;
 mod hops;
 mod kubeadm;
 mod nodes;
@@ -78,6 +79,7 @@ pub fn verify(plan: &Plan, facts: &Facts) -> Vec<Violation> {
     wrong.extend(together::judge(plan, facts, &cluster, &order, &rounds));
     wrong.extend(declared::judge(plan, &cluster, &order, &hops, &rounds));
     wrong.extend(gates::judge(plan, &order, &hops, &rounds));
+    wrong.extend(hooks::judge(plan, &cluster, &order));
     wrong.extend(skew::judge(plan, &cluster, &order, &lines));
     wrong.extend(target::judge(plan, &cluster, &order, &lines));
     wrong.extend(windows::judge(plan, &cluster, &order));
@@ -110,6 +112,7 @@ fn few(step: &Step) -> bool {
         | Action::AwaitNode { .. }
         | Action::Uncordon { .. }
         | Action::ReleaseHolds { .. }
+        | Action::Hook { .. }
         | Action::Barrier { .. } => false,
     }
 }

@@ -68,6 +68,8 @@ const fn operates(action: &Action) -> bool {
         | Action::KubeadmNode { .. }
         | Action::InstallKubelet { .. }
         | Action::ReleaseHolds { .. } => true,
+        // A hook on this machine has no host.
+        Action::Hook { .. } => true,
         Action::CheckHost { .. }
         | Action::CheckCluster { .. }
         | Action::AwaitControlPlane { .. }
@@ -177,6 +179,7 @@ impl<'c, 'f: 'p, 'p> OnHost<'c, 'f, 'p> {
             | Action::Verify { .. }
             | Action::Soak { .. }
             | Action::Gate { .. }
+            | Action::Hook { .. }
             | Action::Barrier { .. } => {}
         }
     }

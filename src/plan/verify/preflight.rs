@@ -56,6 +56,7 @@ pub fn judge(cluster: &Cluster<'_>, order: &Order<'_>, hops: &Hops<'_>) -> Vec<V
             | Action::Drain { .. }
             | Action::InstallKubelet { .. }
             | Action::Uncordon { .. }
+            | Action::Hook { .. }
             | Action::ReleaseHolds { .. }) => {
                 // What brings no release may be in any hop: it comes after the first one's snapshot.
                 let hop = hops.hop_of(action).unwrap_or(0);

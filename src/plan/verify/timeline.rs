@@ -291,6 +291,7 @@ impl<'f> Timelines<'f> {
             | Action::Verify { .. }
             | Action::Soak { .. }
             | Action::Gate { .. }
+            | Action::Hook { .. }
             | Action::Barrier { .. } => {}
         }
     }

@@ -36,7 +36,7 @@ pub enum Invariant {
     Packages,
     /// A hop to another release begins once the hop before it is over and was looked at.
     Hops,
-    /// Pauses, soaks and gates are where the declaration wants them.
+    /// Pauses, soaks, gates and hooks are where the declaration wants them.
     Declared,
     /// Everything ends at the target, and this is looked at last.
     Target,
@@ -78,7 +78,7 @@ impl Invariant {
             Self::Hops => {
                 "a hop to another release begins once the one before it is over and was looked at"
             }
-            Self::Declared => "pauses, soaks and gates are where the declaration wants them",
+            Self::Declared => "pauses, soaks, gates and hooks are where the declaration wants them",
             Self::Target => "everything ends at the target, and this is looked at last",
         }
     }
@@ -168,6 +168,8 @@ pub enum Needed {
     Soak,
     /// What was declared as a condition is waited for.
     Gate,
+    /// A declared command is run.
+    Hook,
     /// Everything is looked at in the end.
     Verify,
 }
@@ -194,6 +196,7 @@ impl fmt::Display for Needed {
             Self::SwitchRepository => "switch-repository",
             Self::Soak => "soak",
             Self::Gate => "gate",
+            Self::Hook => "hook",
             Self::Verify => "verify",
         })
     }

@@ -11,7 +11,7 @@ use super::cluster::Cluster;
 use super::order::Order;
 use super::violation::Violation;
 use crate::cluster::model::{HostName, NodeName, Role};
-use crate::plan::data::{Action, Plan, StepId};
+use crate::plan::data::{Action, HookPoint, Plan, StepId};
 
 /// Steps of which the first must not start unless the last can end within the window.
 type Stretch = Vec<usize>;
@@ -79,6 +79,22 @@ fn stretches(cluster: &Cluster<'_>, order: &Order<'_>) -> Vec<Stretch> {
             | Action::AwaitStaticPods { node, .. } => {
                 all.extend(go_on(order, nodes.entry(node).or_default(), at));
             }
+            Action::Hook {
+                at: point, node, ..
+            } => match (point, node) {
+                (HookPoint::Drained | HookPoint::BeforeUncordon, Some(node)) => {
+                    all.extend(go_on(order, nodes.entry(node).or_default(), at));
+                }
+                (
+                    HookPoint::BeforeHop
+                    | HookPoint::AfterControlPlane
+                    | HookPoint::BeforeWorkers
+                    | HookPoint::AfterEachWave
+                    | HookPoint::AfterHop,
+                    _,
+                )
+                | (HookPoint::Drained | HookPoint::BeforeUncordon, None) => all.push(vec![at]),
+            },
             Action::Uncordon { node } => {
                 let mut stretch = nodes.remove(node).unwrap_or_default();
                 stretch.push(at);
@@ -96,9 +112,19 @@ fn stretches(cluster: &Cluster<'_>, order: &Order<'_>) -> Vec<Stretch> {
 fn go_on(order: &Order<'_>, stretch: &mut Stretch, at: usize) -> Option<Stretch> {
     let action = |at: usize| &order.step(at).action;
     let over = stretch.last().is_some_and(|&last| match action(last) {
-        Action::AwaitNode { .. } | Action::AwaitStaticPods { .. } => {
-            !matches!(action(at), Action::AwaitStaticPods { .. })
-        }
+        Action::AwaitNode { .. }
+        | Action::AwaitStaticPods { .. }
+        | Action::Hook {
+            at: HookPoint::BeforeUncordon,
+            ..
+        } => !matches!(
+            action(at),
+            Action::AwaitStaticPods { .. }
+                | Action::Hook {
+                    at: HookPoint::BeforeUncordon,
+                    ..
+                }
+        ),
         Action::KubeadmNode { .. } => matches!(action(at), Action::AwaitNode { .. }),
         _ => false,
     });

@@ -97,6 +97,7 @@ impl<'a> View<'a> {
             | Action::Verify { .. }
             | Action::Soak { .. }
             | Action::Gate { .. }
+            | Action::Hook { .. }
             | Action::Barrier { .. } => {}
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::cluster::model::{HostName, NodeName, Role};
-use crate::plan::data::{Action, Step, StepId};
+use crate::plan::data::{Action, HookPoint, Step, StepId};
 
 /// What must be left of a window for each step of a plan that may only start within one.
 pub fn room(steps: &[Step]) -> BTreeMap<StepId, u64> {
@@ -84,6 +84,18 @@ fn part(action: &Action) -> Part<'_> {
         | Action::Drain { node, .. }
         | Action::AwaitNode { node, .. }
         | Action::Uncordon { node } => Part::OfNode(node),
+        Action::Hook { at, node, .. } => match (at, node) {
+            (HookPoint::Drained | HookPoint::BeforeUncordon, Some(node)) => Part::OfNode(node),
+            (
+                HookPoint::BeforeHop
+                | HookPoint::AfterControlPlane
+                | HookPoint::BeforeWorkers
+                | HookPoint::AfterEachWave
+                | HookPoint::AfterHop,
+                _,
+            )
+            | (HookPoint::Drained | HookPoint::BeforeUncordon, None) => Part::Alone,
+        },
     }
 }
 
@@ -92,9 +104,21 @@ fn ends(step: &Step, next: Option<&Step>) -> bool {
     let next = next.map(|next| &next.action);
     match &step.action {
         Action::AwaitControlPlane { .. } | Action::Uncordon { .. } => true,
-        Action::AwaitNode { .. } | Action::AwaitStaticPods { .. } => !matches!(
+        Action::AwaitNode { .. }
+        | Action::AwaitStaticPods { .. }
+        | Action::Hook {
+            at: HookPoint::BeforeUncordon,
+            ..
+        } => !matches!(
             next,
-            Some(Action::AwaitStaticPods { .. } | Action::Uncordon { .. })
+            Some(
+                Action::AwaitStaticPods { .. }
+                    | Action::Uncordon { .. }
+                    | Action::Hook {
+                        at: HookPoint::BeforeUncordon,
+                        ..
+                    }
+            )
         ),
         // Where the kubelet does not follow, only its configuration was written.
         Action::KubeadmNode {

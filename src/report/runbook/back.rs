@@ -77,6 +77,7 @@ fn packages(text: &mut String, plan: &Plan) {
             | Action::Verify { .. }
             | Action::Soak { .. }
             | Action::Gate { .. }
+            | Action::Hook { .. }
             | Action::Barrier { .. } => continue,
         };
         managers.insert(host, manager);

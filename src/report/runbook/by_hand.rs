@@ -4,6 +4,7 @@ use super::RUN;
 use super::shell::{command_line, quoted};
 use crate::cluster::facts::PackageManager;
 use crate::cluster::model::{HostName, NodeName};
+use crate::host::command::with_environment;
 use crate::host::op::{Command, Mutation, PackageRevision, Query};
 use crate::plan::data::{Action, Condition, NoData, Plan, PrometheusServer, SecretSource, Step};
 use crate::report::step::duration;
@@ -14,6 +15,8 @@ use crate::rules::version::Version;
 pub(super) enum Do<'p> {
     /// As root on a host.
     OnHost(&'p HostName, Vec<Command>),
+    /// The same, by a command of the user's own.
+    OwnOnHost(&'p HostName, String),
     /// As root on a host, changing nothing.
     LookAt(&'p HostName, Vec<Query>),
     /// Where `kubectl` and `ssh` are.
@@ -66,6 +69,9 @@ fn by_rules<'p>(
 
 /// What a step takes.
 pub(super) fn by_hand<'p>(plan: &Plan, step: &'p Step) -> Vec<Do<'p>> {
+    if let Action::Hook { .. } = step.action {
+        return hook(&step.action);
+    }
     if let Some((host, mutation)) = step.action.operation() {
         let mut lines = vec![Do::OnHost(host, vec![mutation.command()])];
         if let Some(probe) = mutation.probe() {
@@ -315,6 +321,7 @@ pub(super) fn by_hand<'p>(plan: &Plan, step: &'p Step) -> Vec<Do<'p>> {
         | Action::KubeadmNode { .. }
         | Action::InstallKubelet { .. }
         | Action::ReleaseHolds { .. }
+        | Action::Hook { .. }
         | Action::Barrier { .. } => Vec::new(),
     }
 }
@@ -340,6 +347,52 @@ fn asked(server: &PrometheusServer, query: &str) -> String {
             format!("{header} \"$(cat {})\" | {curl}", quoted(path))
         }
     }
+}
+
+/// A hook with its check before and after it.
+fn hook(action: &Action) -> Vec<Do<'_>> {
+    let Action::Hook {
+        host,
+        run,
+        check,
+        env,
+        directory,
+        reboots,
+        ..
+    } = action
+    else {
+        return Vec::new();
+    };
+    let command = |words: &[String]| {
+        let words = with_environment(words, env);
+        let words = command_line(words.iter().map(String::as_str));
+        match host {
+            Some(host) => Do::OwnOnHost(host, words),
+            None => {
+                let directory = quoted(directory.as_deref().unwrap_or("."));
+                Do::Here(vec![format!("(cd {directory} && {words})")])
+            }
+        }
+    };
+    let mut todo = Vec::new();
+    if let Some(check) = check {
+        todo.push(command(check));
+        todo.push(Do::See(
+            "where the exit status is 0, nothing is left to do: leave out the rest of this step"
+                .to_owned(),
+        ));
+    }
+    todo.push(command(run));
+    let status = match reboots {
+        true => "exit status 0, or the host reboots: wait until it answers again",
+        false => "exit status 0",
+    };
+    todo.push(Do::See(status.to_owned()));
+    if let Some(check) = check {
+        todo.push(command(check));
+        todo.push(Do::See("exit status 0".to_owned()));
+    }
+    todo
 }
 
 /// How a control plane's instance is looked at.
@@ -480,6 +533,7 @@ fn seen(mutation: &Mutation) -> Option<String> {
             Some(format!("manifests with images of {}", version.tag()))
         }
         Mutation::KubeadmNode { .. }
+        | Mutation::Hook { .. }
         | Mutation::SaveSnapshot { .. }
         | Mutation::RemoveSnapshot { .. }
         | Mutation::RemoveLeftSnapshots { .. } => None,

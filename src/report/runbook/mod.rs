@@ -225,6 +225,13 @@ fn one(
                 }
                 text.push_str("```\n\n");
             }
+            Do::OwnOnHost(host, line) => {
+                let _ = write!(
+                    text,
+                    "On {}:\n\n```sh\n{line}\n```\n\n",
+                    code(host.as_str())
+                );
+            }
             Do::LookAt(host, queries) => {
                 let _ = write!(text, "On {}, to look:\n\n```sh\n", code(host.as_str()));
                 for query in queries {
@@ -276,6 +283,7 @@ pub fn blocks(plan: &Plan, step: &Step) -> Vec<(String, String)> {
                     .collect::<Vec<_>>()
                     .join("\n"),
             )),
+            Do::OwnOnHost(host, line) => Some((format!("on {host}"), line)),
             Do::LookAt(host, queries) => Some((
                 format!("on {host}, to look"),
                 queries

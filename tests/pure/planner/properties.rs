@@ -153,6 +153,7 @@ fn acts_on_host(action: &Action) -> bool {
         | Action::Verify { .. }
         | Action::Soak { .. }
         | Action::Gate { .. }
+        | Action::Hook { .. }
         | Action::Barrier { .. } => false,
     }
 }

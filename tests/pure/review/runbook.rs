@@ -128,6 +128,67 @@ fn the_commands_of_a_host_are_those_of_the_executor() {
     assert!(held > 40, "{held}");
 }
 
+/// A hook is done by hand as the executor does it, on its host or here, with its check before and after it.
+#[test]
+fn hooks_are_told_word_by_word() {
+    use refit::documents::settings::{Hook, HookPlace, HookPoint, Rerun};
+    let mut world = World::new(1, 1, "1.34.4", "1.35.4");
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+    let patch = Hook {
+        name: "patch".to_owned(),
+        at: HookPoint::Drained,
+        on: HookPlace::EachWorker,
+        run: words(&["sh", "-c", "patch \"$1\"", "../x", "a b"]),
+        check: Some(words(&["patched", "{node}"])),
+        env: std::collections::BTreeMap::new(),
+        directory: "the plans".to_owned(),
+        timeout_s: 600,
+        reboots: true,
+        rerun: Rerun::Check,
+    };
+    let tell = Hook {
+        name: "tell".to_owned(),
+        on: HookPlace::ThisMachine,
+        run: words(&["./tell.sh", "{node}", "it's"]),
+        check: None,
+        env: [("TO".to_owned(), "{minor}".to_owned())].into(),
+        reboots: false,
+        rerun: Rerun::Never,
+        ..patch.clone()
+    };
+    world.upgrade.hooks = vec![patch, tell];
+    let plan = planned(&world);
+    let text = runbook(&plan, &Logins::new(), at());
+    let chapter = |id: &str| {
+        let from = text.find(&format!("### `{id}`")).unwrap();
+        let rest = &text[from..];
+        rest[..rest[1..].find("\n### ").unwrap() + 1].to_owned()
+    };
+    let patch = chapter("w1/hook/patch@1.35.4");
+    let told = [
+        "On `w1`:\n\n```sh\npatched w1\n```\n",
+        "leave out the rest of this step",
+        "On `w1`:\n\n```sh\nsh -c 'patch \"$1\"' ../x 'a b'\n```\n",
+        "wait until it answers again",
+        "On `w1`:\n\n```sh\npatched w1\n```\n",
+        "exit status 0",
+    ];
+    let mut rest = patch.as_str();
+    for words in told {
+        let at = rest
+            .find(words)
+            .unwrap_or_else(|| panic!("{words}: {patch}"));
+        rest = &rest[at + words.len()..];
+    }
+    let tell = chapter("cp1/hook/tell@1.35.4");
+    let line = "(cd 'the plans' && env -- TO=1.35 ./tell.sh cp1 'it'\\''s')";
+    assert!(
+        tell.contains(&format!("Here:\n\n```sh\n{line}\n```\n")),
+        "{tell}"
+    );
+    assert!(!text.contains("refit-runbook/../x"));
+}
+
 /// Whoever goes through the document from top to bottom never does a step before one that it waits for.
 #[test]
 fn the_document_is_in_an_order_that_the_plan_allows() {

@@ -404,6 +404,7 @@ fn other_version(action: &mut Action, other: &str, revision: &str, random: &mut 
         | Action::ReleaseHolds { .. }
         | Action::Soak { .. }
         | Action::Gate { .. }
+        | Action::Hook { .. }
         | Action::Barrier { .. } => {}
     }
 }
@@ -442,6 +443,7 @@ fn other_node(action: &mut Action, name: &str, random: &mut Random) {
         | Action::Verify { .. }
         | Action::Soak { .. }
         | Action::Gate { .. }
+        | Action::Hook { .. }
         | Action::Barrier { .. } => {}
     }
 }

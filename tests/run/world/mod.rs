@@ -89,8 +89,22 @@ pub struct SimHost {
     /// Snapshots of other runs, and their age in seconds.
     pub left: BTreeMap<String, u64>,
     operations: BTreeMap<OpRef, Operation>,
+    /// A hook ran here to its good end, so often.
+    pub hooked: u32,
+    /// What the next checks of hooks end with; then 0 once one ran here, else 1.
+    pub checks: VecDeque<i32>,
+    /// Another boot after each loss of power.
+    boots: u32,
+    /// Does not answer until then.
+    down_until: Option<Duration>,
     /// The next operations end with these statuses.
     pub statuses: VecDeque<i32>,
+}
+
+impl SimHost {
+    fn answers(&self, now: Duration) -> bool {
+        self.down_until.is_none_or(|until| now >= until)
+    }
 }
 
 /// What a scripted API server says to the next eviction of a pod.
@@ -237,6 +251,10 @@ impl Sim {
                 snapshot: false,
                 left: BTreeMap::new(),
                 operations: BTreeMap::new(),
+                hooked: 0,
+                checks: VecDeque::new(),
+                boots: 0,
+                down_until: None,
                 statuses: VecDeque::new(),
             },
         );
@@ -296,18 +314,36 @@ impl Sim {
     pub fn cut_power(&self, host: &str) {
         let mut inner = self.inner.borrow_mut();
         inner.settle(self.now());
-        for operation in inner
-            .hosts
-            .get_mut(&HostName::new(host))
-            .unwrap()
-            .operations
-            .values_mut()
-        {
+        let host = inner.hosts.get_mut(&HostName::new(host)).unwrap();
+        host.boots += 1;
+        for operation in host.operations.values_mut() {
             if !operation.settled {
                 operation.settled = true;
                 operation.lost = true;
             }
         }
+    }
+
+    /// The host goes down and comes back; what ran there is gone without an outcome.
+    pub fn reboot(&self, host: &str, takes: Duration) {
+        self.cut_power(host);
+        let back = self.now() + takes;
+        let mut inner = self.inner.borrow_mut();
+        inner
+            .hosts
+            .get_mut(&HostName::new(host))
+            .unwrap()
+            .down_until = Some(back);
+    }
+
+    pub fn change_host(&self, host: &str, change: impl FnOnce(&mut SimHost)) {
+        change(
+            self.inner
+                .borrow_mut()
+                .hosts
+                .get_mut(&HostName::new(host))
+                .unwrap(),
+        );
     }
 
     /// What must be the same however a run went.
@@ -576,6 +612,7 @@ impl Inner {
             Mutation::RemoveLeftSnapshots { files, .. } => {
                 host.left.retain(|name, _| !files.contains(name));
             }
+            Mutation::Hook { .. } => host.hooked += 1,
             Mutation::SwitchRepository { .. } => {}
         }
     }
@@ -884,17 +921,27 @@ impl Hosts for Sim {
         tokio::time::sleep(Duration::from_millis(10)).await;
         let mut inner = self.inner.borrow_mut();
         inner.settle(self.now());
-        let Some(host) = inner.hosts.get(name) else {
+        let now = self.now();
+        let Some(host) = inner.hosts.get_mut(name).filter(|host| host.answers(now)) else {
             return Err(Failure::NotSent(format!("{name}: no route to host")));
         };
         Ok(match query {
+            Query::HookCheck { .. } => {
+                let usual = i32::from(host.hooked == 0);
+                let status = host.checks.pop_front().unwrap_or(usual);
+                Output {
+                    status,
+                    stdout: format!("{} hooks\n", host.hooked),
+                    stderr: String::new(),
+                }
+            }
             Query::Basics => {
                 let running = host.operations.iter().find(|(_, op)| !op.settled);
                 answer(&[
                     ("uid", "0"),
                     ("hostname", name.as_str()),
                     ("machine-id", &host.machine_id),
-                    ("boot-id", "b"),
+                    ("boot-id", &format!("b{}", host.boots)),
                     ("os", "Debian"),
                     ("cgroup", "cgroup2fs"),
                     ("disk", "/var/lib/etcd\t5000"),
@@ -992,7 +1039,7 @@ impl Hosts for Sim {
         let ends = {
             let inner = &mut *self.inner.borrow_mut();
             inner.settle(now);
-            let Some(host) = inner.hosts.get_mut(name) else {
+            let Some(host) = inner.hosts.get_mut(name).filter(|host| host.answers(now)) else {
                 return Err(Failure::NotSent(format!("{name}: no route to host")));
             };
             match host.operations.get(op) {
@@ -1057,7 +1104,8 @@ impl Hosts for Sim {
             inner.silences -= 1;
             return Err(Failure::NotSent(format!("{name}: connection refused")));
         }
-        let Some(host) = inner.hosts.get(name) else {
+        let now = self.now();
+        let Some(host) = inner.hosts.get(name).filter(|host| host.answers(now)) else {
             return Err(Failure::NotSent(format!("{name}: no route to host")));
         };
         Ok(match host.operations.get(op) {

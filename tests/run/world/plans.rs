@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use refit::cluster::facts::PackageManager;
 use refit::cluster::model::{HostName, NodeName, Role};
 use refit::host::op::{KubeadmOptions, PackageRevision};
-use refit::plan::data::{Action, Limits, Plan, Step, StepId};
+use refit::plan::data::{Action, HookPoint, Limits, Plan, Rerun, Step, StepId};
 use refit::ports::{
     Approval, Ended, JournalFile, Metrics, MetricsError, MetricsServer, People, Programs, Sample,
     Store, World,
@@ -42,6 +42,7 @@ pub fn plan(steps: Vec<Step>) -> Plan {
             control_planes_pause_s: 0,
             soaks: vec![],
             gates: vec![],
+            hooks: vec![],
             left_out: vec![],
         },
         facts_at: Timestamp::UNIX_EPOCH,
@@ -109,6 +110,22 @@ pub fn drain(node: &str) -> Action {
         delete_empty_dir_data: true,
         evict_unmanaged_pods: false,
         rules: vec![],
+    }
+}
+
+/// A hook on a host while its node is drained, without a check.
+pub fn hook(host: &str, rerun: Rerun) -> Action {
+    Action::Hook {
+        name: "patch".into(),
+        at: HookPoint::Drained,
+        host: Some(HostName::new(host)),
+        node: Some(NodeName::new(host)),
+        run: vec!["patch-os".into(), "a b".into()],
+        check: None,
+        env: BTreeMap::new(),
+        directory: None,
+        reboots: false,
+        rerun,
     }
 }
 
@@ -232,7 +249,12 @@ pub fn whole() -> Plan {
             Action::Cordon { node: node(name) },
         ));
         steps.push(step(&id("drain"), &[&id("cordon")], drain(name)));
-        steps.push(step(&id("kubelet"), &[&id("drain")], install_kubelet(name)));
+        let mut empty = id("drain");
+        if name == "w1" {
+            steps.push(step(&id("hook"), &[&empty], hook(name, Rerun::Never)));
+            empty = id("hook");
+        }
+        steps.push(step(&id("kubelet"), &[&empty], install_kubelet(name)));
         steps.push(step(
             &id("await-node"),
             &[&id("kubelet")],

@@ -162,6 +162,7 @@ fn changes(action: &Action) -> bool {
             | Action::Verify { .. }
             | Action::Soak { .. }
             | Action::Gate { .. }
+            | Action::Hook { .. }
             | Action::Barrier { .. }
     )
 }
@@ -541,6 +542,7 @@ impl Oracle<'_> {
             | Action::Verify { .. }
             | Action::Soak { .. }
             | Action::Gate { .. }
+            | Action::Hook { .. }
             | Action::Barrier { .. } => {}
         }
         Ok(())

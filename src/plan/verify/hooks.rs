@@ -1,0 +1,690 @@
+//! Every declared hook is where it was declared, in each hop, and does what was declared; and no other hook is there.
+//!
+//! For each place the steps are looked for that do what is expected there, and that come after all that must come before and
+//! before all that must wait. No step is looked for by its id. Waves are not known: the workers of one are those with as many
+//! workers before them, one after another. Hops are told apart by the looks that end them, so that a plan in which kubeadm has
+//! nothing left to do has one as well.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::cluster::{Cluster, Machine, OnCluster};
+use super::order::Order;
+use super::violation::{Invariant, Needed, Violation};
+use crate::cluster::model::{HostName, NodeName, Role};
+use crate::documents::settings::{GatePoint, Hook, HookPlace, HookPoint};
+use crate::plan::data::{Action, Plan};
+use crate::rules::version::Version;
+
+const INVARIANT: Invariant = Invariant::Declared;
+
+/// So many pairs are asked one by one; more are walked for together.
+const FEW: usize = 256;
+
+/// Everything declared that is not there, and every hook that is not declared.
+pub fn judge(plan: &Plan, cluster: &Cluster<'_>, order: &Order<'_>) -> Vec<Violation> {
+    if order.len() == 0 {
+        return Vec::new();
+    }
+    let hops = hops(plan, cluster, order);
+    let none = hops.iter().all(|hop| hop.hooks.is_empty());
+    if plan.limits.hooks.is_empty() && none {
+        return Vec::new();
+    }
+    let mut wrong = Vec::new();
+    for hop in &hops {
+        let mut alike: BTreeMap<Key<'_>, Vec<usize>> = BTreeMap::new();
+        for &at in &hop.hooks {
+            if let Action::Hook {
+                name, host, node, ..
+            } = &order.step(at).action
+            {
+                let key = (name.as_str(), host.as_ref(), node.as_ref());
+                alike.entry(key).or_default().push(at);
+            }
+        }
+        let mut judge = Judge {
+            hooks: &plan.limits.hooks,
+            cluster,
+            order,
+            hop,
+            alike,
+            found: BTreeSet::new(),
+            wrong: Vec::new(),
+        };
+        judge.all();
+        let Judge {
+            found, wrong: more, ..
+        } = judge;
+        wrong.extend(more);
+        let left = hop.hooks.iter().filter(|at| !found.contains(at));
+        wrong.extend(left.map(|&at| Violation::Needless {
+            invariant: INVARIANT,
+            step: order.id(at),
+            why: "no hook is declared that does this there".to_owned(),
+        }));
+    }
+    wrong
+}
+
+/// A node out of service, or left so, until it is back.
+struct Round<'p> {
+    node: &'p NodeName,
+    first: usize,
+    drain: Option<usize>,
+    install: Option<usize>,
+    /// After which it is ready.
+    ready: Option<usize>,
+    uncordon: Option<usize>,
+}
+
+impl<'p> Round<'p> {
+    const fn new(node: &'p NodeName, first: usize) -> Self {
+        Self {
+            node,
+            first,
+            drain: None,
+            install: None,
+            ready: None,
+            uncordon: None,
+        }
+    }
+
+    fn back(&self) -> usize {
+        let last = [self.uncordon, self.ready, self.install, self.drain];
+        last.into_iter().flatten().next().unwrap_or(self.first)
+    }
+}
+
+/// What hooks stand between.
+struct Hop<'p> {
+    release: &'p Version,
+    /// The look that ends it.
+    look: Option<usize>,
+    /// The looks and the snapshot that it begins with.
+    beginning: Vec<usize>,
+    /// The hosts that are looked at.
+    looked_at: BTreeSet<&'p HostName>,
+    gates: Vec<(usize, GatePoint)>,
+    hooks: Vec<usize>,
+    /// Whatever changes something, but the end of holds.
+    changing: Vec<usize>,
+    /// `kubeadm upgrade` on control planes.
+    upgrades: Vec<usize>,
+    /// Where `kubeadm upgrade apply` runs.
+    apply: Option<&'p HostName>,
+    awaited: Vec<(usize, &'p HostName)>,
+    /// `kubeadm upgrade node` on workers.
+    configured: Vec<usize>,
+    rounds: Vec<Round<'p>>,
+}
+
+fn hops<'p>(plan: &'p Plan, cluster: &Cluster<'p>, order: &Order<'p>) -> Vec<Hop<'p>> {
+    let mut hops: Vec<Hop<'p>> = Vec::new();
+    for (at, step) in order.iter() {
+        if let Action::Verify { version, .. } = &step.action {
+            hops.push(Hop::new(version, Some(at)));
+        }
+    }
+    if hops.is_empty() {
+        hops.push(Hop::new(&plan.target, None));
+    }
+    let looks: Vec<usize> = hops.iter().filter_map(|hop| hop.look).collect();
+    let hop_of = |at: usize| {
+        let past = looks.iter().filter(|&&look| order.precedes(look, at));
+        past.count().min(hops.len() - 1)
+    };
+    let of: Vec<usize> = (0..order.len()).map(hop_of).collect();
+    let mut open: BTreeMap<&NodeName, Round<'p>> = BTreeMap::new();
+    let mut over: Vec<Round<'p>> = Vec::new();
+    for (at, step) in order.iter() {
+        let Some(hop) = hops.get_mut(of[at]) else {
+            continue;
+        };
+        match &step.action {
+            Action::CheckHost { host, .. } => {
+                hop.beginning.push(at);
+                hop.looked_at.insert(host);
+            }
+            Action::CheckCluster { .. } | Action::SnapshotEtcd { .. } => hop.beginning.push(at),
+            Action::Gate { gate } => hop.gates.push((at, gate.at)),
+            Action::Hook { .. } => hop.hooks.push(at),
+            Action::AwaitControlPlane { host, .. } => hop.awaited.push((at, host)),
+            Action::KubeadmApply { host, .. } => {
+                hop.apply = Some(host);
+                hop.upgrades.push(at);
+                hop.changing.push(at);
+            }
+            Action::KubeadmNode { role, .. } => {
+                match role {
+                    Role::ControlPlane => hop.upgrades.push(at),
+                    Role::Worker => hop.configured.push(at),
+                }
+                hop.changing.push(at);
+            }
+            Action::HoldPackages { .. }
+            | Action::SwitchRepository { .. }
+            | Action::PrefetchPackages { .. }
+            | Action::InstallKubeadm { .. }
+            | Action::PullImages { .. }
+            | Action::Cordon { .. }
+            | Action::Drain { .. }
+            | Action::InstallKubelet { .. }
+            | Action::Uncordon { .. } => hop.changing.push(at),
+            Action::ReleaseHolds { .. }
+            | Action::AwaitAddons { .. }
+            | Action::AwaitNode { .. }
+            | Action::AwaitStaticPods { .. }
+            | Action::Verify { .. }
+            | Action::Soak { .. }
+            | Action::Barrier { .. } => {}
+        }
+        over.extend(follow(&mut open, cluster, at, &step.action));
+    }
+    over.extend(open.into_values());
+    over.sort_by_key(|round| round.first);
+    for round in over {
+        if let Some(hop) = hops.get_mut(of[round.first]) {
+            hop.rounds.push(round);
+        }
+    }
+    hops
+}
+
+/// Takes a node's step into its round. Returns the round that it ends, or that ended before it.
+fn follow<'p>(
+    open: &mut BTreeMap<&'p NodeName, Round<'p>>,
+    cluster: &Cluster<'p>,
+    at: usize,
+    action: &'p Action,
+) -> Option<Round<'p>> {
+    let of_host = |host: &HostName| cluster.hosts.get(host).map(|machine| machine.node);
+    let (node, begins) = match action {
+        Action::Cordon { node } | Action::Drain { node, .. } => (Some(node), true),
+        Action::InstallKubelet { host, .. } => (of_host(host), true),
+        Action::AwaitNode { node, .. } => (Some(node), true),
+        Action::AwaitStaticPods { node, .. } | Action::Uncordon { node } => (Some(node), false),
+        Action::CheckHost { .. }
+        | Action::CheckCluster { .. }
+        | Action::SnapshotEtcd { .. }
+        | Action::HoldPackages { .. }
+        | Action::SwitchRepository { .. }
+        | Action::PrefetchPackages { .. }
+        | Action::InstallKubeadm { .. }
+        | Action::PullImages { .. }
+        | Action::KubeadmApply { .. }
+        | Action::KubeadmNode { .. }
+        | Action::AwaitControlPlane { .. }
+        | Action::AwaitAddons { .. }
+        | Action::ReleaseHolds { .. }
+        | Action::Verify { .. }
+        | Action::Soak { .. }
+        | Action::Gate { .. }
+        | Action::Hook { .. }
+        | Action::Barrier { .. } => return None,
+    };
+    let node = node?;
+    let ended = begins && open.get(node).is_some_and(|round| round.ready.is_some());
+    let before = if ended { open.remove(node) } else { None };
+    let round = open.entry(node).or_insert_with(|| Round::new(node, at));
+    if let Action::Drain { .. } = action {
+        round.drain = Some(at);
+    } else if let Action::InstallKubelet { .. } = action {
+        round.install = Some(at);
+    } else if let Action::AwaitNode { .. } | Action::AwaitStaticPods { .. } = action {
+        round.ready = Some(at);
+    } else if let Action::Uncordon { .. } = action {
+        round.uncordon = Some(at);
+        return open.remove(node);
+    }
+    before
+}
+
+impl<'p> Hop<'p> {
+    fn new(release: &'p Version, look: Option<usize>) -> Self {
+        Self {
+            release,
+            look,
+            beginning: Vec::new(),
+            looked_at: BTreeSet::new(),
+            gates: Vec::new(),
+            hooks: Vec::new(),
+            changing: Vec::new(),
+            upgrades: Vec::new(),
+            apply: None,
+            awaited: Vec::new(),
+            configured: Vec::new(),
+            rounds: Vec::new(),
+        }
+    }
+
+    fn gates_at(&self, point: GatePoint) -> impl Iterator<Item = usize> {
+        let gates = self.gates.iter();
+        gates
+            .filter(move |(_, at)| *at == point)
+            .map(|(step, _)| *step)
+    }
+}
+
+/// A hook's name, the host on which it runs, the node that it is about.
+type Key<'p> = (&'p str, Option<&'p HostName>, Option<&'p NodeName>);
+
+/// A host and its node.
+type On<'f> = (&'f HostName, &'f NodeName);
+
+/// What is expected at a place: the hook, where it runs, which node it is about.
+struct Expected<'j> {
+    hook: &'j Hook,
+    host: Option<&'j HostName>,
+    about: Option<On<'j>>,
+}
+
+struct Judge<'j, 'p, 'f> {
+    hooks: &'j [Hook],
+    cluster: &'j Cluster<'f>,
+    order: &'j Order<'p>,
+    hop: &'j Hop<'p>,
+    /// The hop's hooks.
+    alike: BTreeMap<Key<'p>, Vec<usize>>,
+    /// The steps that are expected and there.
+    found: BTreeSet<usize>,
+    wrong: Vec<Violation>,
+}
+
+impl<'j, 'f: 'j> Judge<'j, '_, 'f> {
+    fn all(&mut self) {
+        let (hop, order) = (self.hop, self.order);
+        let with = |mut steps: Vec<usize>| {
+            steps.extend(hop.look);
+            steps
+        };
+        let mut before = hop.beginning.clone();
+        before.extend(hop.gates_at(GatePoint::BeforeHop));
+        self.of_hop(
+            HookPoint::BeforeHop,
+            None,
+            &before,
+            &with(hop.changing.clone()),
+        );
+
+        let firsts: Vec<usize> = hop.rounds.iter().map(|round| round.first).collect();
+        for &(awaited, host) in &hop.awaited {
+            let upgrades = hop.upgrades.iter().copied();
+            let later = upgrades.chain(hop.gates_at(GatePoint::AfterControlPlane));
+            let mut then: Vec<usize> = later.filter(|&at| order.precedes(awaited, at)).collect();
+            then.extend(&firsts);
+            self.of_node(HookPoint::AfterControlPlane, host, &[awaited], &with(then));
+        }
+
+        let workers: Vec<&Round<'_>> = hop
+            .rounds
+            .iter()
+            .filter(|round| {
+                let role = self.cluster.nodes.get(round.node).map(OnCluster::role);
+                role == Some(Role::Worker)
+            })
+            .collect();
+        let mut then = hop.configured.clone();
+        then.extend(workers.iter().map(|round| round.first));
+        if !then.is_empty() {
+            let mut before: Vec<usize> = hop.awaited.iter().map(|(at, _)| *at).collect();
+            before.extend(hop.gates_at(GatePoint::BeforeWorkers));
+            self.of_hop(HookPoint::BeforeWorkers, None, &before, &with(then));
+        }
+        for round in &hop.rounds {
+            self.of_round(round);
+        }
+        self.waves(&workers);
+
+        let mut before = hop.changing.clone();
+        before.extend(hop.awaited.iter().map(|(at, _)| *at));
+        before.extend(hop.rounds.iter().map(Round::back));
+        let then = with(hop.gates_at(GatePoint::AfterHop).collect());
+        self.of_hop(HookPoint::AfterHop, None, &before, &then);
+    }
+
+    /// While a node is out.
+    fn of_round(&mut self, round: &Round<'_>) {
+        let (hop, order) = (self.hop, self.order);
+        let Some(host) = self.cluster.nodes.get(round.node).and_then(|on| on.host) else {
+            return;
+        };
+        let declared = |point| self.hooks.iter().any(|hook| hook.at == point);
+        let before_uncordon = declared(HookPoint::BeforeUncordon);
+        if let Some(drain) = round.drain {
+            let then: Vec<usize> = [round.install, round.ready].into_iter().flatten().collect();
+            self.of_node(HookPoint::Drained, host, &[drain], &then);
+        }
+        let Some(ready) = round.ready.filter(|_| before_uncordon) else {
+            return;
+        };
+        let then: Vec<usize> = match round.uncordon {
+            Some(uncordon) => vec![uncordon],
+            // Somebody else's cordon stays: nothing that would have waited for the node begins before.
+            None => {
+                let firsts = hop.rounds.iter().map(|other| other.first);
+                let later = firsts.filter(|&first| order.precedes(ready, first));
+                later.chain(hop.look).collect()
+            }
+        };
+        self.of_node(HookPoint::BeforeUncordon, host, &[ready], &then);
+    }
+
+    /// After each wave of workers.
+    fn waves(&mut self, workers: &[&Round<'_>]) {
+        let declared = |hook: &Hook| hook.at == HookPoint::AfterEachWave;
+        if !self.hooks.iter().any(declared) {
+            return;
+        }
+        let (hop, order) = (self.hop, self.order);
+        let mut waves: BTreeMap<usize, Vec<&Round<'_>>> = BTreeMap::new();
+        for (round, depth) in workers.iter().zip(depths(order, workers)) {
+            waves.entry(depth).or_default().push(round);
+        }
+        let waves: Vec<Vec<&Round<'_>>> = waves.into_values().collect();
+        for (index, wave) in waves.iter().enumerate() {
+            let before: Vec<usize> = wave.iter().map(|round| round.back()).collect();
+            let next = waves.get(index + 1).into_iter().flatten();
+            let mut then: Vec<usize> = next.map(|round| round.first).collect();
+            then.extend(
+                hop.gates_at(GatePoint::AfterEachWave)
+                    .filter(|&gate| before.iter().any(|&back| order.precedes(back, gate))),
+            );
+            then.extend(hop.look);
+            let mut on: Vec<On<'j>> = wave
+                .iter()
+                .filter_map(|round| self.cluster.nodes.get_key_value(round.node))
+                .filter_map(|(&node, on)| Some((on.host?, node)))
+                .collect();
+            on.sort();
+            self.of_hop(HookPoint::AfterEachWave, Some(&on), &before, &then);
+        }
+    }
+
+    /// The control plane that `kubeadm upgrade apply` runs on, or ran on before the plan was made: the first by name whose
+    /// static pods are there, else the first by name.
+    fn first(&self) -> Option<&'j HostName> {
+        let control_planes = || {
+            let hosts = self.cluster.hosts.iter();
+            hosts.filter(|(_, machine)| machine.role == Role::ControlPlane)
+        };
+        let is_there = |machine: &Machine<'_>| {
+            machine.instance.as_ref().is_some_and(|instance| {
+                [
+                    &instance.api_server,
+                    &instance.controller_manager,
+                    &instance.scheduler,
+                ]
+                .iter()
+                .all(|release| *release == self.hop.release)
+            })
+        };
+        let apply = self
+            .hop
+            .apply
+            .and_then(|host| self.cluster.hosts.get_key_value(host));
+        apply
+            .or_else(|| control_planes().find(|(_, machine)| is_there(machine)))
+            .or_else(|| control_planes().next())
+            .map(|(&host, _)| host)
+    }
+
+    /// A point of the whole hop, or of one wave of these workers.
+    fn of_hop(
+        &mut self,
+        point: HookPoint,
+        wave: Option<&[On<'j>]>,
+        before: &[usize],
+        then: &[usize],
+    ) {
+        let first = self.first();
+        let mut expected = Vec::new();
+        for hook in self.hooks.iter().filter(|hook| hook.at == point) {
+            let on: Vec<On<'j>> = match (hook.on, wave) {
+                (HookPlace::ThisMachine, _) => {
+                    expected.push(Expected {
+                        hook,
+                        host: None,
+                        about: None,
+                    });
+                    continue;
+                }
+                (HookPlace::EachWorker, Some(workers)) => workers.to_vec(),
+                (_, _) => self
+                    .cluster
+                    .hosts
+                    .iter()
+                    .filter(|(host, machine)| hook.on.is_on(machine.role, Some(**host) == first))
+                    .map(|(&host, machine)| (host, machine.node))
+                    .collect(),
+            };
+            expected.extend(on.into_iter().map(|(host, node)| Expected {
+                hook,
+                host: Some(host),
+                about: Some((host, node)),
+            }));
+        }
+        self.place(point, &expected, before, then);
+    }
+
+    /// A point where it is this host's node's turn.
+    fn of_node(&mut self, point: HookPoint, host: &HostName, before: &[usize], then: &[usize]) {
+        let Some((&host, machine)) = self.cluster.hosts.get_key_value(host) else {
+            return;
+        };
+        // Where the first control plane alone has no turn, no hook may be declared for it.
+        let first = point == HookPoint::AfterControlPlane && self.first() == Some(host);
+        let mut expected = Vec::new();
+        for hook in self.hooks.iter().filter(|hook| hook.at == point) {
+            let here = hook.on == HookPlace::ThisMachine;
+            if here || hook.on.is_on(machine.role, first) {
+                expected.push(Expected {
+                    hook,
+                    host: (!here).then_some(host),
+                    about: Some((host, machine.node)),
+                });
+            }
+        }
+        self.place(point, &expected, before, then);
+    }
+
+    /// All that is expected is there, after these steps and before those, one after another.
+    fn place(
+        &mut self,
+        point: HookPoint,
+        expected: &[Expected<'j>],
+        before: &[usize],
+        then: &[usize],
+    ) {
+        if expected.is_empty() {
+            return;
+        }
+        let (hop, order) = (self.hop, self.order);
+        let of = |one: &Expected<'_>| {
+            let node = one.about.map(|(_, node)| node);
+            let key: Key<'_> = (one.hook.name.as_str(), one.host, node);
+            let alike = self.alike.get(&key).into_iter().flatten().copied();
+            let left = alike.filter(|at| !self.found.contains(at));
+            left.collect::<Vec<usize>>()
+        };
+        let candidates: Vec<Vec<usize>> = expected.iter().map(of).collect();
+        let all: Vec<usize> = candidates.iter().flatten().copied().collect();
+        let fitting = between(order, before, &all, then);
+        let mut last = None;
+        for (one, candidates) in expected.iter().zip(&candidates) {
+            let there = candidates
+                .iter()
+                .copied()
+                .find(|at| fitting.contains(at) && one.is(&order.step(*at).action, hop.release));
+            let Some(at) = there else {
+                let on = one.host.map_or("this machine", HostName::as_str);
+                let needs = then.iter().min().map(|&at| order.id(at));
+                self.wrong.push(Violation::Missing {
+                    invariant: INVARIANT,
+                    needed: Needed::Hook,
+                    place: format!(
+                        "{} at {} of the hop to {} on {on}",
+                        one.hook.name,
+                        point.as_str(),
+                        hop.release
+                    ),
+                    steps: needs.into_iter().collect(),
+                });
+                continue;
+            };
+            self.found.insert(at);
+            self.terms(at, one);
+            if let Some(last) = last
+                && !order.precedes(last, at)
+            {
+                self.wrong.push(Violation::Unordered {
+                    invariant: INVARIANT,
+                    first: order.id(last),
+                    then: order.id(at),
+                });
+            }
+            last = Some(at);
+        }
+    }
+
+    /// It has the time that is declared, is not tried again, and its host was looked at.
+    fn terms(&mut self, at: usize, one: &Expected<'_>) {
+        let step = self.order.step(at);
+        let mut same = |argument, is: u64, should: u64| {
+            if is != should {
+                self.wrong.push(Violation::Argument {
+                    step: Some(step.id.clone()),
+                    argument,
+                    is: is.to_string(),
+                    should: should.to_string(),
+                });
+            }
+        };
+        same("timeout_s", step.timeout_s, one.hook.timeout_s);
+        same("retries", u64::from(step.retries), 0);
+        if let Some(host) = one.host.filter(|host| !self.hop.looked_at.contains(host)) {
+            self.wrong.push(Violation::Missing {
+                invariant: Invariant::SnapshotFirst,
+                needed: Needed::CheckHost,
+                place: host.to_string(),
+                steps: vec![step.id.clone()],
+            });
+        }
+    }
+}
+
+impl Expected<'_> {
+    /// Whether the action is what was declared, with everything filled in.
+    fn is(&self, action: &Action, release: &Version) -> bool {
+        let Action::Hook {
+            name,
+            at,
+            host,
+            node,
+            run,
+            check,
+            env,
+            directory,
+            reboots,
+            rerun,
+        } = action
+        else {
+            return false;
+        };
+        let declared = self.hook;
+        let filled = declared.filled(release, self.about);
+        let here = self.host.is_none();
+        *name == declared.name
+            && *at == declared.at
+            && host.as_ref() == self.host
+            && node.as_ref() == self.about.map(|(_, node)| node)
+            && *run == filled.run
+            && *check == filled.check
+            && *env == filled.env
+            && directory.as_ref() == here.then_some(&declared.directory)
+            && *reboots == declared.reboots
+            && *rerun == declared.rerun
+    }
+}
+
+/// For each of these workers, how many go before it one after another at the most.
+fn depths(order: &Order<'_>, workers: &[&Round<'_>]) -> Vec<usize> {
+    let mut firsts: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    let mut backs: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (index, round) in workers.iter().enumerate() {
+        firsts.entry(round.first).or_default().push(index);
+        backs.entry(round.back()).or_default().push(index);
+    }
+    let mut depths = vec![0; workers.len()];
+    let mut behind = vec![0_usize; order.len()];
+    for at in 0..order.len() {
+        for &index in firsts.get(&at).into_iter().flatten() {
+            depths[index] = behind[at];
+        }
+        for &index in backs.get(&at).into_iter().flatten() {
+            behind[at] = behind[at].max(depths[index] + 1);
+        }
+        for &follower in order.followers(at) {
+            behind[follower] = behind[follower].max(behind[at]);
+        }
+    }
+    depths
+}
+
+/// Of these steps those that come after all of `before` and before all of `then`.
+fn between(
+    order: &Order<'_>,
+    before: &[usize],
+    steps: &[usize],
+    then: &[usize],
+) -> BTreeSet<usize> {
+    let pairs = |first: &[usize], then: &[usize]| -> Vec<(usize, usize)> {
+        let all = first.iter();
+        all.flat_map(|&first| then.iter().map(move |&then| (first, then)))
+            .collect()
+    };
+    let mut fitting: BTreeSet<usize> = steps.iter().copied().collect();
+    if before.len() * steps.len() <= FEW {
+        for (_, early) in order.unordered(&pairs(before, steps)) {
+            fitting.remove(&early);
+        }
+    } else {
+        for firsts in before.chunks(64) {
+            let (whole, masks) = masks(order, firsts);
+            fitting.retain(|&at| masks[at] == whole && !firsts.contains(&at));
+        }
+    }
+    if steps.len() * then.len() <= FEW {
+        for (late, _) in order.unordered(&pairs(steps, then)) {
+            fitting.remove(&late);
+        }
+    } else {
+        for firsts in steps.chunks(64) {
+            let (whole, masks) = masks(order, firsts);
+            let reached = then.iter().fold(whole, |left, &at| left & masks[at]);
+            for (index, at) in firsts.iter().enumerate() {
+                if reached >> index & 1 == 0 || then.contains(at) {
+                    fitting.remove(at);
+                }
+            }
+        }
+    }
+    fitting
+}
+
+/// For each step which of at most 64 others come at or before it; and all of them.
+fn masks(order: &Order<'_>, firsts: &[usize]) -> (u64, Vec<u64>) {
+    let mut masks = vec![0_u64; order.len()];
+    let mut whole = 0;
+    for (index, &first) in firsts.iter().enumerate() {
+        masks[first] |= 1 << index;
+        whole |= 1 << index;
+    }
+    for at in 0..order.len() {
+        if masks[at] != 0 {
+            for &follower in order.followers(at) {
+                masks[follower] |= masks[at];
+            }
+        }
+    }
+    (whole, masks)
+}

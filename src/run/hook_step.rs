@@ -1,0 +1,378 @@
+//! A command of the user's own, on a host or on this machine.
+//!
+//! What it does nobody here knows, so nobody here guesses: only its exit status, its check and what the declaration says about
+//! running it again count. On a host it is an operation like any other, in the host's one unit, so that its end is found
+//! whoever asked for it; on this machine a process that is gone leaves nothing behind, and one that was under way then was cut
+//! short. Cut short means that it began and left no outcome.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::event::How;
+use super::host_step::{self, LeftBehind, REACH_AGAIN};
+use super::look;
+use super::state::StepState;
+use super::step::{Finished, Trouble, Try};
+use crate::cluster::model::HostName;
+use crate::host::command::with_environment;
+use crate::host::op::{Mutation, OpState, Query};
+use crate::host::unit;
+use crate::plan::data::Rerun;
+use crate::ports::Ended;
+
+/// A check on a host that has not answered by then is asked again: the host may have gone down under it.
+const CHECK_ANSWERS_S: u64 = 300;
+
+/// Lines of what a command said that an error shows.
+const LINES_SHOWN: usize = 20;
+
+/// What is run, and on which conditions.
+pub(super) struct Hook<'p> {
+    pub(super) run: &'p [String],
+    pub(super) check: Option<&'p [String]>,
+    pub(super) env: &'p BTreeMap<String, String>,
+    pub(super) reboots: bool,
+    pub(super) rerun: Rerun,
+}
+
+/// What a check says.
+enum Verdict {
+    /// Nothing is left to do.
+    Done,
+    /// Something is; how the check ended.
+    Left(String),
+}
+
+impl Verdict {
+    fn of(words: &[String], status: Option<i32>, output: &str) -> Self {
+        match status {
+            Some(0) => Self::Done,
+            status => Self::Left(ended(words, status, output)),
+        }
+    }
+}
+
+/// On this machine.
+pub(super) async fn here(
+    attempt: &Try<'_, '_>,
+    directory: &str,
+    hook: &Hook<'_>,
+) -> Result<Finished, Trouble> {
+    if check_here(attempt, directory, hook).await? {
+        return Ok(finished(attempt.found_done()));
+    }
+    if attempt.taken_up {
+        let look = format!(
+            "whether `{}` still runs on this machine, and how far it came",
+            hook.run.join(" ")
+        );
+        if let Some(said_done) = cut_short(attempt, hook, &look)? {
+            return Ok(said_done);
+        }
+    }
+    attempt.start()?;
+    let end = program(attempt, directory, hook.run, hook).await?;
+    if end.status != Some(0) {
+        return Err(Trouble::Failed(format!(
+            "on this machine, {}",
+            ended(hook.run, end.status, &end.output)
+        )));
+    }
+    let Some(words) = hook.check else {
+        return Ok(finished(How::Acted));
+    };
+    let end = program(attempt, directory, words, hook).await?;
+    match Verdict::of(words, end.status, &end.output) {
+        Verdict::Done => Ok(finished(How::Acted)),
+        Verdict::Left(how) => Err(not_done(hook, &how)),
+    }
+}
+
+/// Whether the check, if there is one, says that nothing is left to do.
+async fn check_here(
+    attempt: &Try<'_, '_>,
+    directory: &str,
+    hook: &Hook<'_>,
+) -> Result<bool, Trouble> {
+    let Some(words) = hook.check else {
+        return Ok(false);
+    };
+    let end = program(attempt, directory, words, hook).await?;
+    if end.status.is_none() {
+        return Err(Trouble::Failed(format!(
+            "whether it is done cannot be told: {}",
+            ended(words, end.status, &end.output)
+        )));
+    }
+    Ok(end.status == Some(0))
+}
+
+/// One program on this machine, to its end.
+async fn program(
+    attempt: &Try<'_, '_>,
+    directory: &str,
+    words: &[String],
+    hook: &Hook<'_>,
+) -> Result<Ended, Trouble> {
+    let all = with_environment(words, hook.env);
+    let programs = attempt.cx.run.programs;
+    programs
+        .run(Path::new(directory), &all, attempt.left())
+        .await
+        .map_err(|error| {
+            Trouble::Hopeless(format!(
+                "`{}` cannot be run in {directory}: {error}. Mend it, then `refit resume`",
+                words.join(" ")
+            ))
+        })
+}
+
+/// On a host.
+pub(super) async fn on_host(
+    attempt: &Try<'_, '_>,
+    host: &HostName,
+    hook: &Hook<'_>,
+) -> Result<Finished, Trouble> {
+    let mutation = Mutation::Hook {
+        argv: hook.run.to_vec(),
+        env: hook.env.clone(),
+    };
+    if let Some(left) = host_step::left_behind(attempt, host, None).await? {
+        let LeftBehind { op, state, own } = left;
+        match state {
+            OpState::Running => {
+                attempt.start()?;
+                let end = host_step::await_outcome(attempt, host, &op, &mutation, true).await?;
+                return match end {
+                    Some(end) if end.status == 0 => {
+                        confirmed(attempt, host, hook, How::Recovered).await
+                    }
+                    Some(end) => Err(host_step::ended_badly(host, &op, &end)),
+                    None => lost(attempt, host, hook, How::Recovered).await,
+                };
+            }
+            // After an earlier try's good end its check may have said no: it is asked below.
+            OpState::Ended(end) if end.status == 0 && (own || hook.check.is_none()) => {
+                return confirmed(attempt, host, hook, attempt.found_done()).await;
+            }
+            OpState::Ended(end) if own => return Err(host_step::ended_badly(host, &op, &end)),
+            // Whoever resumes has seen that it failed.
+            OpState::Ended(_) | OpState::Absent => {}
+            OpState::Lost => {
+                if let Verdict::Done = reached(attempt, host, hook).await? {
+                    return Ok(finished(How::Recovered));
+                }
+                let look = format!(
+                    "on host {host} how far it came; what it said is in {}",
+                    unit::log_file(&op)
+                );
+                if let Some(said_done) = cut_short(attempt, hook, &look)? {
+                    return Ok(said_done);
+                }
+                if own {
+                    attempt.next_number();
+                }
+            }
+        }
+    }
+    if let Verdict::Done = ask(attempt, host, hook).await? {
+        return Ok(finished(attempt.found_done()));
+    }
+    let before = boot(attempt, host).await?;
+    attempt.start()?;
+    let op = attempt.op(None, attempt.number());
+    let end = host_step::await_outcome(attempt, host, &op, &mutation, false).await?;
+    let Some(end) = end else {
+        return lost(attempt, host, hook, How::Acted).await;
+    };
+    let rebooted = reached_boot(attempt, host).await? != before;
+    match (rebooted, hook.reboots) {
+        (true, false) => Err(Trouble::Failed(format!(
+            "host {host} rebooted meanwhile, and the hook is not declared with `reboots: true`; it ended with status {}. \
+             Look whether the host is well, then `refit resume`",
+            end.status
+        ))),
+        // What the shutdown did to it says nothing; its check does.
+        (true, true) => confirmed(attempt, host, hook, How::Acted).await,
+        (false, _) if end.status != 0 => Err(host_step::ended_badly(host, &op, &end)),
+        (false, _) => confirmed(attempt, host, hook, How::Acted).await,
+    }
+}
+
+/// It was cut off on its host in front of our eyes.
+async fn lost(
+    attempt: &Try<'_, '_>,
+    host: &HostName,
+    hook: &Hook<'_>,
+    how: How,
+) -> Result<Finished, Trouble> {
+    if hook.reboots {
+        return confirmed(attempt, host, hook, how).await;
+    }
+    Err(Trouble::CutShort(format!(
+        "host {host}: the hook was cut off and left no outcome, as when the host reboots, and it is not declared with \
+         `reboots: true`. Look whether the host is well, then `refit resume`, which goes by `rerun: {}`",
+        hook.rerun.as_str()
+    )))
+}
+
+/// Asks the check after the hook: it must say that nothing is left to do, after a reboot in the end.
+async fn confirmed(
+    attempt: &Try<'_, '_>,
+    host: &HostName,
+    hook: &Hook<'_>,
+    how: How,
+) -> Result<Finished, Trouble> {
+    if hook.check.is_none() {
+        return Ok(finished(how));
+    }
+    loop {
+        match reached(attempt, host, hook).await? {
+            Verdict::Done => return Ok(finished(how)),
+            Verdict::Left(why) if hook.reboots && !attempt.left().is_zero() => {
+                attempt.waiting(&format!("its check to end with 0: {}", first_line(&why)))?;
+                attempt.pause(REACH_AGAIN).await;
+            }
+            Verdict::Left(why) => return Err(not_done(hook, &why)),
+        }
+    }
+}
+
+/// The check's verdict, once the host answers.
+async fn reached(
+    attempt: &Try<'_, '_>,
+    host: &HostName,
+    hook: &Hook<'_>,
+) -> Result<Verdict, Trouble> {
+    loop {
+        match ask(attempt, host, hook).await {
+            Err(Trouble::Failed(why)) if !attempt.left().is_zero() => {
+                attempt.waiting(&format!("host {host} to answer again: {why}"))?;
+                attempt.pause(REACH_AGAIN).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// What the check says, if there is one; else something is left to do.
+async fn ask(attempt: &Try<'_, '_>, host: &HostName, hook: &Hook<'_>) -> Result<Verdict, Trouble> {
+    let Some(words) = hook.check else {
+        return Ok(Verdict::Left(String::new()));
+    };
+    let query = Query::HookCheck {
+        argv: words.to_vec(),
+        env: hook.env.clone(),
+        within_s: attempt.left().as_secs().clamp(1, CHECK_ANSWERS_S),
+    };
+    let asked = look::hook_check(attempt.cx.world, host, &query);
+    match attempt.within(asked).await {
+        None => Err(attempt.timed_out()),
+        Some(Ok((status, output))) => Ok(Verdict::of(words, Some(status), &output)),
+        Some(Err(problem)) => Err(Trouble::Failed(format!(
+            "whether it is done on host {host} cannot be asked: {problem}"
+        ))),
+    }
+}
+
+/// The host's boot, asked once.
+async fn boot(attempt: &Try<'_, '_>, host: &HostName) -> Result<String, Trouble> {
+    match attempt.within(look::boot(attempt.cx.world, host)).await {
+        None => Err(attempt.timed_out()),
+        Some(Ok(boot)) => Ok(boot),
+        Some(Err(problem)) => Err(Trouble::Failed(format!(
+            "host {host} cannot be asked; nothing was started: {problem}"
+        ))),
+    }
+}
+
+/// The host's boot, once it answers.
+async fn reached_boot(attempt: &Try<'_, '_>, host: &HostName) -> Result<String, Trouble> {
+    loop {
+        match attempt.within(look::boot(attempt.cx.world, host)).await {
+            None => return Err(attempt.timed_out()),
+            Some(Ok(boot)) => return Ok(boot),
+            Some(Err(problem)) => {
+                attempt.waiting(&format!("host {host} to answer again: {problem}"))?;
+                attempt.pause(REACH_AGAIN).await;
+            }
+        }
+    }
+}
+
+/// What may be done with a hook that was cut short and is not known to be done: none where it may be run again, else what
+/// somebody says of it, or a halt until somebody does.
+fn cut_short(
+    attempt: &Try<'_, '_>,
+    hook: &Hook<'_>,
+    look: &str,
+) -> Result<Option<Finished>, Trouble> {
+    match hook.rerun {
+        // Its check was asked, and says that something is left to do.
+        Rerun::Safe | Rerun::Check => return Ok(None),
+        Rerun::Never => {}
+    }
+    let cx = attempt.cx;
+    let step = &attempt.step.id;
+    let began = match cx.step_state(step) {
+        Some(StepState::Started { began: at, .. } | StepState::Failed { at, .. }) => Some(at),
+        None | Some(StepState::Done { .. }) => None,
+    };
+    let people = cx.run.people;
+    let not_read = match people.approval(step.as_str()) {
+        // What was said before it began cannot be about how it ended.
+        Ok(Some(given)) if began.is_none_or(|began| given.at >= began) => {
+            return Ok(Some(Finished {
+                how: How::Recovered,
+                note: Some(format!(
+                    "it was cut short; {} said at {} that it is done",
+                    given.by, given.at
+                )),
+            }));
+        }
+        Ok(_) => String::new(),
+        Err(error) => format!(" (what was said of it does not count: {error})"),
+    };
+    let refit = people.refit();
+    let run = cx.run.id;
+    attempt.waiting("somebody to look whether it is done: it was cut short")?;
+    Err(Trouble::CutShort(format!(
+        "it was cut short: it began, and nobody knows how it ended; its declaration says `rerun: never`. Look {look}. Once it is \
+         done, by itself or by your hand, `{refit} approve {run} {step} --by NAME` says so{not_read}; then \
+         `{refit} resume {run}`"
+    )))
+}
+
+fn finished(how: How) -> Finished {
+    Finished { how, note: None }
+}
+
+fn not_done(hook: &Hook<'_>, how: &str) -> Trouble {
+    Trouble::Failed(format!(
+        "`{}` has ended, and its check does not say that it is done: {how}",
+        hook.run.join(" ")
+    ))
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+/// How a command ended, and the last lines of what it said, without anything that a terminal would obey.
+fn ended(words: &[String], status: Option<i32>, output: &str) -> String {
+    let name = words.join(" ");
+    let how = match status {
+        Some(status) => format!("`{name}` ended with status {status}"),
+        None => format!("`{name}` was killed: by a signal, or because its time was over"),
+    };
+    let plain: String = output
+        .chars()
+        .map(|c| if c.is_control() && c != '\n' { ' ' } else { c })
+        .collect();
+    let lines: Vec<&str> = plain.trim_end().lines().collect();
+    match &lines[lines.len().saturating_sub(LINES_SHOWN)..] {
+        [] => format!("{how} and said nothing"),
+        [one] => format!("{how}: {one}"),
+        shown => format!("{how}:\n{}", shown.join("\n")),
+    }
+}
