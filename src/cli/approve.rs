@@ -168,7 +168,7 @@ fn word<'r>(run: &'r ReadRun, step: &'r Step) -> Option<Word<'r>> {
                 by,
                 expires_s: *expires_s,
             }),
-            Condition::Command { .. } => None,
+            Condition::Command { .. } | Condition::Prometheus { .. } => None,
         },
         Action::Hook {
             rerun: Rerun::Never,

@@ -41,6 +41,8 @@ pub const fn kind(action: &Action) -> Option<&'static str> {
         Action::Uncordon { .. } => Some("uncordon"),
         Action::ReleaseHolds { .. } => Some("release-holds"),
         Action::Verify { .. } => Some("verify"),
+        // One hook says nothing about another.
+        Action::Hook { .. } => None,
         Action::Soak { .. } | Action::Gate { .. } | Action::Barrier { .. } => None,
     }
 }

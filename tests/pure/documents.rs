@@ -112,11 +112,7 @@ fn every_field_is_known_and_what_is_not_built_is_refused() {
         .collect();
     assert_eq!(
         refused,
-        [
-            "strategy.workers.maxDeferred",
-            "drain.blocked",
-            "notify"
-        ]
+        ["strategy.workers.maxDeferred", "drain.blocked", "notify"]
     );
 }
 

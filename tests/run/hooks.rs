@@ -229,6 +229,7 @@ async fn with(
         store: sim,
         people,
         programs,
+        metrics: &Nobody,
     };
     go_with(plan, sim.world(), around, &text, memory, never()).await
 }
@@ -525,6 +526,7 @@ async fn ctrl_c_lets_it_end() {
         store: &sim,
         people: &Nobody,
         programs: &programs,
+        metrics: &Nobody,
     };
     let stop = tokio::time::sleep(Duration::from_secs(10));
     let (outcome, events) = go_with(&plan, sim.world(), around, &[], &mut memory, stop).await;

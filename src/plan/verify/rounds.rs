@@ -76,6 +76,7 @@ fn stage<'a>(cluster: &Cluster<'a>, action: &Action) -> Option<(&'a NodeName, St
         | Action::Verify { .. }
         | Action::Soak { .. }
         | Action::Gate { .. }
+        | Action::Hook { .. }
         | Action::Barrier { .. } => None,
     }
 }

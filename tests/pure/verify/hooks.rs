@@ -154,7 +154,8 @@ fn a_hook_that_does_something_else_is_another_one() {
     let world = hooked();
     let plan = world.planned();
     let id = StepId::new("w2/hook/drained.each-worker@1.35.4");
-    let edits: [(&str, fn(&mut Action)); 10] = [
+    type Edit = fn(&mut Action);
+    let edits: [(&str, Edit); 10] = [
         ("name", |action| {
             if let Action::Hook { name, .. } = action {
                 name.push('x');

@@ -251,7 +251,7 @@ pub fn whole() -> Plan {
         steps.push(step(&id("drain"), &[&id("cordon")], drain(name)));
         let mut empty = id("drain");
         if name == "w1" {
-            steps.push(step(&id("hook"), &[&empty], hook(name, Rerun::Never)));
+            steps.push(step(&id("hook"), &[&empty], hook(name, Rerun::Safe)));
             empty = id("hook");
         }
         steps.push(step(&id("kubelet"), &[&empty], install_kubelet(name)));
