@@ -1,5 +1,5 @@
 //! Hooks: on hosts and on this machine, done already, failing, cut short, timed out, and on hosts that reboot.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
