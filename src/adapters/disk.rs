@@ -23,13 +23,15 @@ pub enum Access {
     Private,
     /// Everyone whom the umask lets.
     Shared,
+    /// Everyone who may enter its directory, whatever the umask: whoever writes it may be another user than who reads it.
+    AsItsFolder,
 }
 
 impl Access {
     const fn mode(self) -> u32 {
         match self {
             Self::Private => 0o600,
-            Self::Shared => 0o644,
+            Self::Shared | Self::AsItsFolder => 0o644,
         }
     }
 }
@@ -73,6 +75,10 @@ pub fn write(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(access.mode()))
         .tempfile_in(folder)?;
     beside.write_all(bytes)?;
+    if access == Access::AsItsFolder {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(access.mode());
+        beside.as_file().set_permissions(mode)?;
+    }
     beside.as_file().sync_all()?;
     beside.persist(path).map_err(|error| error.error)?;
     sync_folder(folder)

@@ -47,8 +47,6 @@ pub struct Kube {
     /// Without a read timeout: a watch is silent for long.
     watching: Client,
     at: Endpoint,
-    /// An earlier call of this process was answered, so these credentials work.
-    proven: Cell<bool>,
     /// Since when evictions have been refused for want of rights; none when the last one was not.
     forbidden_since: Cell<Option<Instant>>,
     /// Each node's resource version when last read: where a watch on it continues.
@@ -64,6 +62,7 @@ impl Kube {
             kubeconfig: "none".to_owned(),
             context: "none".to_owned(),
             client_certificate: false,
+            proven: Cell::new(false),
         };
         Self::new(client.clone(), client, at)
     }
@@ -73,7 +72,6 @@ impl Kube {
             client,
             watching,
             at,
-            proven: Cell::new(false),
             forbidden_since: Cell::new(None),
             seen: RefCell::new(BTreeMap::new()),
         }

@@ -73,6 +73,7 @@ pub fn run(args: &ApproveArgs, global: &Global) -> Result<Exit, CommandError> {
             CommandError::new("the approval could not be written")
                 .because(&error)
                 .nothing_changed()
+                .next("give it as the user whose run it is, or as root")
         })?;
     match word {
         Word::OfSome { expires_s, .. } => {

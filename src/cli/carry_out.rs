@@ -15,6 +15,7 @@ use crate::adapters::prometheus::Prometheus;
 use crate::documents::settings::{Condition, Window};
 use crate::plan::data::{Action, Plan, StepId};
 use crate::plan::windows::{Calendar, Now};
+use crate::ports::People as _;
 use crate::report::progress::{Format, Progress};
 use crate::report::status::{Around, status};
 use crate::report::words::{any_of, next_window};
@@ -173,7 +174,7 @@ pub async fn carry_out(
         Some(Outcome::Halted {
             why: Halt::Unapproved { steps },
             ..
-        }) => Err(unapproved(job.plan, &steps, job.refit, job.id)
+        }) => Err(unapproved(&job, &steps)
             .state(format!(
                 "{}; no node is half done, and nothing is under way",
                 how_far()
@@ -215,7 +216,8 @@ pub async fn carry_out(
 }
 
 /// What waits for somebody's word, and how it is given.
-fn unapproved(plan: &Plan, steps: &[StepId], refit: &str, run: &str) -> CommandError {
+fn unapproved(job: &Job<'_>, steps: &[StepId]) -> CommandError {
+    let (refit, run) = (job.refit, job.id);
     let what = match steps {
         [step] => format!("{step} is not approved yet, and nobody is here to wait for it"),
         _ => format!(
@@ -224,7 +226,16 @@ fn unapproved(plan: &Plan, steps: &[StepId], refit: &str, run: &str) -> CommandE
         ),
     };
     let mut error = CommandError::new(what).exits(Exit::Halted);
-    for step in plan.steps.iter().filter(|step| steps.contains(&step.id)) {
+    for step in job
+        .plan
+        .steps
+        .iter()
+        .filter(|step| steps.contains(&step.id))
+    {
+        // One that was given and cannot be read is not one that is missing.
+        if let Err(why) = job.people.approval(step.id.as_str()) {
+            error = error.detail(format!("{}: an approval does not count: {why}", step.id));
+        }
         if let Action::Gate { gate } = &step.action
             && let Condition::Approval { by, .. } = &gate.condition
         {

@@ -267,6 +267,7 @@ impl Runs {
             for (index, text) in declaration.hazard_texts.iter().enumerate() {
                 put(&format!("hazards-{}.yaml", index + 1), &text.bytes)?;
             }
+            disk::make_new_folder(&path.join(approvals::APPROVALS))?;
             put("facts.json", &serde_json::to_vec_pretty(facts)?)?;
             put(PLAN, plan_text.as_bytes())?;
             AppendFile::create(&path.join(JOURNAL))

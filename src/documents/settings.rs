@@ -283,7 +283,7 @@ impl Gate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GatePoint {
-    /// Everything was looked at, and nothing has changed yet.
+    /// Nothing of it was looked at yet, so that what it begins with is fresh however long the gate takes.
     BeforeHop,
     /// After each control plane's static pods, before the next one's.
     AfterControlPlane,

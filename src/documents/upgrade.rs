@@ -42,6 +42,7 @@ pub(super) fn check_across(root: &Node, paths: Paths<'_>, errors: &mut Vec<Docum
         paths.check(Some(file), errors);
     }
     via(view, errors);
+    drain_rules(view, errors);
     gates(view, paths, errors);
     hooks::check(view, errors);
 }
@@ -91,6 +92,25 @@ fn via(view: View<'_>, errors: &mut Vec<DocumentError>) {
                 ),
                 "leave it out: the target says which release of its own minor".to_owned(),
             ));
+        }
+    }
+}
+
+fn drain_rules(view: View<'_>, errors: &mut Vec<DocumentError>) {
+    for rule in view.sub("drain", &DRAIN).items("rules") {
+        let set = |name: &str| rule.get(name).filter(|entry| !entry.value.is_null());
+        if let (Some(behavior), Some(timeout)) = (set("behavior"), set("timeout"))
+            && behavior.value.text() == Some("skip")
+        {
+            errors.push(
+                DocumentError::at(
+                    Problem::Conflict,
+                    timeout.key_span,
+                    "`timeout` has no meaning for pods that stay",
+                    "leave it out: nobody waits for them",
+                )
+                .also(behavior.value.span, "they stay"),
+            );
         }
     }
 }
@@ -337,6 +357,10 @@ fn drain_rule(node: &Node) -> Option<Exception> {
         },
         grace_period_s: match rule.node("gracePeriod") {
             Some(_) => Some(rule.duration("gracePeriod")?.as_secs()),
+            None => None,
+        },
+        timeout_s: match rule.node("timeout") {
+            Some(_) => Some(rule.duration("timeout")?.as_secs()),
             None => None,
         },
     })

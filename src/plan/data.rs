@@ -298,6 +298,9 @@ pub enum Action {
         /// What is different for some pods; the first that matches counts.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         rules: Vec<Exception>,
+        /// Seconds for the pods without a time of their own, where a rule gives one to others; the step's when none is given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        others_timeout_s: Option<u64>,
     },
     /// Installs kubelet and kubectl and restarts the kubelet.
     InstallKubelet {

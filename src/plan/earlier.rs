@@ -102,6 +102,7 @@ mod tests {
             delete_empty_dir_data: false,
             evict_unmanaged_pods: false,
             rules: Vec::new(),
+            others_timeout_s: None,
         }
     }
 

@@ -20,20 +20,43 @@ pub fn at(
     of: Option<&str>,
     after: &StepId,
 ) -> StepId {
-    let mut last = after.clone();
+    let last = chain(draft, upgrade, point, of, Some(after.clone()));
+    last.unwrap_or_else(|| after.clone())
+}
+
+/// Adds the gates before a hop, which comes after `start` where it is not the first. They come before everything is looked at:
+/// people take days, and what was seen before that is not what is there after it. Returns what the looks wait for.
+pub fn before_hop(
+    draft: &mut Draft<'_>,
+    upgrade: &Upgrade,
+    start: Option<&StepId>,
+) -> Option<StepId> {
+    chain(draft, upgrade, GatePoint::BeforeHop, None, start.cloned())
+}
+
+fn chain(
+    draft: &mut Draft<'_>,
+    upgrade: &Upgrade,
+    point: GatePoint,
+    of: Option<&str>,
+    after: Option<StepId>,
+) -> Option<StepId> {
+    let mut last = after;
     for gate in upgrade.gates.iter().filter(|gate| gate.at == point) {
         let verb = match of {
             None => gate.name.clone(),
             Some(of) => format!("{}/{of}", gate.name),
         };
-        last = draft.step(
+        let waits_for: Vec<&StepId> = last.iter().collect();
+        let added = draft.step(
             GATE,
             &verb,
             Action::Gate { gate: gate.clone() },
-            &[&last],
+            &waits_for,
             pace(gate),
             format!("gate `{}`, declared at {}", gate.name, point.as_str()),
         );
+        last = Some(added);
     }
     last
 }

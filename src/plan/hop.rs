@@ -65,8 +65,8 @@ impl HopSteps<'_, '_, '_> {
         } = *self;
         let target = self.hop.release;
         let mut draft = Draft::new(target);
-        let preflight = self.preflight(&mut draft);
-        let preflight = gates::at(&mut draft, upgrade, GatePoint::BeforeHop, None, &preflight);
+        let begins = gates::before_hop(&mut draft, upgrade, self.start.as_ref());
+        let preflight = self.preflight(&mut draft, begins.as_ref());
         let snapshot = self.snapshot(&mut draft, &preflight);
         let hooks = Hooks {
             view,
@@ -159,8 +159,8 @@ impl HopSteps<'_, '_, '_> {
         draft.into_steps()
     }
 
-    fn preflight(&self, draft: &mut Draft<'_>) -> StepId {
-        let after: Vec<&StepId> = self.start.iter().collect();
+    fn preflight(&self, draft: &mut Draft<'_>, after: Option<&StepId>) -> StepId {
+        let after: Vec<&StepId> = after.into_iter().collect();
         let mut looked: Vec<StepId> = self
             .touched
             .iter()

@@ -1,7 +1,6 @@
 //! The steps of one host that others share: its check, its packages, and its node's kubelet.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::data::{Action, StepId};
 use super::draft::Draft;
@@ -14,6 +13,7 @@ use super::view::HostView;
 use super::work::Work;
 use crate::documents::settings::{HookPoint, Upgrade};
 use crate::host::op::PackageRevision;
+use crate::rules::eviction::longest_s;
 use crate::rules::skew::needs_drain;
 use crate::rules::static_pods;
 use crate::rules::version::Version;
@@ -217,9 +217,15 @@ pub fn node(
                     evict_unmanaged_pods: super::preconditions::policy(upgrade)
                         .evict_unmanaged_pods,
                     rules: upgrade.drain.rules.clone(),
+                    others_timeout_s: upgrade
+                        .drain
+                        .rules
+                        .iter()
+                        .any(|rule| rule.timeout_s.is_some())
+                        .then_some(upgrade.drain.timeout.as_secs()),
                 },
                 &refs(&before),
-                drain_pace(upgrade.drain.timeout),
+                drain_pace(upgrade),
                 because_drained(on, &target),
             );
             let point = HookPoint::Drained;
@@ -293,10 +299,10 @@ fn refs(ids: &[StepId]) -> Vec<&StepId> {
     ids.iter().collect()
 }
 
-/// The declaration's timeout; a second try would only double it.
-const fn drain_pace(timeout: Duration) -> Pace {
+/// As long as the declaration lets it take; a second try would only double it.
+fn drain_pace(upgrade: &Upgrade) -> Pace {
     Pace {
-        timeout_s: timeout.as_secs(),
+        timeout_s: longest_s(upgrade.drain.timeout.as_secs(), &upgrade.drain.rules),
         expected_s: pace::DRAIN_EXPECTED_S,
         retries: 0,
     }

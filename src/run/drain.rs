@@ -11,6 +11,7 @@
 //! holds it; a random error while a pod's end is awaited is not fatal.
 
 mod answer;
+mod time;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,9 +19,12 @@ use std::time::Duration;
 use futures::stream::StreamExt;
 
 use self::answer::{Progress, allowed_by_its_budget, take_in};
+pub(super) use self::time::Limits;
+use self::time::Time;
 use super::event::How;
 use super::step::{Finished, Trouble, Try};
 use crate::cluster::model::{Budget, NodeName, Pod};
+use crate::plan::data::Action;
 use crate::ports::{Eviction, Failure, PodList};
 use crate::rules::eviction::{self, Fate, Policy};
 
@@ -50,8 +54,9 @@ enum Leaves {
 struct Drain<'d, 'c, 'a> {
     attempt: &'d Try<'c, 'a>,
     node: &'d NodeName,
-    grace: Option<Duration>,
+    limits: Limits,
     policy: Policy<'d>,
+    time: Time,
     pods: BTreeMap<String, Progress>,
 }
 
@@ -59,18 +64,21 @@ struct Drain<'d, 'c, 'a> {
 pub(super) async fn run(
     attempt: &Try<'_, '_>,
     node: &NodeName,
-    grace: Option<Duration>,
+    limits: Limits,
     policy: Policy<'_>,
 ) -> Result<Finished, Trouble> {
     let mut drain = Drain {
         attempt,
         node,
-        grace,
+        limits,
         policy,
+        time: Time::new(attempt.cx.world.clock.monotonic(), limits.others),
         pods: BTreeMap::new(),
     };
-    let first = drain.look().await?;
-    drain.refuse(&first)?;
+    let first = drain.look(None).await?;
+    if let Some(refused) = drain.refused(&first) {
+        return Err(Trouble::Hopeless(refused));
+    }
     if drain.leaving(&first).is_empty() {
         return Ok(Finished {
             how: attempt.found_done(),
@@ -81,7 +89,7 @@ pub(super) async fn run(
     let note = drain.losses(&first);
     let mut list = first;
     while drain.round(&list).await? {
-        list = drain.look().await?;
+        list = drain.look(Some(&list)).await?;
     }
     Ok(Finished {
         how: How::Acted,
@@ -94,15 +102,16 @@ impl Drain<'_, '_, '_> {
         self.attempt.cx.world.clock.monotonic()
     }
 
-    /// The node's pods, while it is cordoned: a node that takes new pods is not drained, they would come back to it.
-    async fn look(&self) -> Result<PodList, Trouble> {
+    /// The node's pods, while it is cordoned: a node that takes new pods is not drained, they would come back to it. What was
+    /// seen last tells what is left where the time is over.
+    async fn look(&self, last: Option<&PodList>) -> Result<PodList, Trouble> {
         let api = self.attempt.cx.world.api;
         loop {
             let read = self
                 .attempt
                 .within(async { futures::try_join!(api.node(self.node), api.pods_on(self.node)) })
                 .await
-                .ok_or_else(|| self.attempt.timed_out())?;
+                .ok_or_else(|| self.out_of_time(last))?;
             match read {
                 Ok((node, list)) if node.unschedulable => return Ok(list),
                 Ok(_) => return Err(self.in_service()),
@@ -111,7 +120,7 @@ impl Drain<'_, '_, '_> {
                     failure @ (Failure::NotSent(_) | Failure::MaybeDone(_) | Failure::Refused(_)),
                 ) => {
                     if self.attempt.left().is_zero() {
-                        return Err(self.attempt.timed_out());
+                        return Err(self.out_of_time(last));
                     }
                     self.attempt
                         .waiting(&format!("the pods of {} to be read: {failure}", self.node))?;
@@ -139,8 +148,8 @@ impl Drain<'_, '_, '_> {
         }
     }
 
-    /// Fails if any pod must stay, with all that must.
-    fn refuse(&self, list: &PodList) -> Result<(), Trouble> {
+    /// That the node cannot be drained because pods must stay, with all that must; none where no pod must.
+    fn refused(&self, list: &PodList) -> Option<String> {
         let refused: Vec<String> = list
             .pods
             .iter()
@@ -149,16 +158,14 @@ impl Drain<'_, '_, '_> {
                 Fate::Evict { .. } | Fate::Await | Fate::Complete | Fate::Keep(_) => None,
             })
             .collect();
-        if refused.is_empty() {
-            Ok(())
-        } else {
-            Err(Trouble::Hopeless(format!(
+        (!refused.is_empty()).then(|| {
+            format!(
                 "node {} cannot be drained, and {}: {}. Move these pods away, or change the declaration and make a new plan",
                 self.node,
                 self.so_far(),
                 refused.join("; ")
-            )))
-        }
+            )
+        })
     }
 
     /// What goes with the pods and does not come back.
@@ -197,34 +204,41 @@ impl Drain<'_, '_, '_> {
     /// Does what can be done about the pods of `list` and waits for a change; false once none is left.
     async fn round(&mut self, list: &PodList) -> Result<bool, Trouble> {
         // A pod that appeared during the drain and must not be evicted.
-        let refused = self.refuse(list);
+        let refused = self.refused(list);
         let pods = self.leaving(list);
-        for (pod, _) in &pods {
-            self.pods.entry(pod.uid.clone()).or_default();
-        }
+        self.keep_time(&pods);
         let turn = self.turn(&pods);
         let open: Vec<&Pod> = pods
             .iter()
-            .filter(|(pod, how)| *how == Leaves::Asked && self.of(pod).failed.is_none())
+            .filter(|(pod, how)| *how == Leaves::Asked && self.given_up(pod).is_none())
             .map(|(pod, _)| *pod)
             .filter(|pod| self.policy.order(pod) == turn)
             .collect();
         self.ask(&open).await?;
 
-        let pending: Vec<String> = pods
+        let pending: Vec<&(&Pod, Leaves)> = pods
             .iter()
-            .filter(|(pod, _)| self.of(pod).failed.is_none())
-            .map(|(pod, how)| self.describe(pod, *how, turn))
+            .filter(|(pod, _)| self.given_up(pod).is_none())
             .collect();
         if pending.is_empty() {
-            self.conclude(&pods)?;
-            refused?;
-            return Ok(false);
+            return self.conclude(&pods, refused).map(|()| false);
         }
-        self.attempt.waiting(&in_short(pending))?;
+        let told = pending
+            .iter()
+            .map(|(pod, how)| self.describe(pod, *how, turn));
+        self.attempt.waiting(&in_short(told.collect()))?;
+        // Nothing was asked to go that has not gone: whoever takes this up finds it as it is.
+        if self.attempt.cx.stopping() && pending.iter().all(|(_, how)| *how == Leaves::ByItself) {
+            return Err(Trouble::LetGo);
+        }
         if self.attempt.left().is_zero() {
-            return Err(self.overdue(&pods));
+            return Err(self.overdue(&pods, refused));
         }
+        let runs = pending.iter().any(|(pod, how)| {
+            self.own_limit(pod).is_none()
+                && (*how != Leaves::Asked || self.policy.order(pod) == turn)
+        });
+        self.time.looked(self.now(), runs);
         // A pod that was granted is gone from the list when this wakes; a blocked one is looked at every second.
         self.attempt.pause(AT_LEAST).await;
         let at_most = LOOK_AGAIN.min(self.attempt.left());
@@ -242,8 +256,8 @@ impl Drain<'_, '_, '_> {
     fn turn(&self, pods: &[(&Pod, Leaves)]) -> u32 {
         pods.iter()
             .filter(|(pod, how)| match how {
-                Leaves::Asked => self.of(pod).failed.is_none(),
-                Leaves::Ending => true,
+                Leaves::Asked => self.given_up(pod).is_none(),
+                Leaves::Ending => self.of(pod).late.is_none(),
                 Leaves::ByItself => false,
             })
             .map(|(pod, _)| self.policy.order(pod))
@@ -253,6 +267,34 @@ impl Drain<'_, '_, '_> {
 
     fn of(&self, pod: &Pod) -> Progress {
         self.pods.get(&pod.uid).cloned().unwrap_or_default()
+    }
+
+    /// Why the pod is not waited for any longer, if it is not.
+    fn given_up(&self, pod: &Pod) -> Option<String> {
+        let progress = self.of(pod);
+        progress.failed.or(progress.late)
+    }
+
+    /// The time that a rule gives to the pod.
+    fn own_limit(&self, pod: &Pod) -> Option<Duration> {
+        let own = self.policy.rule(pod).and_then(|rule| rule.timeout_s);
+        own.map(Duration::from_secs)
+    }
+
+    /// Notes since when pods are awaited, and which of them have taken too long.
+    fn keep_time(&mut self, pods: &[(&Pod, Leaves)]) {
+        let now = self.now();
+        self.time.goes_on(now);
+        for (pod, how) in pods {
+            let own = self.own_limit(pod);
+            let progress = self.pods.entry(pod.uid.clone()).or_default();
+            if *how != Leaves::Asked {
+                progress.awaited_since.get_or_insert(now);
+            }
+            if progress.late.is_none() {
+                progress.late = self.time.late(own, progress, now);
+            }
+        }
     }
 
     /// Asks for the evictions that are due, and takes in the answers.
@@ -281,8 +323,12 @@ impl Drain<'_, '_, '_> {
         }
         let grace = |pod: &Pod| {
             let own = self.policy.rule(pod).and_then(|rule| rule.grace_period_s);
-            own.map(Duration::from_secs).or(self.grace)
+            own.map(Duration::from_secs).or(self.limits.grace)
         };
+        for pod in &due {
+            let progress = self.pods.entry(pod.uid.clone()).or_default();
+            progress.awaited_since.get_or_insert(now);
+        }
         let answers = futures::stream::iter(due.into_iter().map(|pod| (pod, grace(pod))))
             .map(|(pod, grace)| async move { (pod, api.evict(pod, grace).await) })
             .buffer_unordered(AT_ONCE)
@@ -357,43 +403,62 @@ impl Drain<'_, '_, '_> {
     }
 
     /// All that could leave has left: fine, unless some could not be evicted.
-    fn conclude(&self, pods: &[(&Pod, Leaves)]) -> Result<(), Trouble> {
+    fn conclude(&self, pods: &[(&Pod, Leaves)], refused: Option<String>) -> Result<(), Trouble> {
         let failed: Vec<String> = pods
             .iter()
             .filter_map(|(pod, _)| {
-                let why = self.of(pod).failed?;
+                let why = self.given_up(pod)?;
                 Some(format!("{}: {why}", label(pod)))
             })
             .collect();
-        if failed.is_empty() {
-            Ok(())
-        } else {
-            Err(Trouble::Failed(format!(
-                "node {} is not drained; it stays cordoned, and its other pods have left: {}",
-                self.node,
-                failed.join("; ")
-            )))
+        match (failed.is_empty(), refused) {
+            (true, None) => Ok(()),
+            (true, Some(refused)) => Err(Trouble::Hopeless(refused)),
+            (false, refused) => {
+                let failed = format!(
+                    "node {} is not drained; it stays cordoned, and its other pods have left: {}",
+                    self.node,
+                    failed.join("; ")
+                );
+                Err(Trouble::Failed(both(failed, refused)))
+            }
         }
     }
 
-    fn overdue(&self, pods: &[(&Pod, Leaves)]) -> Trouble {
-        if pods.is_empty() {
+    fn out_of_time(&self, last: Option<&PodList>) -> Trouble {
+        match last {
+            None => self.attempt.timed_out(),
+            Some(list) => self.overdue(&self.leaving(list), self.refused(list)),
+        }
+    }
+
+    fn overdue(&self, pods: &[(&Pod, Leaves)], refused: Option<String>) -> Trouble {
+        if pods.is_empty() && refused.is_none() {
             return self.attempt.timed_out();
         }
         let turn = self.turn(pods);
         let left: Vec<String> = pods
             .iter()
-            .map(|(pod, how)| match self.of(pod).failed {
+            .map(|(pod, how)| match self.given_up(pod) {
                 Some(why) => format!("{}: {why}", label(pod)),
                 None => self.describe(pod, *how, turn),
             })
             .collect();
-        Trouble::Failed(format!(
+        let overdue = format!(
             "node {} is not drained after {} s; it stays cordoned. Still there: {}",
             self.node,
             self.attempt.step.timeout_s,
             left.join("; ")
-        ))
+        );
+        Trouble::Failed(both(overdue, refused))
+    }
+}
+
+/// What is told of pods that did not leave, and of those that must not.
+fn both(text: String, refused: Option<String>) -> String {
+    match refused {
+        Some(refused) => format!("{text}. And {refused}"),
+        None => text,
     }
 }
 
@@ -420,10 +485,23 @@ pub(super) async fn still_cordoned(attempt: &Try<'_, '_>, node: &NodeName) -> Re
         .ok_or_else(|| attempt.timed_out())?;
     match found {
         Ok(found) if found.unschedulable => Ok(()),
-        Ok(_) => Err(Trouble::Hopeless(format!(
-            "node {node} is not cordoned any more, so pods may have come back to it since it was drained; nothing was changed. \
-             Drain it with `kubectl drain {node} --ignore-daemonsets` and run `refit resume`"
-        ))),
+        Ok(_) => {
+            let again = attempt.cx.drain_of(node).and_then(kubectl_drain);
+            let again = again.map_or_else(
+                || {
+                    format!(
+                        "`kubectl drain` does not know the declaration's drain.rules; `{} apply UPGRADE --new-run` puts this run \
+                         aside and drains the node by them again",
+                        attempt.cx.run.people.refit()
+                    )
+                },
+                |command| format!("Drain it with `{command}` and run `refit resume`"),
+            );
+            Err(Trouble::Hopeless(format!(
+                "node {node} is not cordoned any more, so pods may have come back to it since it was drained; nothing was \
+                 changed. {again}"
+            )))
+        }
         Err(Failure::NotFound(why)) => Err(gone(node, &why)),
         Err(failure @ (Failure::NotSent(_) | Failure::MaybeDone(_) | Failure::Refused(_))) => {
             Err(Trouble::Failed(format!(
@@ -431,6 +509,35 @@ pub(super) async fn still_cordoned(attempt: &Try<'_, '_>, node: &NodeName) -> Re
             )))
         }
     }
+}
+
+/// The command that drains a node as the plan does; none where it does so by rules, which kubectl does not know.
+fn kubectl_drain(action: &Action) -> Option<String> {
+    let Action::Drain {
+        node,
+        grace_period_s,
+        delete_empty_dir_data,
+        evict_unmanaged_pods,
+        rules,
+        others_timeout_s: _,
+    } = action
+    else {
+        return None;
+    };
+    if !rules.is_empty() {
+        return None;
+    }
+    let mut command = format!("kubectl drain {node} --ignore-daemonsets");
+    if *delete_empty_dir_data {
+        command.push_str(" --delete-emptydir-data");
+    }
+    if *evict_unmanaged_pods {
+        command.push_str(" --force");
+    }
+    if let Some(seconds) = grace_period_s {
+        command.push_str(&format!(" --grace-period={seconds}"));
+    }
+    Some(command)
 }
 
 fn label(pod: &Pod) -> String {

@@ -83,6 +83,7 @@ mod tests {
                 delete_empty_dir_data: false,
                 evict_unmanaged_pods: false,
                 rules: Vec::new(),
+                others_timeout_s: None,
             },
             after: Vec::new(),
             timeout_s: 900,

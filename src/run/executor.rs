@@ -161,6 +161,12 @@ impl Context<'_> {
             .find_map(|id| self.drains.get(id).copied())
     }
 
+    /// How the plan drains a node, if it does.
+    pub(super) fn drain_of(&self, node: &NodeName) -> Option<&Action> {
+        let mut actions = self.run.plan.steps.iter().map(|step| &step.action);
+        actions.find(|action| matches!(action, Action::Drain { node: of, .. } if of == node))
+    }
+
     /// Whether no new step may start, and none be tried again.
     pub(super) fn stopping(&self) -> bool {
         self.stopping.get()

@@ -11,11 +11,15 @@ use jiff::Timestamp;
 use super::event::How;
 use super::health;
 use super::state::StepState;
-use super::step::{Finished, STOP_WITHIN, Trouble, Try};
+use super::step::{Finished, Trouble, Try};
 use crate::cluster::model::NodeName;
+use crate::ports::Failure;
 
 /// Between two looks at the nodes. The API learns only after some 40 s that a node is gone.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// The same, once the time is over and only the last look is missing.
+const ONCE_OVER: Duration = Duration::from_secs(1);
 
 /// Waits until the time has passed and the nodes are seen ready after it.
 pub(super) async fn run(
@@ -39,18 +43,21 @@ pub(super) async fn run(
     loop {
         let over = clock.monotonic() >= ends;
         if over || clock.monotonic() >= look_at {
-            match attempt.within(not_ready(attempt, nodes)).await {
+            match attempt.within(look(attempt, nodes)).await {
                 None => return Err(attempt.timed_out()),
-                Some(Ok(missing)) if !missing.is_empty() => {
+                Some(Ok(Seen::Deleted(names))) => {
+                    return Err(Trouble::Hopeless(deleted(&names, for_s)));
+                }
+                Some(Ok(Seen::NotReady(missing))) => {
                     return Err(Trouble::Hopeless(turned(&missing, for_s)));
                 }
-                Some(Ok(_)) if over => {
+                Some(Ok(Seen::Ready)) if over => {
                     return Ok(Finished {
                         how: How::Acted,
                         note: None,
                     });
                 }
-                Some(Ok(_)) => attempt.waiting(&format!("time to pass: {until}"))?,
+                Some(Ok(Seen::Ready)) => attempt.waiting(&format!("time to pass: {until}"))?,
                 Some(Err(why)) => {
                     attempt.waiting(&format!("a look at its nodes: {why}; {until}"))?;
                 }
@@ -63,14 +70,23 @@ pub(super) async fn run(
         if attempt.left().is_zero() {
             return Err(attempt.timed_out());
         }
-        let until_end = ends.saturating_sub(clock.monotonic());
-        let pause = if until_end.is_zero() {
-            STOP_WITHIN
-        } else {
-            until_end.min(STOP_WITHIN)
+        // Its end may come before the next look; where the look at its end failed, only that is waited for.
+        let until = match ends.saturating_sub(clock.monotonic()) {
+            left if left.is_zero() => ONCE_OVER,
+            left => left.min(look_at.saturating_sub(clock.monotonic())),
         };
-        attempt.pause(pause).await;
+        attempt.idle(until).await?;
     }
+}
+
+/// What a look at the nodes came to.
+enum Seen {
+    /// All of them are ready.
+    Ready,
+    /// These are gone, which no waiting changes.
+    Deleted(Vec<NodeName>),
+    /// What is not ready, in words.
+    NotReady(Vec<String>),
 }
 
 /// When this try first began, as the journal has it.
@@ -90,19 +106,39 @@ fn left(began: Timestamp, now: Timestamp, whole: Duration) -> Duration {
     }
 }
 
-async fn not_ready(attempt: &Try<'_, '_>, nodes: &[NodeName]) -> Result<Vec<String>, String> {
+async fn look(attempt: &Try<'_, '_>, nodes: &[NodeName]) -> Result<Seen, String> {
     let api = attempt.cx.world.api;
-    if let [name] = nodes {
-        let node = api
-            .node(name)
-            .await
-            .map_err(|failure| failure.to_string())?;
-        return Ok(health::not_ready(&node));
+    let all = match nodes {
+        [name] => match api.node(name).await {
+            Ok(node) => vec![node],
+            Err(Failure::NotFound(_)) => Vec::new(),
+            Err(failure @ (Failure::NotSent(_) | Failure::MaybeDone(_) | Failure::Refused(_))) => {
+                return Err(failure.to_string());
+            }
+        },
+        _ => api.nodes().await.map_err(|failure| failure.to_string())?,
+    };
+    let mut deleted = nodes.to_vec();
+    deleted.retain(|name| all.iter().all(|node| node.name != *name));
+    if !deleted.is_empty() {
+        return Ok(Seen::Deleted(deleted));
     }
-    let all = api.nodes().await.map_err(|failure| failure.to_string())?;
-    let (found, mut missing) = health::select(&all, nodes);
-    missing.extend(found.into_iter().flat_map(health::not_ready));
-    Ok(missing)
+    let (found, _) = health::select(&all, nodes);
+    let missing: Vec<String> = found.into_iter().flat_map(health::not_ready).collect();
+    Ok(match missing.is_empty() {
+        true => Seen::Ready,
+        false => Seen::NotReady(missing),
+    })
+}
+
+fn deleted(names: &[NodeName], for_s: u64) -> String {
+    let names: Vec<&str> = names.iter().map(NodeName::as_str).collect();
+    format!(
+        "the cluster has no node {} any more: deleted within the {for_s} s in which it should have stayed ready. Nothing that \
+         waits for it was begun. Where it comes back under its name, `refit resume` lets the whole time pass anew; where it does \
+         not, take it out of the inventory and `refit apply UPGRADE --new-run` plans what is left",
+        names.join(", ")
+    )
 }
 
 fn turned(missing: &[String], for_s: u64) -> String {

@@ -352,14 +352,18 @@ async fn act(attempt: &Try<'_, '_>) -> Result<Finished, Trouble> {
             delete_empty_dir_data,
             evict_unmanaged_pods,
             rules,
+            others_timeout_s,
         } => {
             let policy = Policy {
                 delete_empty_dir_data: *delete_empty_dir_data,
                 evict_unmanaged_pods: *evict_unmanaged_pods,
                 rules,
             };
-            let grace = grace_period_s.map(Duration::from_secs);
-            return drain::run(attempt, node, grace, policy).await;
+            let limits = drain::Limits {
+                grace: grace_period_s.map(Duration::from_secs),
+                others: others_timeout_s.map(Duration::from_secs),
+            };
+            return drain::run(attempt, node, limits, policy).await;
         }
         Action::Verify {
             version,

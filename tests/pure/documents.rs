@@ -137,12 +137,24 @@ fn rules_of_the_drain_are_read_as_written() {
     );
     assert_eq!(all.behavior, Behavior::Drain);
     assert_eq!(all.to_string(), "all pods: drain");
-    let errors = upgrade("{behavior: skip, timeout: 5m}, {behavior: ignore}, {selector: 'a b'}")
+    let own = upgrade("{selector: app=db, timeout: 30m}").unwrap();
+    assert_eq!(own.drain.rules[0].timeout_s, Some(1800));
+    assert_eq!(
+        own.drain.rules[0].to_string(),
+        "app=db: drain, gone within 1800 s"
+    );
+    let errors = upgrade("{behavior: skip, timeout: 5m}")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        errors.contains("`timeout` has no meaning for pods that stay"),
+        "{errors}"
+    );
+    let errors = upgrade("{timeout: 0s}, {behavior: ignore}, {selector: 'a b'}")
         .unwrap_err()
         .to_string();
     for part in [
         "drain.rules[0].timeout",
-        "is not supported yet",
         "drain.rules[1].behavior",
         "drain.rules[2].selector",
     ] {

@@ -6,10 +6,11 @@ use std::time::Duration;
 use refit::cluster::model::{LabelSelector, NodeName, PodPhase, Role};
 use refit::plan::data::{Action, Plan};
 use refit::rules::eviction::{Behavior, Exception};
+use refit::run::event::Halt;
 use refit::run::executor::Outcome;
 
 use crate::world::Sim;
-use crate::world::plans::{fails, finishes, once, plan, step};
+use crate::world::plans::{fails, finishes, go, once, plan, step};
 
 fn about(app: &str, behavior: Behavior, order: u32) -> Exception {
     Exception {
@@ -34,6 +35,7 @@ fn by(rules: Vec<Exception>) -> Plan {
             delete_empty_dir_data: true,
             evict_unmanaged_pods: false,
             rules,
+            others_timeout_s: None,
         },
     );
     only.timeout_s = 60;
@@ -157,4 +159,142 @@ async fn a_rule_says_how_long_its_pods_have_and_what_may_go_with_them() {
         "{why}"
     );
     assert!(!why.contains(&pods[0]) && evicted(&sim).is_empty(), "{why}");
+}
+
+/// Within these seconds in all, those without a time of their own within `others_s`.
+fn within(mut plan: Plan, timeout_s: u64, others: u64) -> Plan {
+    plan.steps[0].timeout_s = timeout_s;
+    match &mut plan.steps[0].action {
+        Action::Drain {
+            others_timeout_s, ..
+        } => *others_timeout_s = Some(others),
+        other => unreachable!("{other:?}"),
+    }
+    plan
+}
+
+fn in_time(app: &str, behavior: Behavior, order: u32, timeout_s: u64) -> Exception {
+    Exception {
+        timeout_s: Some(timeout_s),
+        ..about(app, behavior, order)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_of_a_rule_may_take_longer_than_the_others_or_less() {
+    // Less: told after 20 s, and the others have left by then.
+    let (sim, pods) = with(&["web", "db"]);
+    sim.change_pod(&pods[1], |pod| pod.stuck = true);
+    let began = sim.now();
+    let plan = within(by(vec![in_time("db", Behavior::Drain, 0, 20)]), 60, 60);
+    let failures = fails(&plan, &sim).await;
+    let why = &failures[0].1;
+    assert!(
+        why.contains("is not drained; it stays cordoned, and its other pods have left")
+            && why.contains(&format!(
+                "{}: still there after the 20 s that its rule of drain.rules gives it",
+                pods[1]
+            )),
+        "{why}"
+    );
+    assert!(sim.now() - began < Duration::from_secs(25));
+
+    // Longer: the others' time is over long before.
+    let (sim, pods) = with(&["web", "job"]);
+    let ends = async {
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        assert_eq!(sim.pods_of("w1"), pods[1..]);
+        sim.change_pod(&pods[1], |pod| pod.pod.phase = PodPhase::Succeeded);
+    };
+    let rule = in_time("job", Behavior::WaitCompleted, 0, 120);
+    let plan = within(by(vec![rule]), 120, 30);
+    let ((outcome, _), ()) = tokio::join!(once(&plan, &sim), ends);
+    assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
+
+    // The others do not get it.
+    let (sim, pods) = with(&["web", "db"]);
+    sim.change_pod(&pods[0], |pod| pod.stuck = true);
+    let began = sim.now();
+    let plan = within(by(vec![in_time("db", Behavior::Drain, 0, 120)]), 120, 30);
+    let failures = fails(&plan, &sim).await;
+    let why = &failures[0].1;
+    assert!(
+        why.contains(&format!(
+            "{}: still there after 30 s (drain.timeout)",
+            pods[0]
+        )),
+        "{why}"
+    );
+    assert!(sim.now() - began < Duration::from_secs(35));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_others_time_waits_for_those_before_them() {
+    // The proxy, which has a time of its own, takes 50 s; the database comes after it and has 30 s with the others.
+    let (sim, pods) = with(&["proxy", "db"]);
+    sim.change_pod(&pods[0], |pod| pod.stuck = true);
+    let ends = async {
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        assert_eq!(evicted(&sim), pods[..1]);
+        let mut inner = sim.inner.borrow_mut();
+        inner.pods.retain(|_, pod| pod.pod.name != pods[0]);
+    };
+    let rules = vec![
+        in_time("proxy", Behavior::Drain, 0, 60),
+        about("db", Behavior::Drain, 1),
+    ];
+    let plan = within(by(rules), 90, 30);
+    let ((outcome, _), ()) = tokio::join!(once(&plan, &sim), ends);
+    assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
+    assert_eq!(evicted(&sim), pods);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_pods_that_end_by_themselves() {
+    let (sim, pods) = with(&["web", "job"]);
+    let plan = by(vec![about("job", Behavior::WaitCompleted, 0)]);
+    let began = sim.now();
+    let stop = tokio::time::sleep(Duration::from_secs(30));
+    let mut memory = crate::world::Memory::default();
+    let (outcome, _) = go(&plan, sim.world(), &sim, &[], &mut memory, stop).await;
+    assert!(
+        matches!(
+            outcome,
+            Outcome::Halted {
+                why: Halt::Interrupted,
+                ..
+            }
+        ),
+        "{outcome:?}"
+    );
+    assert!(sim.now() - began < Duration::from_secs(35));
+    // What was asked to go is waited for.
+    assert_eq!(sim.pods_of("w1"), pods[1..]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_that_gives_up_names_those_that_must_stay_too() {
+    let (sim, pods) = with(&["web", "db"]);
+    sim.change_pod(&pods[0], |pod| pod.stuck = true);
+    let appears = async {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        sim.inner.borrow_mut().sets.insert("bare".to_owned(), 1);
+        let bare = sim.pod("bare", "w1");
+        sim.change_pod(&bare, |pod| pod.pod.controller = None);
+        bare
+    };
+    let plan = by(vec![]);
+    let ((outcome, _), bare) = tokio::join!(once(&plan, &sim), appears);
+    let Outcome::Halted { failures, .. } = outcome else {
+        unreachable!("{outcome:?}")
+    };
+    let why = &failures[0].1;
+    for words in [
+        "is not drained after 60 s",
+        &pods[0],
+        "cannot be drained",
+        &bare,
+    ] {
+        assert!(why.contains(words), "{words}: {why}");
+    }
 }

@@ -155,6 +155,29 @@ async fn a_node_that_turns_not_ready_halts_the_run_and_the_time_passes_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_was_deleted_is_named_as_such() {
+    for nodes in [&["w3"][..], &["w1", "w3"]] {
+        let sim = Sim::usual();
+        let began = sim.now();
+        let deleted = async {
+            tokio::time::sleep(Duration::from_secs(300)).await;
+            sim.inner.borrow_mut().nodes.remove(&NodeName::new("w3"));
+        };
+        let plan = soaking(nodes);
+        let mut memory = Memory::default();
+        let ((outcome, _), ()) = futures::join!(go_on(&plan, &sim, &mut memory), deleted);
+        let Outcome::Halted { failures, .. } = outcome else {
+            unreachable!("{outcome:?}")
+        };
+        let said = &failures[0].1;
+        for words in ["no node w3 any more: deleted", "refit resume", "--new-run"] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+        assert!(sim.now() - began < Duration::from_secs(320));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_that_is_not_ready_at_the_end_is_seen_even_by_a_run_that_slept() {
     let sim = Sim::usual();
     let plan = soaking(&["w1"]);
@@ -179,6 +202,7 @@ async fn a_failure_elsewhere_lets_go_of_it() {
         delete_empty_dir_data: true,
         evict_unmanaged_pods: false,
         rules: vec![],
+        others_timeout_s: None,
     };
     plan.steps.push(step("nobody/drain", &[], wrong));
     plan.steps.last_mut().unwrap().timeout_s = 30;

@@ -160,7 +160,29 @@ async fn a_kubelet_is_not_replaced_on_a_node_that_is_back_in_service() {
     };
     let why = &failures[0].1;
     assert!(
-        why.contains("not cordoned any more") && why.contains("kubectl drain w1"),
+        why.contains("not cordoned any more")
+            && why.contains("`kubectl drain w1 --ignore-daemonsets --delete-emptydir-data`"),
+        "{why}"
+    );
+    // kubectl knows no rules: it would evict what is to stay.
+    let mut by_rules = plan.clone();
+    for step in &mut by_rules.steps {
+        if let Action::Drain { rules, .. } = &mut step.action {
+            rules.push(refit::rules::eviction::Exception::default());
+        }
+    }
+    let mut other = Memory {
+        text: memory.text.clone(),
+    };
+    let (outcome, _) = go_on(&by_rules, &sim, &mut other).await;
+    let Outcome::Halted { failures, .. } = outcome else {
+        unreachable!("{outcome:?}")
+    };
+    let why = &failures[0].1;
+    assert!(
+        why.contains(
+            "does not know the declaration's drain.rules; `refit apply UPGRADE --new-run`"
+        ),
         "{why}"
     );
     assert_eq!(sim.inner.borrow().changes, ["w1 w1/kubelet"]);

@@ -52,7 +52,7 @@ impl Kube {
             ))),
         };
         if result.is_ok() {
-            self.proven.set(true);
+            self.at.proven.set(true);
         }
         result
     }
@@ -70,7 +70,7 @@ impl Kube {
         (|| self.once(call()))
             .retry(delays)
             .when(|error: &CallError| {
-                let proven = self.proven.get();
+                let proven = self.at.proven.get();
                 let patience = if proven { PATIENCE } else { FIRST_PATIENCE };
                 error.transient(proven) && begun.elapsed() < patience
             })

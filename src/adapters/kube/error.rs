@@ -1,5 +1,7 @@
 //! What went wrong with a call, told apart by what it says about the world: never left, may have arrived, was refused.
 
+use std::cell::Cell;
+
 use kube::core::Status;
 
 use crate::host::clause::{brief, cause, clause};
@@ -59,6 +61,13 @@ impl CallError {
 
     /// The failure of a change.
     pub fn of_change(self, what: &str, at: &Endpoint) -> Failure {
+        // A read has been asked again for long before it is told; a change is sent once.
+        if let Self::Answered(status) = &self
+            && status.code == 403
+            && let Some(words) = at.warming_up(&status.message)
+        {
+            return Failure::Refused(format!("{what}: {words}"));
+        }
         match self {
             Self::Answered(status) if status.code >= 500 => Failure::MaybeDone(format!(
                 "{what}: {} ({})",
@@ -151,6 +160,8 @@ pub struct Endpoint {
     pub context: String,
     /// The credentials hold a client certificate.
     pub client_certificate: bool,
+    /// An earlier call of this process was answered, so these credentials work.
+    pub proven: Cell<bool>,
 }
 
 /// The URL without what every one of them has: `10.77.0.10:6443` of `https://10.77.0.10:6443/`.
@@ -173,6 +184,22 @@ impl Endpoint {
     /// Host and port.
     pub fn place(&self) -> &str {
         place(&self.url)
+    }
+
+    /// What a lack of rights is called where the same credentials were accepted before: it is hardly theirs. None where it may
+    /// well be.
+    ///
+    /// The authorizer's words: kubernetes/kubernetes
+    /// `staging/src/k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/errors.go`.
+    pub fn warming_up(&self, message: &str) -> Option<String> {
+        let (_, rest) = message.split_once("forbidden: ")?;
+        let who = rest.split(" in API group").next()?;
+        (self.proven.get() && who.contains(" cannot ")).then(|| {
+            format!(
+                "refused for now (403), as an API server may for some seconds after its start: {}",
+                brief(who)
+            )
+        })
     }
 
     fn refusal(&self, what: &str, status: &Status) -> String {
@@ -203,7 +230,31 @@ mod tests {
             kubeconfig: "/home/ops/.kube/config".to_owned(),
             context: "lab".to_owned(),
             client_certificate: true,
+            proven: Cell::new(false),
         }
+    }
+
+    #[test]
+    fn a_server_that_knows_its_rules_no_more_is_told_apart_from_missing_rights() {
+        let message = "nodes \"w1\" is forbidden: User \"kubernetes-admin\" cannot patch resource \"nodes\" in API group \"\" at \
+                       the cluster scope";
+        let told = |at: &Endpoint| {
+            answered(403, message)
+                .of_change("cordoning node w1", at)
+                .to_string()
+        };
+        let at = at();
+        assert!(told(&at).ends_with("(403)"), "{}", told(&at));
+        at.proven.set(true);
+        assert_eq!(
+            told(&at),
+            "cordoning node w1: refused for now (403), as an API server may for some seconds after its start: User \
+             \"kubernetes-admin\" cannot patch resource \"nodes\""
+        );
+        // A webhook's or a quota's word is another matter.
+        let denied =
+            answered(403, "admission webhook \"x\" denied the request").of_change("x", &at);
+        assert!(denied.to_string().contains("denied the request (403)"));
     }
 
     fn answered(code: u16, message: &str) -> CallError {

@@ -122,9 +122,9 @@ impl Kube {
     fn judge_forbidden(&self, message: String) -> Eviction {
         let since = self.forbidden_since.get().unwrap_or_else(Instant::now);
         self.forbidden_since.set(Some(since));
-        if self.proven.get() && since.elapsed() < PATIENCE {
+        if self.at.proven.get() && since.elapsed() < PATIENCE {
             Eviction::Blocked {
-                message,
+                message: self.at.warming_up(&message).unwrap_or(message),
                 retry_after: None,
             }
         } else {

@@ -1,5 +1,6 @@
 //! From a kubeconfig to a client.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::time::Duration;
 
@@ -100,6 +101,7 @@ impl Kube {
             context: wanted,
             client_certificate: config.auth_info.client_certificate.is_some()
                 || config.auth_info.client_certificate_data.is_some(),
+            proven: Cell::new(false),
         };
         let build = |config: Config| {
             Client::try_from(config).map_err(|error| ConnectError::Unusable {

@@ -1,5 +1,8 @@
 //! What people have said of a run's steps: a file for each, written whole by `refit approve` in whichever process.
 //!
+//! The folder is made with the run, and is the run's user's. What is in it holds no secret and may be read by whoever may enter
+//! it, so that the run reads what another user, such as root through sudo, has written there.
+//!
 //! A record names the run, the digest of its plan and the step, so that a word given for one plan is never taken for another's.
 
 use std::io;
@@ -53,7 +56,7 @@ impl Approvals {
         };
         disk::make_folders(&self.folder)?;
         let text = serde_json::to_vec_pretty(&record)?;
-        disk::write(&self.file(step), &text, Access::Private)
+        disk::write(&self.file(step), &text, Access::AsItsFolder)
     }
 
     /// Step ids hold slashes.
@@ -69,7 +72,12 @@ impl People for Approvals {
         let text = match disk::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
+            Err(error) => {
+                return Err(io::Error::new(
+                    error.kind(),
+                    format!("{} cannot be read: {error}", path.display()),
+                ));
+            }
         };
         let wrong = |why: String| io::Error::other(format!("{}: {why}", path.display()));
         let record: Record =
@@ -97,5 +105,55 @@ impl People for Approvals {
 
     fn refit(&self) -> &str {
         &self.refit
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    const STEP: &str = "gate/sign-off@1.35.4";
+
+    fn approvals(folder: &std::path::Path) -> Approvals {
+        Approvals {
+            folder: folder.join(APPROVALS),
+            run: "r1".to_owned(),
+            plan_sha256: "p".to_owned(),
+            refit: "refit".to_owned(),
+            present: false,
+        }
+    }
+
+    #[test]
+    fn who_may_enter_the_folder_may_read_what_another_user_has_given() {
+        let state = tempfile::tempdir().unwrap();
+        let approvals = approvals(state.path());
+        assert_eq!(approvals.approval(STEP).unwrap(), None);
+        approvals
+            .give(STEP, "alice", Timestamp::UNIX_EPOCH)
+            .unwrap();
+        assert_eq!(approvals.approval(STEP).unwrap().unwrap().by, "alice");
+        let mode = |path: &std::path::Path| {
+            let found = std::fs::metadata(path).unwrap();
+            found.permissions().mode() & 0o777
+        };
+        assert_eq!(mode(&approvals.file(STEP)), 0o644);
+        assert_eq!(mode(&approvals.folder), 0o700);
+    }
+
+    #[test]
+    fn one_that_cannot_be_read_is_not_one_that_is_missing() {
+        let state = tempfile::tempdir().unwrap();
+        let approvals = approvals(state.path());
+        // Root may read whatever has no rights; a directory nobody reads as a file.
+        std::fs::create_dir_all(approvals.file(STEP)).unwrap();
+        let why = approvals.approval(STEP).unwrap_err().to_string();
+        assert!(
+            why.contains("approvals/") && why.contains("cannot be read"),
+            "{why}"
+        );
     }
 }

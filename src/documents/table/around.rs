@@ -42,7 +42,7 @@ pub(in crate::documents) static GATE: Object = object(
         required(
             "at",
             GATE_PLACES,
-            "Where in each hop; several at one place are passed in the order in which they stand here.",
+            "Where in each hop; several at one place are passed in the order in which they stand here. before-hop comes before the hop's checks, so that these are fresh however long it takes.",
         ),
         optional(
             "for",

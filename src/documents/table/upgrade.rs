@@ -353,7 +353,14 @@ pub(in crate::documents) static RULE: Object = object(
             NULL,
             "As for all pods.",
         ),
-        optional("timeout", TIMEOUT, NULL, "As for all pods.").not_yet(),
+        optional(
+            "timeout",
+            TIMEOUT,
+            NULL,
+            "How long each of them may take to leave: from when it was first asked to go, or first awaited where it ends by itself. \
+             `drain.timeout` counts for the others, and does not run while only pods with a timeout of their own hold up those of a \
+             higher order. One that takes longer fails its node's drain once the others have left.",
+        ),
     ],
 );
 

@@ -14,7 +14,7 @@ use super::timeline::Timelines;
 use super::violation::Violation;
 use crate::cluster::model::{HostName, NodeName, Role};
 use crate::plan::data::{Action, Condition, FORMAT, Gate, Plan, Step};
-use crate::rules::eviction::Exception;
+use crate::rules::eviction::{Behavior, Exception};
 use crate::rules::static_pods::SETTLED_S;
 
 /// Every argument that is not what it should be.
@@ -91,6 +91,8 @@ struct Manner<'p> {
     delete_empty_dir_data: bool,
     evict_unmanaged_pods: bool,
     rules: &'p [Exception],
+    /// Seconds for the pods without a time of their own.
+    timeout_s: u64,
 }
 
 impl fmt::Display for Manner<'_> {
@@ -98,11 +100,12 @@ impl fmt::Display for Manner<'_> {
         let rules: Vec<String> = self.rules.iter().map(ToString::to_string).collect();
         write!(
             f,
-            "grace {:?}, emptyDir data {}, unmanaged pods {}, rules [{}]",
+            "grace {:?}, emptyDir data {}, unmanaged pods {}, rules [{}], {} s",
             self.grace_period_s,
             self.delete_empty_dir_data,
             self.evict_unmanaged_pods,
-            rules.join("; ")
+            rules.join("; "),
+            self.timeout_s
         )
     }
 }
@@ -324,14 +327,27 @@ impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
                 delete_empty_dir_data,
                 evict_unmanaged_pods,
                 rules,
+                others_timeout_s,
             } => {
                 self.node(node);
+                let timeout_s = self.order.step(at).timeout_s;
+                let others_s = others_timeout_s.unwrap_or(timeout_s);
                 let own = Manner {
                     grace_period_s: *grace_period_s,
                     delete_empty_dir_data: *delete_empty_dir_data,
                     evict_unmanaged_pods: *evict_unmanaged_pods,
                     rules,
+                    timeout_s: others_s,
                 };
+                // Whoever may take longer than the whole may not take so long.
+                let longest = rules
+                    .iter()
+                    .filter(|rule| rule.behavior != Behavior::Skip)
+                    .filter_map(|rule| rule.timeout_s)
+                    .fold(others_s, u64::max);
+                if timeout_s < longest {
+                    self.should("timeout_s", timeout_s, format!("{longest} or more"));
+                }
                 if own != *self.drained.get_or_insert(own) {
                     self.should("drain", own, "done as the plan's other drains are");
                 }

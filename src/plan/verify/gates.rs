@@ -168,7 +168,12 @@ impl<'o, 'p, 'f> Hop<'o, 'p, 'f> {
             .filter(|&at| self.holds(at))
             .collect();
         let lacking = match gate.at {
-            GatePoint::BeforeHop => self.between(&steps, &self.looks, &self.changing),
+            // What was looked at before somebody took days to answer is not what is there then.
+            GatePoint::BeforeHop => {
+                let mut then = self.looks.clone();
+                then.extend(&self.changing);
+                self.between(&steps, &[], &then)
+            }
             GatePoint::AfterControlPlane => self.after_control_planes(&steps),
             GatePoint::BeforeWorkers => self.between(&steps, &self.served, &self.on_workers),
             GatePoint::AfterEachWave => self.after_waves(&steps),

@@ -171,6 +171,7 @@ pub(super) fn by_hand<'p>(plan: &Plan, step: &'p Step) -> Vec<Do<'p>> {
             delete_empty_dir_data,
             evict_unmanaged_pods,
             rules,
+            others_timeout_s: _,
         } => {
             if !rules.is_empty() {
                 let mut refused = Vec::new();

@@ -4,6 +4,7 @@
 //! After Cluster API's `MachineDrainRule` (kubernetes-sigs/cluster-api `api/core/v1beta2/machinedrainrules_types.go`), whose
 //! behaviors have the same names.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,10 @@ pub struct Exception {
     /// Seconds for each pod's end; as for all pods when nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace_period_s: Option<u64>,
+    /// Seconds that each of them may take to leave, from when it was first asked to go, or first awaited where it ends by
+    /// itself; the drain's own time when nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_s: Option<u64>,
 }
 
 /// What happens to pods when their node is drained.
@@ -89,11 +94,45 @@ impl fmt::Display for Exception {
             Some(false) => f.write_str(", emptyDir data may not go")?,
             None => {}
         }
-        match self.grace_period_s {
-            Some(seconds) => write!(f, ", {seconds} s to end"),
+        if let Some(seconds) = self.grace_period_s {
+            write!(f, ", {seconds} s to end")?;
+        }
+        match self.timeout_s {
+            Some(seconds) => write!(f, ", gone within {seconds} s"),
             None => Ok(()),
         }
     }
+}
+
+/// The most seconds that a drain by these rules takes where each pod leaves in its time: `others_s` is that of the pods
+/// without a time of their own.
+///
+/// Pods of one order are asked together, so theirs count once, and those of the next order may have to wait for them to the
+/// last second. Where all have the same order nobody waits for anybody.
+#[must_use]
+pub fn longest_s(others_s: u64, rules: &[Exception]) -> u64 {
+    let of = |behavior| {
+        rules
+            .iter()
+            .filter(move |rule| rule.behavior == behavior)
+            .filter_map(|rule| Some((rule.order, rule.timeout_s?)))
+    };
+    let mut turns: BTreeMap<u32, u64> = BTreeMap::new();
+    for (order, timeout_s) in of(Behavior::Drain) {
+        let turn = turns.entry(order).or_default();
+        *turn = timeout_s.max(*turn);
+    }
+    let ordered = rules
+        .iter()
+        .any(|rule| rule.behavior == Behavior::Drain && rule.order > 0);
+    let asked = if ordered {
+        turns
+            .values()
+            .fold(others_s, |sum, one| sum.saturating_add(*one))
+    } else {
+        turns.values().fold(others_s, |most, one| most.max(*one))
+    };
+    of(Behavior::WaitCompleted).fold(asked, |most, (_, timeout_s)| most.max(timeout_s))
 }
 
 /// A selector as `kubectl` takes it.
@@ -119,8 +158,6 @@ fn words(selector: &LabelSelector) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::super::{Fate, KeepReason, Loss, Policy, RefuseReason, fate};
     use super::*;
     use crate::cluster::model::{Controller, PodPhase};
@@ -170,6 +207,54 @@ mod tests {
             ..Policy::default()
         };
         fate(pod, &policy)
+    }
+
+    #[test]
+    fn a_drain_takes_as_long_as_its_turns_one_after_the_other() {
+        use Behavior::{Drain, Skip, WaitCompleted};
+
+        let longest = |rules: &[(Behavior, u32, Option<u64>)]| {
+            let rules: Vec<Exception> = rules
+                .iter()
+                .map(|&(behavior, order, timeout_s)| Exception {
+                    behavior,
+                    order,
+                    timeout_s,
+                    ..Exception::default()
+                })
+                .collect();
+            longest_s(900, &rules)
+        };
+        assert_eq!(longest(&[]), 900);
+        assert_eq!(
+            longest(&[(Drain, 0, None), (Drain, 3, None), (Skip, 0, None)]),
+            900
+        );
+        // side by side
+        assert_eq!(longest(&[(Drain, 0, Some(60)), (Drain, 0, Some(300))]), 900);
+        assert_eq!(
+            longest(&[(Drain, 0, Some(60)), (Drain, 0, Some(1800))]),
+            1800
+        );
+        assert_eq!(
+            longest(&[(WaitCompleted, 0, Some(7200)), (Drain, 0, Some(60))]),
+            7200
+        );
+        // one after the other; one order counts once
+        assert_eq!(
+            longest(&[
+                (Drain, 1, Some(60)),
+                (Drain, 1, Some(300)),
+                (Drain, 2, Some(5))
+            ]),
+            1205
+        );
+        assert_eq!(longest(&[(Drain, 0, Some(600)), (Drain, 1, None)]), 1500);
+        assert_eq!(
+            longest(&[(WaitCompleted, 5, Some(60)), (Drain, 1, None)]),
+            900
+        );
+        assert_eq!(longest(&[(Drain, 1, Some(u64::MAX))]), u64::MAX);
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod tests;
 use std::fmt;
 
 pub use budget::{Allowance, allowance, can_never_allow, counts, expected, status};
-pub use exception::{Behavior, Exception};
+pub use exception::{Behavior, Exception, longest_s};
 
 use crate::cluster::model::{Budget, Pod, PodPhase};
 

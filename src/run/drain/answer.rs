@@ -21,6 +21,10 @@ pub(super) struct Progress {
     pub(super) why: Option<String>,
     /// It cannot be evicted; says why.
     pub(super) failed: Option<String>,
+    /// Since when its end is awaited: its eviction was asked for, or it ends without that.
+    pub(super) awaited_since: Option<Duration>,
+    /// It has taken longer than it may; says so.
+    pub(super) late: Option<String>,
     /// Since when, look by look, its budget has looked as if it never allowed anything.
     pub(super) hopeless_since: Option<Duration>,
 }

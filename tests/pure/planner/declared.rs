@@ -106,9 +106,10 @@ fn rule() -> impl Strategy<Value = Exception> {
         behavior,
         0_u32..4,
         prop::option::of(0_u64..90),
+        prop::option::of(1_u64..7200),
     )
         .prop_map(
-            |(selects, in_shop, behavior, order, grace_period_s)| Exception {
+            |(selects, in_shop, behavior, order, grace_period_s, timeout_s)| Exception {
                 selector: selects.then(|| LabelSelector {
                     match_labels: BTreeMap::from([("app".to_owned(), "web".to_owned())]),
                     match_expressions: Vec::new(),
@@ -118,6 +119,7 @@ fn rule() -> impl Strategy<Value = Exception> {
                 order,
                 delete_empty_dir_data: None,
                 grace_period_s,
+                timeout_s,
             },
         )
 }

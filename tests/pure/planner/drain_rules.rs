@@ -137,3 +137,29 @@ fn by_hand_a_drain_by_rules_is_not_left_to_kubectl_drain() {
         "{text}"
     );
 }
+
+#[test]
+fn a_drain_may_take_as_long_as_its_rules_give_to_pods() {
+    let mut world = world("db");
+    let drain = |world: &World| {
+        let plan = world.planned();
+        let mut drains = plan.steps.iter().filter_map(|step| match &step.action {
+            Action::Drain {
+                others_timeout_s, ..
+            } => Some((step.timeout_s, *others_timeout_s)),
+            _ => None,
+        });
+        let first = drains.next().unwrap();
+        assert!(drains.all(|other| other == first));
+        first
+    };
+    world.upgrade.drain.rules = vec![about("db", Behavior::Drain)];
+    assert_eq!(drain(&world), (900, None));
+    world.upgrade.drain.rules[0].timeout_s = Some(1800);
+    // They go after the others, which may have taken all of their time.
+    assert_eq!(drain(&world), (2700, Some(900)));
+    world.upgrade.drain.rules[0].order = 0;
+    assert_eq!(drain(&world), (1800, Some(900)));
+    let told = refit::report::plan::table(&world.planned(), 400, &refit::report::plan::Look::PLAIN);
+    assert!(told.contains("gone within 1800 s"), "{told}");
+}

@@ -65,7 +65,7 @@ fn each_place_has_its_gate_in_each_hop() {
     assert_eq!(
         gates(&plan),
         [
-            "barrier/preflight > gate/begin@1.35.4 > cluster/snapshot-etcd",
+            " > gate/begin@1.35.4 > cluster/check-cluster cp1/check-host cp2/check-host w1/check-host w2/check-host w3/check-host",
             "cp1/await-control-plane > gate/one/cp1@1.35.4 > cp2/kubeadm-node",
             "cp2/await-control-plane > gate/one/cp2@1.35.4 > barrier/control-planes",
             "cp2/uncordon > gate/workers@1.35.4 > w1/kubeadm-node w2/kubeadm-node",

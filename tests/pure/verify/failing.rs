@@ -7,6 +7,7 @@ use refit::cluster::model::{HostName, LabelSelector, NodeName, Role};
 use refit::documents::settings::{Condition, Gate, GatePoint, OrderGroup, Share};
 use refit::plan::data::{Action, Plan, Step, StepId};
 use refit::plan::verify::{Invariant, verify};
+use refit::rules::eviction::Exception;
 
 use crate::build::{World, budget, v};
 
@@ -194,7 +195,7 @@ fn arguments_are_what_the_facts_say() {
             } => *delete_empty_dir_data ^= true,
             other => panic!("{other:?}"),
         },
-        "argument: w3/drain@1.35.4: drain is grace None, emptyDir data false, unmanaged pods false, rules [] and should be \
+        "argument: w3/drain@1.35.4: drain is grace None, emptyDir data false, unmanaged pods false, rules [], 900 s and should be \
          done as the plan's other drains are",
     );
     breaks(
@@ -457,7 +458,7 @@ fn gates_are_where_they_were_declared() {
         format!("missing: {at} of the hop to 1.35.4 has no gate where {step}@1.35.4 needs it")
     };
     for (gate, at, needs) in [
-        ("before-hop", "before-hop", "cp1/switch-repository"),
+        ("before-hop", "before-hop", "cluster/check-cluster"),
         (
             "after-control-plane/cp1",
             "after-control-plane",
@@ -511,14 +512,12 @@ fn gates_are_where_they_were_declared() {
         },
         &missing("before-workers", "w1/kubeadm-node"),
     );
-    // Before what should come before it.
+    // After a look, which may be days old once it is passed.
     broken(
-        &|plan| {
-            plan.unwait("gate/before-hop", "barrier/preflight");
-            plan.wait("cluster/snapshot-etcd", "barrier/preflight");
-        },
-        &missing("before-hop", "cp1/switch-repository"),
+        &|plan| plan.unwait("w2/check-host", "gate/before-hop"),
+        &missing("before-hop", "w2/check-host"),
     );
+    // Before what should come before it.
     broken(
         &|plan| {
             plan.unwait("gate/after-hop", "barrier/nodes");
@@ -780,5 +779,38 @@ fn what_an_earlier_run_left_out_of_service_counts() {
     assert_eq!(
         told(&plan, &world.facts),
         ["too-many-out: 3 nodes can be out of service at once, and 2 may be: w1, w2, w3"]
+    );
+}
+
+#[test]
+fn a_drain_has_the_time_that_its_rules_give_to_pods() {
+    let mut world = world();
+    world.upgrade.drain.rules = vec![Exception {
+        timeout_s: Some(1800),
+        ..Exception::default()
+    }];
+    let shorter = |plan: &mut Plan| {
+        let drain = plan
+            .steps
+            .iter_mut()
+            .find(|step| step.id.as_str() == "w1/drain@1.35.4");
+        drain.unwrap().timeout_s = 1799;
+    };
+    breaks_in(
+        &world,
+        shorter,
+        "argument: w1/drain@1.35.4: timeout_s is 1799 and should be 1800 or more",
+    );
+    let others = |plan: &mut Plan| match plan.does("w1/drain") {
+        Action::Drain {
+            others_timeout_s, ..
+        } => *others_timeout_s = Some(60),
+        other => panic!("{other:?}"),
+    };
+    breaks_in(
+        &world,
+        others,
+        "argument: w1/drain@1.35.4: drain is grace None, emptyDir data true, unmanaged pods false, rules [all pods: drain, gone \
+         within 1800 s], 60 s and should be done as the plan's other drains are",
     );
 }

@@ -110,6 +110,7 @@ pub fn drain(node: &str) -> Action {
         delete_empty_dir_data: true,
         evict_unmanaged_pods: false,
         rules: vec![],
+        others_timeout_s: None,
     }
 }
 

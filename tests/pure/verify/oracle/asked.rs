@@ -104,7 +104,11 @@ impl Oracle<'_> {
         let step = &self.plan.steps[at];
         let action = &step.action;
         let worker = place.is_some_and(|host| now.hosts[host].is_some_and(|on| !on.control_plane));
-        if changes(action) {
+        let looks = matches!(
+            action,
+            Action::CheckHost { .. } | Action::CheckCluster { .. }
+        );
+        if looks || changes(action) {
             self.passed(now, GatePoint::BeforeHop)?;
         }
         if worker && acts_on_worker(action) {
@@ -294,13 +298,8 @@ impl Oracle<'_> {
             .get(&release)
             .is_none_or(|steps| steps & !done == 0);
         let in_time = match point {
-            GatePoint::BeforeHop => {
-                let touched = self.kinds.touched[now.hop].iter().zip(now.checked);
-                now.looked
-                    && touched
-                        .into_iter()
-                        .all(|(touched, checked)| !touched || checked)
-            }
+            // What waits for it looks whether it was passed in its hop.
+            GatePoint::BeforeHop => true,
             GatePoint::AfterControlPlane => {
                 now.asked.since[index] = 0;
                 return Ok(());
