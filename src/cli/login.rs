@@ -24,7 +24,8 @@ fn login(ssh: &Ssh, address: &str) -> String {
         through.push(format!("{}@{}", jump.user, jump.address));
         // its own tokens come last: those of the paths before them are doubled twice, as two programs read them
         let through = line(&through).replace('%', "%%");
-        let command = through.replacen("ssh", "ssh -W [%h]:%p", 1);
+        // quoted, as it is run by whatever shell the person has, and some take brackets for a pattern
+        let command = through.replacen("ssh", "ssh -W '[%h]:%p'", 1);
         words.extend(["-o".to_owned(), format!("ProxyCommand={command}")]);
     }
     words.push(format!("{}@{address}", ssh.user));
@@ -115,7 +116,7 @@ mod tests {
         };
         assert_eq!(
             login(&host, "10.0.0.1"),
-            r#"ssh -i key -o 'UserKnownHostsFile="/etc/50%%/known"' -o 'ProxyCommand=ssh -W [%h]:%p -p 2022 -i key -o '\''UserKnownHostsFile="/etc/50%%%%/known"'\'' gate@gate.example.org' ops@10.0.0.1 sudo"#
+            r#"ssh -i key -o 'UserKnownHostsFile="/etc/50%%/known"' -o 'ProxyCommand=ssh -W '\''[%h]:%p'\'' -p 2022 -i key -o '\''UserKnownHostsFile="/etc/50%%%%/known"'\'' gate@gate.example.org' ops@10.0.0.1 sudo"#
         );
     }
 }

@@ -22,4 +22,7 @@ pub struct Durations {
     pub kinds: BTreeMap<String, u64>,
     /// The longest time, in seconds, that the drain of each node took.
     pub drains: BTreeMap<NodeName, u64>,
+    /// The longest time, in seconds, that each hook took on any host, by its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hooks: BTreeMap<String, u64>,
 }

@@ -1,7 +1,7 @@
 //! How long steps should take, from how long they took before.
 //!
-//! One rule: a step is expected to take as long as the longest of its kind did in the last runs that have ended, and a drain as
-//! long as the longest one of its own node, where that was drained then. What passes because the declaration says so takes
+//! One rule: a step is expected to take as long as the longest of its kind did in the last runs that have ended, a drain as
+//! long as the longest one of its own node, where that was drained then, and a hook as long as the longest of its name. What passes because the declaration says so takes
 //! what is declared. Nothing is ordered or allowed by it.
 
 use super::data::{Action, Step};
@@ -41,7 +41,7 @@ pub const fn kind(action: &Action) -> Option<&'static str> {
         Action::Uncordon { .. } => Some("uncordon"),
         Action::ReleaseHolds { .. } => Some("release-holds"),
         Action::Verify { .. } => Some("verify"),
-        // One hook says nothing about another.
+        // One hook says nothing about another: they have times of their own.
         Action::Hook { .. } => None,
         Action::Soak { .. } | Action::Gate { .. } | Action::Barrier { .. } => None,
     }
@@ -50,12 +50,13 @@ pub const fn kind(action: &Action) -> Option<&'static str> {
 /// Expects of the steps what was seen before, and never more than a step is given.
 pub fn expect(steps: &mut [Step], durations: &Durations) {
     for step in steps {
-        let of_node = match &step.action {
+        let its_own = match &step.action {
             Action::Drain { node, .. } => durations.drains.get(node),
+            Action::Hook { name, .. } => durations.hooks.get(name),
             _ => None,
         };
         let of_kind = kind(&step.action).and_then(|kind| durations.kinds.get(kind));
-        if let Some(&seconds) = of_node.or(of_kind) {
+        if let Some(&seconds) = its_own.or(of_kind) {
             step.expected_s = seconds.min(step.timeout_s);
         }
     }
@@ -70,7 +71,7 @@ pub fn note(durations: &Durations) -> String {
         runs => format!("the last {runs} runs"),
     };
     format!(
-        "durations are expected from {runs} of this cluster (until {newest}): the longest that a step of the kind took there, of a drain the longest on its own node; what did not happen there takes as long as documented"
+        "durations are expected from {runs} of this cluster (until {newest}): the longest that a step of the kind took there, of a drain the longest on its own node, of a hook its own longest; what did not happen there takes as long as documented"
     )
 }
 
@@ -113,6 +114,7 @@ mod tests {
             newest: "2026-11-01T00:00:00Z".parse().unwrap(),
             kinds: BTreeMap::from([("drain".to_owned(), 60), ("cordon".to_owned(), 4000)]),
             drains: BTreeMap::from([(NodeName::new("w1"), 30)]),
+            hooks: BTreeMap::new(),
         };
         let cordon = Action::Cordon {
             node: NodeName::new("w1"),

@@ -152,8 +152,8 @@ pub fn hops(plan: &Plan) -> Vec<Hop<'_>> {
 struct Places<'p> {
     control_planes: BTreeSet<&'p str>,
     waves: BTreeMap<(Option<Minor>, &'p str), usize>,
-    /// The wave that each gate after one stands behind.
-    gates: BTreeMap<&'p StepId, usize>,
+    /// The wave that each gate and hook after one stands behind.
+    behind: BTreeMap<&'p StepId, usize>,
 }
 
 /// The wave that a gate after one stands behind, from its id.
@@ -162,18 +162,32 @@ fn gated_wave(id: &StepId) -> usize {
     wave.parse().unwrap_or(0)
 }
 
+/// The wave that a hook after one stands behind, from its id, which may name a host as well.
+fn hooked_wave(id: &StepId) -> usize {
+    let (_, wave) = id.verb().rsplit_once("/wave-").unwrap_or_default();
+    let (wave, _) = wave.split_once('/').unwrap_or((wave, ""));
+    wave.parse().unwrap_or(0)
+}
+
 impl<'p> Places<'p> {
     fn of(plan: &'p Plan) -> Self {
         let mut places = Self {
             control_planes: BTreeSet::new(),
             waves: BTreeMap::new(),
-            gates: BTreeMap::new(),
+            behind: BTreeMap::new(),
         };
         for step in &plan.steps {
             if let Action::Gate { gate } = &step.action
                 && gate.at == GatePoint::AfterEachWave
             {
-                places.gates.insert(&step.id, gated_wave(&step.id));
+                places.behind.insert(&step.id, gated_wave(&step.id));
+            }
+            if let Action::Hook {
+                at: HookPoint::AfterEachWave,
+                ..
+            } = &step.action
+            {
+                places.behind.insert(&step.id, hooked_wave(&step.id));
             }
             if let Action::Verify { control_planes, .. } = &step.action {
                 places
@@ -233,11 +247,7 @@ impl<'p> Places<'p> {
                 HookPoint::AfterControlPlane => Part::ControlPlanes,
                 HookPoint::BeforeWorkers => self.first_workers(&step.id),
                 HookPoint::Drained | HookPoint::BeforeUncordon => self.node(&step.id),
-                HookPoint::AfterEachWave => {
-                    let (_, wave) = step.id.verb().split_once("/wave-").unwrap_or_default();
-                    let (wave, _) = wave.split_once('/').unwrap_or((wave, ""));
-                    Part::Wave(wave.parse().unwrap_or(0))
-                }
+                HookPoint::AfterEachWave => Part::Wave(hooked_wave(&step.id)),
                 HookPoint::AfterHop => Part::End,
             },
             Action::Barrier { .. } => match (step.id.wave(), step.id.verb()) {
@@ -267,9 +277,9 @@ impl<'p> Places<'p> {
         }
     }
 
-    /// The wave that is over with a step: where its workers meet, or a gate behind that.
+    /// The wave that is over with a step: where its workers meet, or a gate or hook behind that.
     fn wave_ended_by(&self, id: &StepId) -> Option<usize> {
-        id.wave().or_else(|| self.gates.get(id).copied())
+        id.wave().or_else(|| self.behind.get(id).copied())
     }
 
     fn wave(&self, id: &StepId) -> Option<usize> {

@@ -1,10 +1,11 @@
 //! One step in words: what it does, after what, and how long it may take.
 
+use super::runbook::command_line;
 use super::words::{self, any_of};
 use crate::cluster::model::NodeName;
 use crate::host::command::with_environment;
 use crate::host::op::PackageRevision;
-use crate::plan::data::{Action, Condition, NoData, Step, StepId};
+use crate::plan::data::{Action, Condition, NoData, Rerun, Step, StepId};
 
 pub(super) fn duration(seconds: u64) -> String {
     words::duration(i64::try_from(seconds).unwrap_or(i64::MAX))
@@ -151,7 +152,7 @@ pub fn what(action: &Action) -> String {
                 };
                 format!(
                     "runs `{}` on this machine, in {directory}, until it ends with 0{on}",
-                    run.join(" ")
+                    shell(run)
                 )
             }
         },
@@ -162,6 +163,7 @@ pub fn what(action: &Action) -> String {
             env,
             directory,
             reboots,
+            rerun,
             ..
         } => {
             let place = match (host, directory) {
@@ -170,17 +172,27 @@ pub fn what(action: &Action) -> String {
                 (None, None) => "on this machine".to_owned(),
             };
             let check = match check {
-                Some(check) => format!(", unless `{}` ends with 0", check.join(" ")),
+                Some(check) => format!(", unless `{}` ends with 0", shell(check)),
                 None => String::new(),
             };
             let reboots = if *reboots { "; it may reboot" } else { "" };
+            let rerun = match rerun {
+                Rerun::Never => "the run halts",
+                Rerun::Safe => "it is run again",
+                Rerun::Check => "its check decides",
+            };
             format!(
-                "runs `{}` {place}{check}{reboots}",
-                with_environment(run, env).join(" ")
+                "runs `{}` {place}{check}{reboots}; when cut short, {rerun}",
+                shell(&with_environment(run, env))
             )
         }
         Action::Barrier { holds } => holds.clone(),
     }
+}
+
+/// As a shell would take it, so that words with spaces stay apart.
+fn shell(words: &[String]) -> String {
+    command_line(words.iter().map(String::as_str))
 }
 
 /// How many nodes of a soak are named; more are counted.

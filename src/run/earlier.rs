@@ -29,6 +29,7 @@ pub fn durations<'r>(
             newest: ended,
             kinds: BTreeMap::new(),
             drains: BTreeMap::new(),
+            hooks: BTreeMap::new(),
         });
         all.runs += 1;
         all.newest = all.newest.max(ended);
@@ -50,11 +51,15 @@ pub fn durations<'r>(
             let Some(&action) = actions.get(step) else {
                 continue;
             };
-            let Some(kind) = kind(action) else { continue };
             let took_s = took_ms.div_ceil(1000).max(1);
-            longest(&mut all.kinds, kind.to_owned(), took_s);
+            if let Some(kind) = kind(action) {
+                longest(&mut all.kinds, kind.to_owned(), took_s);
+            }
             if let Action::Drain { node, .. } = action {
                 longest::<NodeName>(&mut all.drains, node.clone(), took_s);
+            }
+            if let Action::Hook { name, .. } = action {
+                longest(&mut all.hooks, name.clone(), took_s);
             }
         }
     }
@@ -105,6 +110,24 @@ mod tests {
         }
     }
 
+    fn hook() -> Step {
+        let action = serde_json::from_value(serde_json::json!({
+            "kind": "hook",
+            "name": "patches",
+            "at": "drained",
+            "host": "w1",
+            "node": "w1",
+            "run": ["patch"],
+            "reboots": false,
+            "rerun": "safe",
+        }));
+        Step {
+            id: StepId::new("w1/hook/patches@1.35.4"),
+            action: action.unwrap(),
+            ..drain("w1")
+        }
+    }
+
     fn done(step: &Step, how: How, took_ms: u64) -> Stamped {
         let event = Event::StepDone {
             step: step.id.clone(),
@@ -130,7 +153,7 @@ mod tests {
 
     #[test]
     fn the_longest_of_all_that_was_done_counts() {
-        let steps = [drain("w1"), drain("w2"), barrier()];
+        let steps = [drain("w1"), drain("w2"), barrier(), hook()];
         let plan: Plan = serde_json::from_value(serde_json::json!({
             "format": "refit.plan/v1",
             "upgrade": "up",
@@ -151,11 +174,12 @@ mod tests {
             "steps": steps,
         }))
         .unwrap();
-        let [w1, w2, barrier] = &steps;
+        let [w1, w2, barrier, hook] = &steps;
         let newer = [
             done(w1, How::Acted, 12_001),
             done(w2, How::Already, 900_000),
             done(barrier, How::Acted, 5),
+            done(hook, How::Acted, 40_100),
             finished("2026-10-02T00:00:00Z"),
         ];
         let older = [
@@ -171,6 +195,7 @@ mod tests {
                 newest: "2026-10-02T00:00:00Z".parse().unwrap(),
                 kinds: BTreeMap::from([("drain".to_owned(), 30)]),
                 drains: BTreeMap::from([(NodeName::new("w1"), 13), (NodeName::new("w2"), 30)]),
+                hooks: BTreeMap::from([("patches".to_owned(), 41)]),
             })
         );
         assert_eq!(durations([]), None);

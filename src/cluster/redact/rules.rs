@@ -158,6 +158,7 @@ pub(super) const RULES: &[(&str, Rule)] = &[
 pub(super) const KEYS: &[(&str, Rule)] = &[
     ("hosts", Rule::Machine),
     ("durations/drains", Rule::Machine),
+    ("durations/hooks", Rule::Name),
     ("external_etcd", Rule::Address),
     ("cluster/pods/*/images", Rule::Name),
     ("cluster/workloads/*/images", Rule::Name),

@@ -3,7 +3,7 @@ command -v curl >/dev/null || die 'curl is not installed here, and external etcd
 ca=$1 cert=$2 key=$3
 shift 3
 for endpoint; do
-  set -- -sS --fail --connect-timeout 5 --max-time 10
+  set -- -sS --noproxy '*' --fail --connect-timeout 5 --max-time 10
   [ -z "$ca" ] || set -- "$@" --cacert "$ca"
   [ -z "$cert" ] || set -- "$@" --cert "$cert"
   [ -z "$key" ] || set -- "$@" --key "$key"

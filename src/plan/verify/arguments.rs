@@ -14,7 +14,7 @@ use super::timeline::Timelines;
 use super::violation::Violation;
 use crate::cluster::model::{HostName, NodeName, Role};
 use crate::plan::data::{Action, Condition, FORMAT, Gate, Plan, Step};
-use crate::rules::eviction::{Behavior, Exception};
+use crate::rules::eviction::{Exception, longest_s};
 use crate::rules::static_pods::SETTLED_S;
 
 /// Every argument that is not what it should be.
@@ -339,12 +339,7 @@ impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
                     rules,
                     timeout_s: others_s,
                 };
-                // Whoever may take longer than the whole may not take so long.
-                let longest = rules
-                    .iter()
-                    .filter(|rule| rule.behavior != Behavior::Skip)
-                    .filter_map(|rule| rule.timeout_s)
-                    .fold(others_s, u64::max);
+                let longest = longest_s(others_s, rules);
                 if timeout_s < longest {
                     self.should("timeout_s", timeout_s, format!("{longest} or more"));
                 }

@@ -24,6 +24,7 @@ fn durations() -> Durations {
             ("kubeadm-node-control-plane".to_owned(), 200),
         ]),
         drains: BTreeMap::from([(NodeName::new("w1"), 90)]),
+        hooks: BTreeMap::new(),
     }
 }
 

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::declared::group;
 use crate::build::World;
+use refit::cluster::durations::Durations;
 use refit::cluster::model::{HostName, NodeName};
 use refit::documents::settings::{
     Condition, Gate, GatePoint, Hook, HookPlace, HookPoint, Rerun, Share, Window,
@@ -272,4 +274,52 @@ fn a_window_has_room_for_the_hooks_of_a_node() {
     for within in ["w1/hook/drained", "w1/hook/before-uncordon"] {
         assert!(!with.contains_key(&id(within)), "{within}");
     }
+}
+
+/// A soak is told with the wave that it watches, though a hook stands between.
+#[test]
+fn a_soak_behind_a_hook_is_told_with_its_wave() {
+    let mut world = World::new(1, 3, "1.34.4", "1.35.4");
+    for (node, pool) in [("w1", "first"), ("w2", "canary")] {
+        let labels = &mut world.node(node).labels;
+        labels.insert("pool".to_owned(), pool.to_owned());
+    }
+    world.upgrade.workers.order = vec![group("first", 0), group("canary", 600)];
+    world.upgrade.hooks = vec![
+        hook("here", HookPoint::AfterEachWave, HookPlace::ThisMachine),
+        hook("there", HookPoint::AfterEachWave, HookPlace::EachWorker),
+    ];
+    let plan = world.planned();
+    let hops = hops(&plan);
+    let soaking: Vec<_> = hops[0]
+        .sections
+        .iter()
+        .filter(|section| {
+            let mut steps = section.steps.iter();
+            steps.any(|step| matches!(step.action, Action::Soak { .. }))
+        })
+        .map(|section| section.part.short())
+        .collect();
+    assert_eq!(soaking, ["wave 2"]);
+}
+
+/// What was seen of a hook before is expected of it again, and of no other.
+#[test]
+fn a_hook_is_expected_to_take_what_it_took() {
+    let mut world = World::new(1, 1, "1.34.4", "1.35.4");
+    world.upgrade.hooks = vec![
+        hook("seen", HookPoint::Drained, HookPlace::EachWorker),
+        hook("new", HookPoint::Drained, HookPlace::EachWorker),
+    ];
+    world.facts.durations = Some(Durations {
+        runs: 1,
+        newest: "2026-11-21T10:30:00Z".parse().unwrap(),
+        kinds: BTreeMap::new(),
+        drains: BTreeMap::new(),
+        hooks: BTreeMap::from([("seen".to_owned(), 123)]),
+    });
+    let plan = world.planned();
+    let expected = |id: &str| plan.step(&StepId::new(id)).unwrap().expected_s;
+    assert_eq!(expected("w1/hook/seen@1.35.4"), 123);
+    assert_eq!(expected("w1/hook/new@1.35.4"), 10);
 }

@@ -55,6 +55,7 @@ const TABLE: &[(&str, Change, &[&str], &[&str])] = &[
                 newest: "2026-11-21T10:30:00Z".parse().unwrap(),
                 kinds: BTreeMap::from([("drain".to_owned(), 77)]),
                 drains: BTreeMap::new(),
+                hooks: BTreeMap::new(),
             });
         },
         &[],
