@@ -38,33 +38,34 @@ fn place(directory: &Path, program: &str) -> PathBuf {
     }
 }
 
-/// A program is there and may be run. Runs nothing.
+/// A program is there and may be run; `path` is the PATH that it is given, if that is not this process's. Runs nothing.
 ///
 /// # Errors
 /// What is missing.
-pub fn ready(directory: &Path, words: &[String]) -> Result<(), String> {
+pub fn ready(directory: &Path, words: &[String], path: Option<&str>) -> Result<(), String> {
     let program = words.first().ok_or("it has no words")?;
     let runs = |path: &Path| {
         std::fs::metadata(path)
             .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
     };
-    let path = place(directory, program);
+    let place = place(directory, program);
     if program.contains('/') {
-        return match std::fs::metadata(&path) {
+        return match std::fs::metadata(&place) {
             Err(error) => Err(format!(
                 "{program} cannot be run in {}: {error}",
                 directory.display()
             )),
-            Ok(_) if !runs(&path) => Err(format!(
+            Ok(_) if !runs(&place) => Err(format!(
                 "{program} in {} may not be run: it is no executable file",
                 directory.display()
             )),
             Ok(_) => Ok(()),
         };
     }
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    let mut folders = std::env::split_paths(&folders);
-    match folders.any(|folder| runs(&folder.join(program))) {
+    let folders = path.map(Into::into).or_else(|| std::env::var_os("PATH"));
+    let folders = folders.unwrap_or_default();
+    match std::env::split_paths(&folders).any(|folder| runs(&directory.join(folder).join(program)))
+    {
         true => Ok(()),
         false => Err(format!("there is no program `{program}` in PATH")),
     }
@@ -195,11 +196,14 @@ mod tests {
         );
         assert!(ended.output.contains("$HOME; *\n"), "{ended:?}");
         assert!(run(folder.path(), &["./none.sh"], 60).await.is_err());
-        let there = |program: &str| ready(folder.path(), &[program.to_owned()]);
+        let there = |program: &str| ready(folder.path(), &[program.to_owned()], None);
         assert_eq!(there("./smoke.sh"), Ok(()));
         assert_eq!(there("sh"), Ok(()));
         assert!(there("./none.sh").unwrap_err().contains("No such file"));
         assert!(there("no-such-program").unwrap_err().contains("in PATH"));
+        let elsewhere = |path: &str| ready(folder.path(), &["smoke.sh".to_owned()], Some(path));
+        assert_eq!(elsewhere("/none:."), Ok(()));
+        assert!(elsewhere("/none").unwrap_err().contains("in PATH"));
         std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o600)).unwrap();
         assert!(there("./smoke.sh").unwrap_err().contains("may not be run"));
         assert_eq!(

@@ -260,10 +260,12 @@ fn failed(failures: &[(StepId, String)]) -> CommandError {
     )
 }
 
-/// Ctrl-C, or a service manager's request to stop.
+/// Ctrl-C, a service manager's request to stop, or a terminal that is closed.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// None where whoever started refit had it ignored, as nohup(1) does.
+    hang_up: Option<Signal>,
 }
 
 impl Signals {
@@ -278,6 +280,10 @@ impl Signals {
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
+            hang_up: match hang_up_is_ignored() {
+                true => None,
+                false => Some(listen(SignalKind::hangup())?),
+            },
         })
     }
 
@@ -285,8 +291,22 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            () = async {
+                match &mut self.hang_up {
+                    Some(signal) => drop(signal.recv().await),
+                    None => std::future::pending().await,
+                }
+            } => {}
         }
     }
+}
+
+/// Whether this process was started with SIGHUP ignored (proc_pid_status(5), `SigIgn`: a mask of which SIGHUP is the first).
+fn hang_up_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Outside of its windows a cluster is not even looked at.

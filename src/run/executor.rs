@@ -20,7 +20,7 @@ use super::meter::Meter;
 use super::state::{State, StepState, TransitionError};
 use super::step::{self, StepEnd};
 use crate::cluster::model::NodeName;
-use crate::plan::data::{Action, Plan, Step, StepId};
+use crate::plan::data::{Action, HookPoint, Plan, Step, StepId};
 use crate::plan::graph::Frontier;
 use crate::plan::windows::Guard;
 use crate::ports::{Metrics, People, Programs, Store, World};
@@ -104,6 +104,8 @@ pub(super) struct Context<'a> {
     pub(super) world: World<'a>,
     /// The nodes that the plan drains, by the step that does.
     drains: BTreeMap<&'a StepId, &'a NodeName>,
+    /// The hooks that come between a drain and what it was for.
+    hooks_when_drained: BTreeMap<&'a StepId, &'a Step>,
     recorder: RefCell<Recorder<'a>>,
     stopping: Cell<bool>,
     /// What the plan's windows say, where it has some.
@@ -154,11 +156,12 @@ impl Context<'_> {
         self.recorder.borrow().state.steps.get(step).cloned()
     }
 
-    /// The node that the plan drains right before this step.
+    /// The node that the plan drains right before this step, or before the hooks right before it.
     pub(super) fn drained_before(&self, step: &Step) -> Option<&NodeName> {
-        step.after
-            .iter()
-            .find_map(|id| self.drains.get(id).copied())
+        step.after.iter().find_map(|id| {
+            let hook = || self.drained_before(self.hooks_when_drained.get(id)?);
+            self.drains.get(id).copied().or_else(hook)
+        })
     }
 
     /// How the plan drains a node, if it does.
@@ -210,6 +213,20 @@ fn drains(plan: &Plan) -> BTreeMap<&StepId, &NodeName> {
     drains
 }
 
+fn hooks_when_drained(plan: &Plan) -> BTreeMap<&StepId, &Step> {
+    let drained = |step: &&Step| {
+        matches!(
+            step.action,
+            Action::Hook {
+                at: HookPoint::Drained,
+                ..
+            }
+        )
+    };
+    let hooks = plan.steps.iter().filter(drained);
+    hooks.map(|step| (&step.id, step)).collect()
+}
+
 /// Carries the plan out from where `state` is: the empty state for a new run, a journal's for a resumed one.
 ///
 /// Every event goes to the journal first and to `events` once it is on disk. When `stop` is ready, running steps end and the
@@ -253,6 +270,7 @@ pub async fn execute(
         run,
         world: meter.world(),
         drains: drains(run.plan),
+        hooks_when_drained: hooks_when_drained(run.plan),
         recorder: RefCell::new(Recorder {
             append: &mut append,
             events,

@@ -7,15 +7,17 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
+use super::drain;
 use super::event::How;
-use super::host_step::{self, LeftBehind, REACH_AGAIN};
+use super::host_step::{self, LeftBehind, REACH_AGAIN, plain};
 use super::look;
 use super::state::StepState;
 use super::step::{Finished, Trouble, Try};
-use crate::cluster::model::HostName;
+use crate::cluster::model::{HostName, NodeName};
 use crate::host::command::with_environment;
-use crate::host::op::{Mutation, OpState, Query};
+use crate::host::op::{Mutation, OpEnd, OpRef, OpState, Query};
 use crate::host::unit;
 use crate::plan::data::Rerun;
 use crate::ports::Ended;
@@ -33,21 +35,51 @@ pub(super) struct Hook<'p> {
     pub(super) env: &'p BTreeMap<String, String>,
     pub(super) reboots: bool,
     pub(super) rerun: Rerun,
+    /// The node that has to be out of service still when it begins.
+    pub(super) drained: Option<&'p NodeName>,
+}
+
+impl Hook<'_> {
+    /// Right before it begins.
+    async fn still_drained(&self, attempt: &Try<'_, '_>) -> Result<(), Trouble> {
+        match self.drained {
+            Some(node) => drain::still_cordoned(attempt, node).await,
+            None => Ok(()),
+        }
+    }
 }
 
 /// What a check says.
 enum Verdict {
     /// Nothing is left to do.
     Done,
-    /// Something is; how the check ended.
+    /// Something is; how the check ended, or nothing where there is no check.
     Left(String),
+    /// The check did not come to say it; how it ended.
+    Untold(String),
 }
 
 impl Verdict {
+    /// By its status. 126 and 127 are of a program that cannot be run, 125 of env(1), timeout(1) and their like, those from 128
+    /// on of a signal, as shells tell it (POSIX.1-2024, Shell Command Language, 2.8.2, and the utilities `env` and `timeout`).
     fn of(words: &[String], status: Option<i32>, output: &str) -> Self {
+        let how = ended(words, status, output);
         match status {
             Some(0) => Self::Done,
-            status => Self::Left(ended(words, status, output)),
+            None | Some(..0 | 125..) => Self::Untold(how),
+            Some(1..125) => Self::Left(how),
+        }
+    }
+
+    /// Whether nothing is left to do; else what the check said, which is nothing where there is none.
+    fn told(self) -> Result<Option<String>, Trouble> {
+        match self {
+            Self::Done => Ok(None),
+            Self::Left(how) => Ok(Some(how)),
+            Self::Untold(how) => Err(Trouble::Failed(format!(
+                "whether it is done cannot be told: {how}. Mend the check: it has to end with 0 when nothing is left to do, and \
+                 with 1 to 124 when something is. Then `refit resume`"
+            ))),
         }
     }
 }
@@ -58,53 +90,55 @@ pub(super) async fn here(
     directory: &str,
     hook: &Hook<'_>,
 ) -> Result<Finished, Trouble> {
-    if check_here(attempt, directory, hook).await? {
+    let Some(left) = check_here(attempt, directory, hook).await?.told()? else {
         return Ok(finished(attempt.found_done()));
-    }
+    };
     if attempt.taken_up {
         let look = format!(
             "whether `{}` still runs on this machine, and how far it came",
             hook.run.join(" ")
         );
-        if let Some(said_done) = cut_short(attempt, hook, &look)? {
+        if let Some(said_done) = cut_short(attempt, hook, &look, &left)? {
             return Ok(said_done);
         }
     }
+    hook.still_drained(attempt).await?;
     attempt.start()?;
     let end = program(attempt, directory, hook.run, hook).await?;
     if end.status != Some(0) {
-        return Err(Trouble::Failed(format!(
+        let why = format!(
             "on this machine, {}",
             ended(hook.run, end.status, &end.output)
-        )));
+        );
+        return Err(match (end.status, hook.rerun) {
+            // Killed in its midst, be it by refit when its time was over: nobody knows how far it came.
+            (None, Rerun::Never) => Trouble::CutShort(format!(
+                "{why}. Its declaration says `rerun: never`. Look how far it came. {}",
+                once_done(attempt, "")
+            )),
+            (None, Rerun::Safe | Rerun::Check) | (Some(_), _) => Trouble::Failed(why),
+        });
     }
-    let Some(words) = hook.check else {
+    if hook.check.is_none() {
         return Ok(finished(How::Acted));
-    };
-    let end = program(attempt, directory, words, hook).await?;
-    match Verdict::of(words, end.status, &end.output) {
-        Verdict::Done => Ok(finished(How::Acted)),
-        Verdict::Left(how) => Err(not_done(hook, &how)),
+    }
+    match check_here(attempt, directory, hook).await?.told()? {
+        None => Ok(finished(How::Acted)),
+        Some(how) => Err(not_done(hook, &how)),
     }
 }
 
-/// Whether the check, if there is one, says that nothing is left to do.
+/// What the check says, if there is one; else something is left to do.
 async fn check_here(
     attempt: &Try<'_, '_>,
     directory: &str,
     hook: &Hook<'_>,
-) -> Result<bool, Trouble> {
+) -> Result<Verdict, Trouble> {
     let Some(words) = hook.check else {
-        return Ok(false);
+        return Ok(Verdict::Left(String::new()));
     };
     let end = program(attempt, directory, words, hook).await?;
-    if end.status.is_none() {
-        return Err(Trouble::Failed(format!(
-            "whether it is done cannot be told: {}",
-            ended(words, end.status, &end.output)
-        )));
-    }
-    Ok(end.status == Some(0))
+    Ok(Verdict::of(words, end.status, &end.output))
 }
 
 /// One program on this machine, to its end.
@@ -147,7 +181,7 @@ pub(super) async fn on_host(
                     Some(end) if end.status == 0 => {
                         confirmed(attempt, host, hook, How::Recovered).await
                     }
-                    Some(end) => Err(host_step::ended_badly(host, &op, &end)),
+                    Some(end) => ended_badly(attempt, host, hook, &op, &end).await,
                     None => lost(attempt, host, hook, How::Recovered).await,
                 };
             }
@@ -155,18 +189,20 @@ pub(super) async fn on_host(
             OpState::Ended(end) if end.status == 0 && (own || hook.check.is_none()) => {
                 return confirmed(attempt, host, hook, attempt.found_done()).await;
             }
-            OpState::Ended(end) if own => return Err(host_step::ended_badly(host, &op, &end)),
+            OpState::Ended(end) if own => {
+                return ended_badly(attempt, host, hook, &op, &end).await;
+            }
             // Whoever resumes has seen that it failed.
             OpState::Ended(_) | OpState::Absent => {}
             OpState::Lost => {
-                if let Verdict::Done = reached(attempt, host, hook).await? {
+                let Some(left) = settled(attempt, host, hook).await?.told()? else {
                     return Ok(finished(How::Recovered));
-                }
+                };
                 let look = format!(
                     "on host {host} how far it came; what it said is in {}",
                     unit::log_file(&op)
                 );
-                if let Some(said_done) = cut_short(attempt, hook, &look)? {
+                if let Some(said_done) = cut_short(attempt, hook, &look, &left)? {
                     return Ok(said_done);
                 }
                 if own {
@@ -175,10 +211,11 @@ pub(super) async fn on_host(
             }
         }
     }
-    if let Verdict::Done = ask(attempt, host, hook).await? {
+    if ask(attempt, host, hook).await?.told()?.is_none() {
         return Ok(finished(attempt.found_done()));
     }
     let before = boot(attempt, host).await?;
+    hook.still_drained(attempt).await?;
     attempt.start()?;
     let op = attempt.op(None, attempt.number());
     let end = host_step::await_outcome(attempt, host, &op, &mutation, false).await?;
@@ -209,11 +246,36 @@ async fn lost(
     if hook.reboots {
         return confirmed(attempt, host, hook, how).await;
     }
+    let next = match hook.rerun {
+        Rerun::Never => format!(
+            "and how far the hook came: its declaration says `rerun: never`. {}",
+            once_done(attempt, "")
+        ),
+        Rerun::Safe | Rerun::Check => format!(
+            "then `refit resume`, which goes by `rerun: {}`",
+            hook.rerun.as_str()
+        ),
+    };
     Err(Trouble::CutShort(format!(
         "host {host}: the hook was cut off and left no outcome, as when the host reboots, and it is not declared with \
-         `reboots: true`. Look whether the host is well, then `refit resume`, which goes by `rerun: {}`",
-        hook.rerun.as_str()
+         `reboots: true`. Look whether the host is well, {next}"
     )))
+}
+
+/// It ended otherwise than with 0 while nobody looked: where it may reboot its host, the shutdown may have ended it.
+async fn ended_badly(
+    attempt: &Try<'_, '_>,
+    host: &HostName,
+    hook: &Hook<'_>,
+    op: &OpRef,
+    end: &OpEnd,
+) -> Result<Finished, Trouble> {
+    if hook.reboots
+        && let Verdict::Done = settled(attempt, host, hook).await?
+    {
+        return Ok(finished(How::Recovered));
+    }
+    Err(host_step::ended_badly(host, op, end))
 }
 
 /// Asks the check after the hook: it must say that nothing is left to do, after a reboot in the end.
@@ -226,14 +288,38 @@ async fn confirmed(
     if hook.check.is_none() {
         return Ok(finished(how));
     }
+    match polled(attempt, host, hook, Duration::ZERO).await?.told()? {
+        None => Ok(finished(how)),
+        Some(why) => Err(not_done(hook, &why)),
+    }
+}
+
+/// What the check says of a hook that nobody has seen end: its host may still be on its way up. The second half of the time is
+/// for running it again.
+async fn settled(
+    attempt: &Try<'_, '_>,
+    host: &HostName,
+    hook: &Hook<'_>,
+) -> Result<Verdict, Trouble> {
+    polled(attempt, host, hook, attempt.left() / 2).await
+}
+
+/// The check's verdict once the host answers; where it may reboot, asked until it is the good one, or so much time is left.
+async fn polled(
+    attempt: &Try<'_, '_>,
+    host: &HostName,
+    hook: &Hook<'_>,
+    until_left: Duration,
+) -> Result<Verdict, Trouble> {
     loop {
         match reached(attempt, host, hook).await? {
-            Verdict::Done => return Ok(finished(how)),
-            Verdict::Left(why) if hook.reboots && !attempt.left().is_zero() => {
+            Verdict::Left(why) | Verdict::Untold(why)
+                if hook.reboots && attempt.left() > until_left =>
+            {
                 attempt.waiting(&format!("its check to end with 0: {}", first_line(&why)))?;
                 attempt.pause(REACH_AGAIN).await;
             }
-            Verdict::Left(why) => return Err(not_done(hook, &why)),
+            verdict => return Ok(verdict),
         }
     }
 }
@@ -306,6 +392,7 @@ fn cut_short(
     attempt: &Try<'_, '_>,
     hook: &Hook<'_>,
     look: &str,
+    left: &str,
 ) -> Result<Option<Finished>, Trouble> {
     match hook.rerun {
         // Its check was asked, and says that something is left to do.
@@ -322,10 +409,14 @@ fn cut_short(
     let not_read = match people.approval(step.as_str()) {
         // What was said before it began cannot be about how it ended.
         Ok(Some(given)) if began.is_none_or(|began| given.at >= began) => {
+            let check = match left {
+                "" => String::new(),
+                left => format!("; its check said: {}", first_line(left)),
+            };
             return Ok(Some(Finished {
                 how: How::Recovered,
                 note: Some(format!(
-                    "it was cut short; {} said at {} that it is done",
+                    "it was cut short; {} said at {} that it is done{check}",
                     given.by, given.at
                 )),
             }));
@@ -333,14 +424,21 @@ fn cut_short(
         Ok(_) => String::new(),
         Err(error) => format!(" (what was said of it does not count: {error})"),
     };
-    let refit = people.refit();
-    let run = cx.run.id;
     attempt.waiting("somebody to look whether it is done: it was cut short")?;
     Err(Trouble::CutShort(format!(
-        "it was cut short: it began, and nobody knows how it ended; its declaration says `rerun: never`. Look {look}. Once it is \
-         done, by itself or by your hand, `{refit} approve {run} {step} --by NAME` says so{not_read}; then \
-         `{refit} resume {run}`"
+        "it was cut short: it began, and nobody knows how it ended; its declaration says `rerun: never`. Look {look}. {}",
+        once_done(attempt, &not_read)
     )))
+}
+
+/// How somebody says that a hook is done that must never be run again.
+fn once_done(attempt: &Try<'_, '_>, not_read: &str) -> String {
+    let (run, step) = (attempt.cx.run.id, &attempt.step.id);
+    let refit = attempt.cx.run.people.refit();
+    format!(
+        "Once it is done, by itself or by your hand, `{refit} approve {run} {step} --by NAME` says so{not_read}; then \
+         `{refit} resume {run}`"
+    )
 }
 
 fn finished(how: How) -> Finished {
@@ -365,10 +463,7 @@ fn ended(words: &[String], status: Option<i32>, output: &str) -> String {
         Some(status) => format!("`{name}` ended with status {status}"),
         None => format!("`{name}` was killed: by a signal, or because its time was over"),
     };
-    let plain: String = output
-        .chars()
-        .map(|c| if c.is_control() && c != '\n' { ' ' } else { c })
-        .collect();
+    let plain = plain(output);
     let lines: Vec<&str> = plain.trim_end().lines().collect();
     match &lines[lines.len().saturating_sub(LINES_SHOWN)..] {
         [] => format!("{how} and said nothing"),

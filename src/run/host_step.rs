@@ -223,8 +223,16 @@ fn mismatch(host: &HostName, problem: &str) -> Trouble {
     Trouble::Hopeless(format!("host {host} is not as the plan expects: {problem}"))
 }
 
+/// What a command said, without anything that a terminal would obey.
+pub(super) fn plain(said: &str) -> String {
+    said.chars()
+        .map(|c| if c.is_control() && c != '\n' { ' ' } else { c })
+        .collect()
+}
+
 pub(super) fn ended_badly(host: &HostName, op: &OpRef, end: &OpEnd) -> Trouble {
-    let lines: Vec<&str> = end.output.trim_end().lines().collect();
+    let said = plain(&end.output);
+    let lines: Vec<&str> = said.trim_end().lines().collect();
     let shown = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
     Trouble::Failed(format!(
         "host {host}: the operation ended with status {} (all of what it said is there in {}):\n{}",

@@ -19,7 +19,7 @@ use super::{
     wait_step,
 };
 use crate::host::op::OpRef;
-use crate::plan::data::{Action, Step};
+use crate::plan::data::{Action, HookPoint, Step};
 use crate::rules::eviction::Policy;
 
 /// Before a failed try is repeated: long enough for a restarting daemon or a released package lock, short beside what the
@@ -384,6 +384,7 @@ async fn act(attempt: &Try<'_, '_>) -> Result<Finished, Trouble> {
         Action::Soak { for_s, nodes } => return soak_step::run(attempt, *for_s, nodes).await,
         Action::Gate { gate } => return gate_step::run(attempt, gate).await,
         Action::Hook {
+            at,
             host,
             run,
             check,
@@ -399,6 +400,15 @@ async fn act(attempt: &Try<'_, '_>) -> Result<Finished, Trouble> {
                 env,
                 reboots: *reboots,
                 rerun: *rerun,
+                drained: match at {
+                    HookPoint::Drained => attempt.cx.drained_before(attempt.step),
+                    HookPoint::BeforeHop
+                    | HookPoint::AfterControlPlane
+                    | HookPoint::BeforeWorkers
+                    | HookPoint::BeforeUncordon
+                    | HookPoint::AfterEachWave
+                    | HookPoint::AfterHop => None,
+                },
             };
             return match host {
                 Some(host) => hook_step::on_host(attempt, host, &hook).await,

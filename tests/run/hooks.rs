@@ -10,7 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::world::killer::{When, until_killed};
-use crate::world::plans::{Around as With, Nobody, go_on, go_with, hook, never, plan, step};
+use crate::world::plans::{
+    Around as With, Nobody, drain, go_on, go_with, hook, install_kubelet, never, plan, step,
+};
 use crate::world::{Memory, Sim};
 use refit::cluster::model::{HostName, NodeName};
 use refit::plan::data::{Action, HookPoint, Plan, Rerun, StepId};
@@ -132,6 +134,7 @@ async fn what_fails_says_so_and_is_run_again_when_somebody_resumes() {
         for words in ["status 3", "E: something is wrong", "/var/lib/refit/runs/"] {
             assert!(why.contains(words), "{words}: {why}");
         }
+        assert!(!why.contains('\u{1b}'), "{why:?}");
         assert_eq!(hooked(&sim), 0);
         let (outcome, _) = go_on(&plan, &sim, &mut memory).await;
         finished(&outcome);
@@ -158,6 +161,68 @@ async fn what_ended_well_and_is_not_done_has_failed() {
     finished(&outcome);
     assert_eq!(done(&events), Some((How::Recovered, None)));
     assert_eq!(begun(&sim), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_cannot_be_run_does_not_say_that_something_is_left() {
+    for status in [125, 126, 127, 137, 255] {
+        let sim = Sim::usual();
+        sim.change_host("w1", |host| host.checks = [status].into());
+        let plan = on_host(Rerun::Check, true, false);
+        let why = failure(go_on(&plan, &sim, &mut Memory::default()).await.0);
+        for words in [
+            "whether it is done cannot be told",
+            &format!("status {status}"),
+            "Mend the check",
+        ] {
+            assert!(why.contains(words), "{words}: {why}");
+        }
+        assert_eq!(begun(&sim), 0);
+    }
+}
+
+/// A run was halted at a hook between a node's drain and its kubelet, or after it, and somebody made use of the node meanwhile.
+#[tokio::test(start_paused = true)]
+async fn neither_a_hook_nor_the_kubelet_after_it_begins_on_a_node_that_is_back_in_service() {
+    let mut on_this_machine = here(Rerun::Safe, false).steps[0].action.clone();
+    if let Action::Hook { at, .. } = &mut on_this_machine {
+        *at = HookPoint::Drained;
+    }
+    let on_its_host = || hook("w1", Rerun::Safe);
+    for (action, statuses, answers, fails) in [
+        (on_its_host(), vec![3], vec![], HOOK),
+        (on_its_host(), vec![0, 100], vec![], "w1/kubelet"),
+        (on_this_machine.clone(), vec![], vec![(1, 3)], HOOK),
+        (on_this_machine, vec![100], vec![(1, 0)], "w1/kubelet"),
+    ] {
+        let (sim, programs) = (Sim::usual(), Here::new(&answers));
+        let plan = plan(vec![
+            step("w1/drain", &[], drain("w1")),
+            step(HOOK, &["w1/drain"], action),
+            step("w1/kubelet", &[HOOK], install_kubelet("w1")),
+        ]);
+        sim.cordon_as("w1", Some("r1"));
+        sim.change_host("w1", |host| host.statuses = statuses.into());
+        let mut memory = Memory::default();
+        let (outcome, _) = with(&plan, &sim, &mut memory, &Nobody, &programs).await;
+        assert!(matches!(outcome, Outcome::Halted { .. }), "{outcome:?}");
+        let before = sim.inner.borrow().changes.len();
+        let node = NodeName::new("w1");
+        let uncordon = |sim: &Sim| {
+            let mut inner = sim.inner.borrow_mut();
+            inner.nodes.get_mut(&node).unwrap().unschedulable = false;
+        };
+        uncordon(&sim);
+        let (outcome, _) = with(&plan, &sim, &mut memory, &Nobody, &programs).await;
+        let Outcome::Halted { failures, .. } = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert_eq!(failures[0].0, StepId::new(fails));
+        let why = &failures[0].1;
+        assert!(why.contains("w1 is not cordoned any more"), "{why}");
+        assert_eq!(sim.inner.borrow().changes.len(), before);
+        assert_eq!(programs.runs.borrow().len(), answers.len());
+    }
 }
 
 /// The process dies while the hook goes on at its host.
@@ -320,6 +385,92 @@ async fn a_host_may_reboot_where_that_is_declared() {
     assert!(said.contains("its check to end with 0"), "{said}");
 }
 
+/// Nobody looked while it rebooted its host: what comes up there is waited for, before it is run again or somebody is asked.
+#[tokio::test(start_paused = true)]
+async fn a_host_may_reboot_while_nobody_looks() {
+    // It was cut off; it was ended by the shutdown, long since, or is ended while it is awaited again.
+    for (status, away) in [(0, 5), (143, 1000), (143, 0)] {
+        for rerun in [Rerun::Never, Rerun::Safe, Rerun::Check] {
+            let sim = Sim::usual();
+            let mut memory = Memory::default();
+            let plan = on_host(rerun, true, true);
+            sim.change_host("w1", |host| host.statuses = [status].into());
+            killed_meanwhile(&plan, &sim, &mut memory).await;
+            tokio::time::sleep(Duration::from_secs(away)).await;
+            if away > 0 {
+                sim.reboot("w1", Duration::from_secs(60));
+                tokio::time::sleep(Duration::from_secs(60)).await;
+            }
+            sim.change_host("w1", |host| host.checks = [1, 127, 0].into());
+            let (outcome, events) = go_on(&plan, &sim, &mut memory).await;
+            finished(&outcome);
+            let found = done(&events);
+            assert_eq!(found, Some((How::Recovered, None)), "{status} {rerun:?}");
+            assert_eq!(begun(&sim), 1, "{status} {rerun:?}");
+        }
+    }
+}
+
+/// But not for ever: its host may have lost power before the hook had done its work.
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_reboots_and_stays_undone_goes_by_its_declaration() {
+    for rerun in [Rerun::Never, Rerun::Safe] {
+        let sim = Sim::usual();
+        let mut memory = Memory::default();
+        let plan = on_host(rerun, true, true);
+        killed_meanwhile(&plan, &sim, &mut memory).await;
+        sim.cut_power("w1");
+        let before = sim.now();
+        let (outcome, _) = go_on(&plan, &sim, &mut memory).await;
+        assert!(sim.now() - before >= Duration::from_secs(150));
+        match rerun {
+            Rerun::Never => assert!(failure(outcome).contains("refit approve r1")),
+            Rerun::Safe | Rerun::Check => finished(&outcome),
+        }
+        assert_eq!(begun(&sim), 1 + usize::from(rerun == Rerun::Safe));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_says_against_the_check_stands_beside_what_the_check_said() {
+    let (sim, somebody) = (Sim::usual(), Somebody::default());
+    let mut memory = Memory::default();
+    let plan = on_host(Rerun::Never, true, false);
+    killed_meanwhile(&plan, &sim, &mut memory).await;
+    sim.cut_power("w1");
+    let (outcome, _) = with(&plan, &sim, &mut memory, &somebody, &Nobody).await;
+    failure(outcome);
+    somebody.says(&sim);
+    let (outcome, events) = with(&plan, &sim, &mut memory, &somebody, &Nobody).await;
+    finished(&outcome);
+    let note = done(&events).unwrap().1.unwrap();
+    assert!(
+        note.contains("alice said at")
+            && note.ends_with("; its check said: `patch-os --done` ended with status 1: 0 hooks"),
+        "{note}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reboot_that_was_not_declared_asks_for_somebodys_word_where_it_must_never_run_again() {
+    let sim = Sim::usual();
+    let plan = on_host(Rerun::Never, false, false);
+    let mut memory = Memory::default();
+    let reboot = async {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        sim.reboot("w1", Duration::from_secs(120));
+    };
+    let ((outcome, _), ()) = futures::join!(go_on(&plan, &sim, &mut memory), reboot);
+    let why = failure(outcome);
+    for words in [
+        "reboots: true",
+        "`refit approve r1 w1/hook/patch --by NAME`",
+        "`refit resume r1`",
+    ] {
+        assert!(why.contains(words), "{words}: {why}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_reboot_that_was_not_declared_is_a_failure() {
     let sim = Sim::usual();
@@ -459,7 +610,18 @@ async fn what_fails_on_this_machine_is_told_with_what_it_said() {
             "on this machine, `./tell.sh a b` ended with status 4:\none\ntwo  [31mred",
         ),
         (vec![(1000, 0)], false, "its time was over"),
-        (vec![], false, "cannot be run in plans: no such file"),
+        // env(1) says so of a program that is not there.
+        (
+            vec![(1, 127)],
+            false,
+            "`./tell.sh a b` ended with status 127",
+        ),
+        (
+            vec![(1, 127)],
+            true,
+            "whether it is done cannot be told: `./told.sh` ended with status 127",
+        ),
+        (vec![(1, 1), (1, 0), (1, 137)], true, "cannot be told"),
         (
             vec![(1, 1), (1, 0), (1, 9)],
             true,
@@ -473,7 +635,25 @@ async fn what_fails_on_this_machine_is_told_with_what_it_said() {
         let why = failure(outcome);
         assert!(why.contains(words), "{words}: {why}");
         assert_eq!(sim.inner.borrow().changes, Vec::<String>::new());
+        assert_eq!(programs.runs.borrow().len(), answers.len());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_killed_on_this_machine_and_must_never_run_again_waits_for_somebodys_word() {
+    let (sim, somebody) = (Sim::usual(), Somebody::default());
+    let programs = Here::new(&[(1000, 0)]);
+    let plan = here(Rerun::Never, false);
+    let mut memory = Memory::default();
+    for _ in 0..2 {
+        let (outcome, _) = with(&plan, &sim, &mut memory, &somebody, &programs).await;
+        let why = failure(outcome);
+        assert!(why.contains("refit approve r1 w1/hook/patch"), "{why}");
+    }
+    somebody.says(&sim);
+    let (outcome, _) = with(&plan, &sim, &mut memory, &somebody, &programs).await;
+    finished(&outcome);
+    assert_eq!(programs.runs.borrow().len(), 1);
 }
 
 /// What a process leaves that dies in the middle of a hook on this machine.

@@ -1133,7 +1133,7 @@ fn end(operation: &Operation) -> OpEnd {
         output: if operation.status == 0 {
             "fine".into()
         } else {
-            "E: something is wrong".into()
+            "E: something is wrong\u{1b}".into()
         },
         took_ms: 20_000,
     }
