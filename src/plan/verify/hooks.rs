@@ -7,8 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::cluster::{Cluster, Machine, OnCluster};
+use super::cluster::{Cluster, Machine};
 use super::order::Order;
+use super::rounds::{OfNode, Round, Rounds, Stage};
 use super::violation::{Invariant, Needed, Violation};
 use crate::cluster::model::{HostName, NodeName, Role};
 use crate::documents::settings::{GatePoint, Hook, HookPlace, HookPoint};
@@ -21,15 +22,18 @@ const INVARIANT: Invariant = Invariant::Declared;
 const FEW: usize = 256;
 
 /// Everything declared that is not there, and every hook that is not declared.
-pub fn judge(plan: &Plan, cluster: &Cluster<'_>, order: &Order<'_>) -> Vec<Violation> {
-    if order.len() == 0 {
+pub fn judge(
+    plan: &Plan,
+    cluster: &Cluster<'_>,
+    order: &Order<'_>,
+    rounds: &Rounds<'_, '_>,
+) -> Vec<Violation> {
+    let is_hook = |action: &Action| matches!(action, Action::Hook { .. });
+    let none = !order.iter().any(|(_, step)| is_hook(&step.action));
+    if order.len() == 0 || (plan.limits.hooks.is_empty() && none) {
         return Vec::new();
     }
-    let hops = hops(plan, cluster, order);
-    let none = hops.iter().all(|hop| hop.hooks.is_empty());
-    if plan.limits.hooks.is_empty() && none {
-        return Vec::new();
-    }
+    let hops = hops(plan, order, rounds);
     let mut wrong = Vec::new();
     for hop in &hops {
         let mut alike: BTreeMap<Key<'_>, Vec<usize>> = BTreeMap::new();
@@ -67,8 +71,10 @@ pub fn judge(plan: &Plan, cluster: &Cluster<'_>, order: &Order<'_>) -> Vec<Viola
 }
 
 /// A node out of service, or left so, until it is back.
-struct Round<'p> {
+struct Turn<'p> {
+    host: &'p HostName,
     node: &'p NodeName,
+    role: Role,
     first: usize,
     drain: Option<usize>,
     install: Option<usize>,
@@ -77,16 +83,19 @@ struct Round<'p> {
     uncordon: Option<usize>,
 }
 
-impl<'p> Round<'p> {
-    const fn new(node: &'p NodeName, first: usize) -> Self {
-        Self {
-            node,
-            first,
-            drain: None,
-            install: None,
-            ready: None,
-            uncordon: None,
-        }
+impl<'p> Turn<'p> {
+    /// None where only kubeadm was there.
+    fn of(of: &OfNode<'_, 'p>, round: &Round) -> Option<Self> {
+        Some(Self {
+            host: of.host,
+            node: &of.on.node.name,
+            role: of.on.role(),
+            first: round.begins()?,
+            drain: round.at(Stage::Drain),
+            install: round.at(Stage::Install),
+            ready: round.at(Stage::Settle).or(round.at(Stage::Await)),
+            uncordon: round.at(Stage::Uncordon),
+        })
     }
 
     fn back(&self) -> usize {
@@ -102,8 +111,8 @@ struct Hop<'p> {
     look: Option<usize>,
     /// The looks and the snapshot that it begins with.
     beginning: Vec<usize>,
-    /// The hosts that are looked at.
-    looked_at: BTreeSet<&'p HostName>,
+    /// The looks at hosts.
+    looked_at: BTreeMap<&'p HostName, Vec<usize>>,
     gates: Vec<(usize, GatePoint)>,
     hooks: Vec<usize>,
     /// Whatever changes something, but the end of holds.
@@ -113,12 +122,14 @@ struct Hop<'p> {
     /// Where `kubeadm upgrade apply` runs.
     apply: Option<&'p HostName>,
     awaited: Vec<(usize, &'p HostName)>,
+    /// The wait for the addons.
+    addons: Vec<usize>,
     /// `kubeadm upgrade node` on workers.
     configured: Vec<usize>,
-    rounds: Vec<Round<'p>>,
+    turns: Vec<Turn<'p>>,
 }
 
-fn hops<'p>(plan: &'p Plan, cluster: &Cluster<'p>, order: &Order<'p>) -> Vec<Hop<'p>> {
+fn hops<'p>(plan: &'p Plan, order: &Order<'p>, rounds: &Rounds<'_, 'p>) -> Vec<Hop<'p>> {
     let mut hops: Vec<Hop<'p>> = Vec::new();
     for (at, step) in order.iter() {
         if let Action::Verify { version, .. } = &step.action {
@@ -134,8 +145,6 @@ fn hops<'p>(plan: &'p Plan, cluster: &Cluster<'p>, order: &Order<'p>) -> Vec<Hop
         past.count().min(hops.len() - 1)
     };
     let of: Vec<usize> = (0..order.len()).map(hop_of).collect();
-    let mut open: BTreeMap<&NodeName, Round<'p>> = BTreeMap::new();
-    let mut over: Vec<Round<'p>> = Vec::new();
     for (at, step) in order.iter() {
         let Some(hop) = hops.get_mut(of[at]) else {
             continue;
@@ -143,7 +152,7 @@ fn hops<'p>(plan: &'p Plan, cluster: &Cluster<'p>, order: &Order<'p>) -> Vec<Hop
         match &step.action {
             Action::CheckHost { host, .. } => {
                 hop.beginning.push(at);
-                hop.looked_at.insert(host);
+                hop.looked_at.entry(host).or_default().push(at);
             }
             Action::CheckCluster { .. } | Action::SnapshotEtcd { .. } => hop.beginning.push(at),
             Action::Gate { gate } => hop.gates.push((at, gate.at)),
@@ -170,73 +179,26 @@ fn hops<'p>(plan: &'p Plan, cluster: &Cluster<'p>, order: &Order<'p>) -> Vec<Hop
             | Action::Drain { .. }
             | Action::InstallKubelet { .. }
             | Action::Uncordon { .. } => hop.changing.push(at),
+            Action::AwaitAddons { .. } => hop.addons.push(at),
             Action::ReleaseHolds { .. }
-            | Action::AwaitAddons { .. }
             | Action::AwaitNode { .. }
             | Action::AwaitStaticPods { .. }
             | Action::Verify { .. }
             | Action::Soak { .. }
             | Action::Barrier { .. } => {}
         }
-        over.extend(follow(&mut open, cluster, at, &step.action));
     }
-    over.extend(open.into_values());
-    over.sort_by_key(|round| round.first);
-    for round in over {
-        if let Some(hop) = hops.get_mut(of[round.first]) {
-            hop.rounds.push(round);
+    let turns = rounds
+        .iter()
+        .flat_map(|node| node.rounds.iter().filter_map(|round| Turn::of(node, round)));
+    let mut turns: Vec<Turn<'p>> = turns.collect();
+    turns.sort_by_key(|turn| turn.first);
+    for turn in turns {
+        if let Some(hop) = hops.get_mut(of[turn.first]) {
+            hop.turns.push(turn);
         }
     }
     hops
-}
-
-/// Takes a node's step into its round. Returns the round that it ends, or that ended before it.
-fn follow<'p>(
-    open: &mut BTreeMap<&'p NodeName, Round<'p>>,
-    cluster: &Cluster<'p>,
-    at: usize,
-    action: &'p Action,
-) -> Option<Round<'p>> {
-    let of_host = |host: &HostName| cluster.hosts.get(host).map(|machine| machine.node);
-    let (node, begins) = match action {
-        Action::Cordon { node } | Action::Drain { node, .. } => (Some(node), true),
-        Action::InstallKubelet { host, .. } => (of_host(host), true),
-        Action::AwaitNode { node, .. } => (Some(node), true),
-        Action::AwaitStaticPods { node, .. } | Action::Uncordon { node } => (Some(node), false),
-        Action::CheckHost { .. }
-        | Action::CheckCluster { .. }
-        | Action::SnapshotEtcd { .. }
-        | Action::HoldPackages { .. }
-        | Action::SwitchRepository { .. }
-        | Action::PrefetchPackages { .. }
-        | Action::InstallKubeadm { .. }
-        | Action::PullImages { .. }
-        | Action::KubeadmApply { .. }
-        | Action::KubeadmNode { .. }
-        | Action::AwaitControlPlane { .. }
-        | Action::AwaitAddons { .. }
-        | Action::ReleaseHolds { .. }
-        | Action::Verify { .. }
-        | Action::Soak { .. }
-        | Action::Gate { .. }
-        | Action::Hook { .. }
-        | Action::Barrier { .. } => return None,
-    };
-    let node = node?;
-    let ended = begins && open.get(node).is_some_and(|round| round.ready.is_some());
-    let before = if ended { open.remove(node) } else { None };
-    let round = open.entry(node).or_insert_with(|| Round::new(node, at));
-    if let Action::Drain { .. } = action {
-        round.drain = Some(at);
-    } else if let Action::InstallKubelet { .. } = action {
-        round.install = Some(at);
-    } else if let Action::AwaitNode { .. } | Action::AwaitStaticPods { .. } = action {
-        round.ready = Some(at);
-    } else if let Action::Uncordon { .. } = action {
-        round.uncordon = Some(at);
-        return open.remove(node);
-    }
-    before
 }
 
 impl<'p> Hop<'p> {
@@ -245,15 +207,16 @@ impl<'p> Hop<'p> {
             release,
             look,
             beginning: Vec::new(),
-            looked_at: BTreeSet::new(),
+            looked_at: BTreeMap::new(),
             gates: Vec::new(),
             hooks: Vec::new(),
             changing: Vec::new(),
             upgrades: Vec::new(),
             apply: None,
             awaited: Vec::new(),
+            addons: Vec::new(),
             configured: Vec::new(),
-            rounds: Vec::new(),
+            turns: Vec::new(),
         }
     }
 
@@ -270,6 +233,12 @@ type Key<'p> = (&'p str, Option<&'p HostName>, Option<&'p NodeName>);
 
 /// A host and its node.
 type On<'f> = (&'f HostName, &'f NodeName);
+
+/// A node's turn and what it is over with: the node is back, and hooks where it stays cordoned.
+struct Over<'t, 'p> {
+    turn: &'t Turn<'p>,
+    over: Vec<usize>,
+}
 
 /// What is expected at a place: the hook, where it runs, which node it is about.
 struct Expected<'j> {
@@ -306,7 +275,7 @@ impl<'j, 'f: 'j> Judge<'j, '_, 'f> {
             &with(hop.changing.clone()),
         );
 
-        let firsts: Vec<usize> = hop.rounds.iter().map(|round| round.first).collect();
+        let firsts: Vec<usize> = hop.turns.iter().map(|turn| turn.first).collect();
         for &(awaited, host) in &hop.awaited {
             let upgrades = hop.upgrades.iter().copied();
             let later = upgrades.chain(hop.gates_at(GatePoint::AfterControlPlane));
@@ -315,76 +284,76 @@ impl<'j, 'f: 'j> Judge<'j, '_, 'f> {
             self.of_node(HookPoint::AfterControlPlane, host, &[awaited], &with(then));
         }
 
-        let workers: Vec<&Round<'_>> = hop
-            .rounds
-            .iter()
-            .filter(|round| {
-                let role = self.cluster.nodes.get(round.node).map(OnCluster::role);
-                role == Some(Role::Worker)
-            })
-            .collect();
+        let mut workers: Vec<Over<'_, '_>> = Vec::new();
+        let mut served: Vec<usize> = hop.awaited.iter().map(|(at, _)| *at).collect();
+        served.extend(&hop.addons);
+        for turn in &hop.turns {
+            let over = self.of_turn(turn);
+            match turn.role {
+                Role::Worker => workers.push(Over { turn, over }),
+                Role::ControlPlane => served.extend(over),
+            }
+        }
         let mut then = hop.configured.clone();
-        then.extend(workers.iter().map(|round| round.first));
+        then.extend(workers.iter().map(|worker| worker.turn.first));
         if !then.is_empty() {
-            let mut before: Vec<usize> = hop.awaited.iter().map(|(at, _)| *at).collect();
+            let mut before = served.clone();
             before.extend(hop.gates_at(GatePoint::BeforeWorkers));
             self.of_hop(HookPoint::BeforeWorkers, None, &before, &with(then));
-        }
-        for round in &hop.rounds {
-            self.of_round(round);
         }
         self.waves(&workers);
 
         let mut before = hop.changing.clone();
-        before.extend(hop.awaited.iter().map(|(at, _)| *at));
-        before.extend(hop.rounds.iter().map(Round::back));
+        before.extend(served);
+        before.extend(workers.iter().flat_map(|worker| &worker.over));
         let then = with(hop.gates_at(GatePoint::AfterHop).collect());
         self.of_hop(HookPoint::AfterHop, None, &before, &then);
     }
 
-    /// While a node is out.
-    fn of_round(&mut self, round: &Round<'_>) {
+    /// While a node is out. Returns what its turn is over with.
+    fn of_turn(&mut self, turn: &Turn<'_>) -> Vec<usize> {
         let (hop, order) = (self.hop, self.order);
-        let Some(host) = self.cluster.nodes.get(round.node).and_then(|on| on.host) else {
-            return;
-        };
         let declared = |point| self.hooks.iter().any(|hook| hook.at == point);
         let before_uncordon = declared(HookPoint::BeforeUncordon);
-        if let Some(drain) = round.drain {
-            let then: Vec<usize> = [round.install, round.ready].into_iter().flatten().collect();
-            self.of_node(HookPoint::Drained, host, &[drain], &then);
+        if let Some(drain) = turn.drain {
+            let then: Vec<usize> = [turn.install, turn.ready].into_iter().flatten().collect();
+            self.of_node(HookPoint::Drained, turn.host, &[drain], &then);
         }
-        let Some(ready) = round.ready.filter(|_| before_uncordon) else {
-            return;
+        let mut over = vec![turn.back()];
+        let Some(ready) = turn.ready.filter(|_| before_uncordon) else {
+            return over;
         };
-        let then: Vec<usize> = match round.uncordon {
+        let then: Vec<usize> = match turn.uncordon {
             Some(uncordon) => vec![uncordon],
             // Somebody else's cordon stays: nothing that would have waited for the node begins before.
             None => {
-                let firsts = hop.rounds.iter().map(|other| other.first);
-                let later = firsts.filter(|&first| order.precedes(ready, first));
+                let firsts = hop.turns.iter().map(|other| other.first);
+                let gates = hop.gates.iter().map(|(gate, _)| *gate);
+                let later = firsts.chain(gates);
+                let later = later.filter(|&then| order.precedes(ready, then));
                 later.chain(hop.look).collect()
             }
         };
-        self.of_node(HookPoint::BeforeUncordon, host, &[ready], &then);
+        over.extend(self.of_node(HookPoint::BeforeUncordon, turn.host, &[ready], &then));
+        over
     }
 
     /// After each wave of workers.
-    fn waves(&mut self, workers: &[&Round<'_>]) {
+    fn waves(&mut self, workers: &[Over<'_, '_>]) {
         let declared = |hook: &Hook| hook.at == HookPoint::AfterEachWave;
         if !self.hooks.iter().any(declared) {
             return;
         }
         let (hop, order) = (self.hop, self.order);
-        let mut waves: BTreeMap<usize, Vec<&Round<'_>>> = BTreeMap::new();
-        for (round, depth) in workers.iter().zip(depths(order, workers)) {
-            waves.entry(depth).or_default().push(round);
+        let mut waves: BTreeMap<usize, Vec<&Over<'_, '_>>> = BTreeMap::new();
+        for (worker, depth) in workers.iter().zip(depths(order, workers)) {
+            waves.entry(depth).or_default().push(worker);
         }
-        let waves: Vec<Vec<&Round<'_>>> = waves.into_values().collect();
+        let waves: Vec<Vec<&Over<'_, '_>>> = waves.into_values().collect();
         for (index, wave) in waves.iter().enumerate() {
-            let before: Vec<usize> = wave.iter().map(|round| round.back()).collect();
+            let before: Vec<usize> = wave.iter().flat_map(|one| one.over.clone()).collect();
             let next = waves.get(index + 1).into_iter().flatten();
-            let mut then: Vec<usize> = next.map(|round| round.first).collect();
+            let mut then: Vec<usize> = next.map(|one| one.turn.first).collect();
             then.extend(
                 hop.gates_at(GatePoint::AfterEachWave)
                     .filter(|&gate| before.iter().any(|&back| order.precedes(back, gate))),
@@ -392,7 +361,7 @@ impl<'j, 'f: 'j> Judge<'j, '_, 'f> {
             then.extend(hop.look);
             let mut on: Vec<On<'j>> = wave
                 .iter()
-                .filter_map(|round| self.cluster.nodes.get_key_value(round.node))
+                .filter_map(|one| self.cluster.nodes.get_key_value(one.turn.node))
                 .filter_map(|(&node, on)| Some((on.host?, node)))
                 .collect();
             on.sort();
@@ -467,9 +436,15 @@ impl<'j, 'f: 'j> Judge<'j, '_, 'f> {
     }
 
     /// A point where it is this host's node's turn.
-    fn of_node(&mut self, point: HookPoint, host: &HostName, before: &[usize], then: &[usize]) {
+    fn of_node(
+        &mut self,
+        point: HookPoint,
+        host: &HostName,
+        before: &[usize],
+        then: &[usize],
+    ) -> Vec<usize> {
         let Some((&host, machine)) = self.cluster.hosts.get_key_value(host) else {
-            return;
+            return Vec::new();
         };
         // Where the first control plane alone has no turn, no hook may be declared for it.
         let first = point == HookPoint::AfterControlPlane && self.first() == Some(host);
@@ -484,19 +459,19 @@ impl<'j, 'f: 'j> Judge<'j, '_, 'f> {
                 });
             }
         }
-        self.place(point, &expected, before, then);
+        self.place(point, &expected, before, then)
     }
 
-    /// All that is expected is there, after these steps and before those, one after another.
+    /// All that is expected is there, after these steps and before those, one after another. Returns what is there.
     fn place(
         &mut self,
         point: HookPoint,
         expected: &[Expected<'j>],
         before: &[usize],
         then: &[usize],
-    ) {
+    ) -> Vec<usize> {
         if expected.is_empty() {
-            return;
+            return Vec::new();
         }
         let (hop, order) = (self.hop, self.order);
         let of = |one: &Expected<'_>| {
@@ -509,7 +484,7 @@ impl<'j, 'f: 'j> Judge<'j, '_, 'f> {
         let candidates: Vec<Vec<usize>> = expected.iter().map(of).collect();
         let all: Vec<usize> = candidates.iter().flatten().copied().collect();
         let fitting = between(order, before, &all, then);
-        let mut last = None;
+        let mut found = Vec::new();
         for (one, candidates) in expected.iter().zip(&candidates) {
             let there = candidates
                 .iter()
@@ -533,7 +508,7 @@ impl<'j, 'f: 'j> Judge<'j, '_, 'f> {
             };
             self.found.insert(at);
             self.terms(at, one);
-            if let Some(last) = last
+            if let Some(&last) = found.last()
                 && !order.precedes(last, at)
             {
                 self.wrong.push(Violation::Unordered {
@@ -542,8 +517,9 @@ impl<'j, 'f: 'j> Judge<'j, '_, 'f> {
                     then: order.id(at),
                 });
             }
-            last = Some(at);
+            found.push(at);
         }
+        found
     }
 
     /// It has the time that is declared, is not tried again, and its host was looked at.
@@ -561,7 +537,12 @@ impl<'j, 'f: 'j> Judge<'j, '_, 'f> {
         };
         same("timeout_s", step.timeout_s, one.hook.timeout_s);
         same("retries", u64::from(step.retries), 0);
-        if let Some(host) = one.host.filter(|host| !self.hop.looked_at.contains(host)) {
+        let order = self.order;
+        let looked_at = |host: &&HostName| {
+            let mut looks = self.hop.looked_at.get(*host).into_iter().flatten();
+            looks.any(|&look| order.precedes(look, at))
+        };
+        if let Some(host) = one.host.filter(|host| !looked_at(host)) {
             self.wrong.push(Violation::Missing {
                 invariant: Invariant::SnapshotFirst,
                 needed: Needed::CheckHost,
@@ -607,12 +588,12 @@ impl Expected<'_> {
 }
 
 /// For each of these workers, how many go before it one after another at the most.
-fn depths(order: &Order<'_>, workers: &[&Round<'_>]) -> Vec<usize> {
+fn depths(order: &Order<'_>, workers: &[Over<'_, '_>]) -> Vec<usize> {
     let mut firsts: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     let mut backs: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for (index, round) in workers.iter().enumerate() {
-        firsts.entry(round.first).or_default().push(index);
-        backs.entry(round.back()).or_default().push(index);
+    for (index, worker) in workers.iter().enumerate() {
+        firsts.entry(worker.turn.first).or_default().push(index);
+        backs.entry(worker.turn.back()).or_default().push(index);
     }
     let mut depths = vec![0; workers.len()];
     let mut behind = vec![0_usize; order.len()];

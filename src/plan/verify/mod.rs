@@ -79,7 +79,7 @@ pub fn verify(plan: &Plan, facts: &Facts) -> Vec<Violation> {
     wrong.extend(together::judge(plan, facts, &cluster, &order, &rounds));
     wrong.extend(declared::judge(plan, &cluster, &order, &hops, &rounds));
     wrong.extend(gates::judge(plan, &order, &hops, &rounds));
-    wrong.extend(hooks::judge(plan, &cluster, &order));
+    wrong.extend(hooks::judge(plan, &cluster, &order, &rounds));
     wrong.extend(skew::judge(plan, &cluster, &order, &lines));
     wrong.extend(target::judge(plan, &cluster, &order, &lines));
     wrong.extend(windows::judge(plan, &cluster, &order));

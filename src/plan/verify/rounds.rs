@@ -102,6 +102,12 @@ impl Round {
         taking.next().map(|(_, &at)| at)
     }
 
+    /// The first step that is not kubeadm's: it takes the node out, or waits for one that is out already.
+    pub fn begins(&self) -> Option<usize> {
+        let mut stages = self.steps.range(Stage::Cordon..);
+        stages.next().map(|(_, &at)| at)
+    }
+
     /// The step after which it is back.
     pub fn back(&self) -> Option<usize> {
         let last = [Stage::Uncordon, Stage::Settle, Stage::Await];

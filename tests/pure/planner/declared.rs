@@ -1,4 +1,4 @@
-//! What a declaration may ask for beside a target: gates, soaks, pauses, windows, rules about pods. At random, for clusters that
+//! What a declaration may ask for beside a target: gates, hooks, soaks, pauses, windows, rules about pods. At random, for clusters that
 //! are at random as well.
 
 use std::collections::BTreeMap;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use refit::cluster::model::LabelSelector;
 use refit::documents::settings::{
-    Comparison, Condition, Gate, GatePoint, NoData, OrderGroup, PrometheusServer, SecretSource,
-    Window,
+    Comparison, Condition, Gate, GatePoint, Hook, HookPlace, HookPoint, NoData, OrderGroup,
+    PrometheusServer, Rerun, SecretSource, Window,
 };
 use refit::rules::eviction::{Behavior, Exception};
 
@@ -27,6 +27,7 @@ const POOLS: [&str; 3] = ["canary", "early", "rest"];
 #[derive(Debug, Clone)]
 pub struct Declared {
     gates: Vec<Gate>,
+    hooks: Vec<Hook>,
     pause: Duration,
     /// Soaks of the pools.
     groups: Vec<u64>,
@@ -74,6 +75,66 @@ fn gates() -> impl Strategy<Value = Vec<Gate>> {
                 name: format!("gate-{index}"),
                 at,
                 condition,
+            })
+            .collect()
+    })
+}
+
+/// Every point with every machine that has a meaning there.
+pub fn meaningful() -> Vec<(HookPoint, HookPlace)> {
+    let all = HookPoint::ALL
+        .into_iter()
+        .flat_map(|at| HookPlace::ALL.map(|on| (at, on)));
+    all.filter(|(at, on)| Hook::refused(*at, *on).is_none())
+        .collect()
+}
+
+/// A hook that is told whatever it may be told.
+pub fn hook(name: &str, at: HookPoint, on: HookPlace) -> Hook {
+    let mut hook = Hook {
+        name: name.to_owned(),
+        at,
+        on,
+        run: vec!["./do".to_owned(), "{minor}".to_owned()],
+        check: None,
+        env: BTreeMap::from([("TO".to_owned(), "{release}".to_owned())]),
+        directory: "plans".to_owned(),
+        timeout_s: 600,
+        reboots: false,
+        rerun: Rerun::Never,
+    };
+    if hook.is_about_a_node() {
+        hook.run.push("{host}/{node}".to_owned());
+    }
+    hook
+}
+
+fn hooks() -> impl Strategy<Value = Vec<Hook>> {
+    let one = (
+        prop::sample::select(meaningful()),
+        any::<bool>(),
+        any::<bool>(),
+        1_u64..3600,
+        0_usize..3,
+    );
+    prop::collection::vec(one, 0..5).prop_map(|hooks| {
+        let named = hooks.into_iter().enumerate();
+        named
+            .map(|(index, ((at, on), checked, reboots, timeout_s, rerun))| {
+                let rerun = [Rerun::Never, Rerun::Safe, Rerun::Check][rerun];
+                Hook {
+                    check: checked.then(|| vec!["./done".to_owned(), "{release}".to_owned()]),
+                    reboots: reboots
+                        && checked
+                        && at == HookPoint::Drained
+                        && on != HookPlace::ThisMachine,
+                    rerun: match rerun {
+                        Rerun::Check if !checked => Rerun::Safe,
+                        Rerun::Never | Rerun::Safe | Rerun::Check => rerun,
+                    },
+                    timeout_s,
+                    ..hook(&format!("hook-{index}"), at, on)
+                }
             })
             .collect()
     })
@@ -129,20 +190,24 @@ pub fn declared() -> impl Strategy<Value = Declared> {
     let seconds = || prop::sample::select(vec![0_u64, 0, 60, 600]);
     (
         gates(),
+        prop_oneof![Just(Vec::new()), hooks()],
         seconds(),
         prop::collection::vec(seconds(), 0..=POOLS.len()),
         prop::collection::vec(0..=POOLS.len(), 8),
         windows(),
         prop::collection::vec(rule(), 0..3),
     )
-        .prop_map(|(gates, pause, groups, pools, windows, rules)| Declared {
-            gates,
-            pause: Duration::from_secs(pause),
-            groups,
-            pools,
-            windows,
-            rules,
-        })
+        .prop_map(
+            |(gates, hooks, pause, groups, pools, windows, rules)| Declared {
+                gates,
+                hooks,
+                pause: Duration::from_secs(pause),
+                groups,
+                pools,
+                windows,
+                rules,
+            },
+        )
 }
 
 impl Declared {
@@ -163,6 +228,7 @@ impl Declared {
         }
         let upgrade = &mut world.upgrade;
         upgrade.gates = self.gates;
+        upgrade.hooks = self.hooks;
         upgrade.control_plane.pause = self.pause;
         upgrade.workers.order = POOLS
             .iter()

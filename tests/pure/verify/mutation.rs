@@ -1,4 +1,4 @@
-//! Two thousand small changes to valid plans. A brute force says which of them break something; `verify` must find each. How
+//! Three thousand small changes to valid plans. A brute force says which of them break something; `verify` must find each. How
 //! many: `cargo test --test pure -- --nocapture every_change`; other ones than usual: with `REFIT_CHANGES=20000`.
 #![allow(clippy::print_stdout)]
 
@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use refit::cluster::facts::Observed;
 use refit::cluster::model::{HostName, NodeName};
-use refit::documents::settings::{Share, Window};
+use refit::documents::settings::{HookPlace, HookPoint, Rerun, Share, Window};
 use refit::plan::data::{Action, Condition, Gate, GatePoint, Plan, Step, StepId};
 use refit::plan::verify::verify;
 
 use super::oracle;
 use crate::build::{World, v};
-use crate::planner::declared::{everywhere, group};
+use crate::planner::declared::{everywhere, group, hook, meaningful};
 
-const CHANGES: usize = 2000;
+const CHANGES: usize = 3000;
 
 /// SplitMix64: the same changes on every run.
 struct Random(u64);
@@ -89,6 +89,7 @@ fn worlds() -> Vec<World> {
     full.upgrade.control_plane.drain = false;
     worlds.push(full);
     worlds.extend(asking());
+    worlds.extend(hooked());
     worlds
 }
 
@@ -153,6 +154,90 @@ fn asking() -> Vec<World> {
     vec![gated, paused, far, soaking, left, waves, nightly, kept]
 }
 
+/// Clusters whose declarations have hooks.
+fn hooked() -> Vec<World> {
+    let named = |(at, on): (HookPoint, HookPlace)| {
+        let name = format!("{}.{}", at.as_str(), on.as_str());
+        hook(&name, at, on)
+    };
+    let here = || {
+        meaningful()
+            .into_iter()
+            .filter(|(_, on)| *on == HookPlace::ThisMachine)
+    };
+    let there = |on: HookPlace| meaningful().into_iter().filter(move |(_, of)| *of == on);
+
+    let mut all = World::new(1, 2, "1.35.2", "1.35.4");
+    all.upgrade.hooks = meaningful().into_iter().map(named).collect();
+    let mut two = World::new(2, 1, "1.34.4", "1.35.4");
+    two.upgrade.control_plane.drain = false;
+    two.upgrade.hooks = here()
+        .chain(there(HookPlace::FirstControlPlane))
+        .map(named)
+        .collect();
+    let mut gated = World::new(2, 1, "1.35.2", "1.35.4");
+    gated.upgrade.gates = everywhere();
+    gated.upgrade.control_plane.pause = Duration::from_secs(60);
+    gated.upgrade.hooks = here()
+        .chain(there(HookPlace::EachControlPlane))
+        .map(named)
+        .collect();
+    let mut waves = World::new(1, 4, "1.35.2", "1.35.4");
+    waves.upgrade.workers.max_unavailable = Share::Count(2);
+    for name in ["cp1", "w1", "w2", "w3", "w4"] {
+        waves.install_kubeadm(name, &v("1.35.4"));
+    }
+    let mut kept = waves.clone();
+    waves.upgrade.hooks = vec![
+        named((HookPoint::Drained, HookPlace::EachWorker)),
+        named((HookPoint::AfterEachWave, HookPlace::EachWorker)),
+        named((HookPoint::AfterEachWave, HookPlace::ThisMachine)),
+        named((HookPoint::BeforeWorkers, HookPlace::EachWorker)),
+    ];
+    kept.upgrade.gates = everywhere();
+    for name in ["cp1", "w1", "w2"] {
+        kept.node(name).unschedulable = true;
+    }
+    kept.upgrade.hooks = vec![
+        named((HookPoint::BeforeUncordon, HookPlace::EachNode)),
+        named((HookPoint::BeforeUncordon, HookPlace::ThisMachine)),
+        named((HookPoint::BeforeWorkers, HookPlace::EachNode)),
+        named((HookPoint::AfterEachWave, HookPlace::ThisMachine)),
+    ];
+    let mut far = World::new(1, 1, "1.34.4", "1.36.3");
+    far.upgrade.hooks = here().map(named).collect();
+    far.upgrade.hooks[0].name = "first-of-all".to_owned();
+    far.upgrade.hooks.extend(
+        [
+            HookPoint::BeforeHop,
+            HookPoint::Drained,
+            HookPoint::AfterHop,
+        ]
+        .map(|at| named((at, HookPlace::EachNode))),
+    );
+    let mut nightly = World::new(1, 2, "1.35.2", "1.35.4");
+    nightly.upgrade.windows = vec![Window {
+        start: "0 1 * * *".to_owned(),
+        duration_s: 6 * 3600,
+        timezone: "Europe/Berlin".to_owned(),
+    }];
+    nightly.node("w1").unschedulable = true;
+    nightly.upgrade.hooks = here()
+        .chain(there(HookPlace::EachWorker))
+        .map(named)
+        .collect();
+    let patch = &mut nightly.upgrade.hooks;
+    for hook in patch
+        .iter_mut()
+        .filter(|hook| hook.at == HookPoint::Drained)
+    {
+        hook.check = Some(vec!["./done".to_owned(), "{release}".to_owned()]);
+        hook.rerun = Rerun::Check;
+        hook.reboots = hook.on != HookPlace::ThisMachine;
+    }
+    vec![all, two, gated, waves, kept, far, nightly]
+}
+
 /// What is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Change {
@@ -168,9 +253,14 @@ enum Change {
     AlterAsked,
     PassAsked,
     OtherRoom,
+    DropHook,
+    MoveHook,
+    AlterHook,
+    PassHook,
+    OtherHost,
 }
 
-const ALL: [Change; 12] = [
+const ALL: [Change; 17] = [
     Change::Swap,
     Change::Drop,
     Change::DropEdge,
@@ -183,6 +273,11 @@ const ALL: [Change; 12] = [
     Change::AlterAsked,
     Change::PassAsked,
     Change::OtherRoom,
+    Change::DropHook,
+    Change::MoveHook,
+    Change::AlterHook,
+    Change::PassHook,
+    Change::OtherHost,
 ];
 
 /// The plan with one change, if this kind of change can be made to it.
@@ -238,6 +333,24 @@ fn changed(plan: &Plan, change: Change, random: &mut Random) -> Plan {
                 }
             }
         }
+        Change::DropHook
+        | Change::MoveHook
+        | Change::AlterHook
+        | Change::PassHook
+        | Change::OtherHost => {
+            if let Some(at) = hook_step(&plan, random) {
+                match change {
+                    Change::DropHook => drop(take(&mut plan, at)),
+                    Change::MoveHook => moved(&mut plan, at, random),
+                    Change::PassHook => passed(&mut plan, at, random),
+                    Change::OtherHost => {
+                        let name = random.of(&nodes(&plan)).to_string();
+                        other_machine(&mut plan.steps[at].action, &name, random);
+                    }
+                    _ => altered_hook(&mut plan.steps[at], random),
+                }
+            }
+        }
         Change::OtherRoom => other_room(&mut plan, random),
         Change::WiderWave => {
             let release = *random.of(&["1.35.4", "1.36.3"]);
@@ -289,6 +402,74 @@ fn asked(plan: &Plan, random: &mut Random) -> Option<usize> {
         .map(|(at, _)| at)
         .collect();
     (!all.is_empty()).then(|| *random.of(&all))
+}
+
+fn hook_step(plan: &Plan, random: &mut Random) -> Option<usize> {
+    let steps = plan.steps.iter().enumerate();
+    let all: Vec<usize> = steps
+        .filter(|(_, step)| matches!(step.action, Action::Hook { .. }))
+        .map(|(at, _)| at)
+        .collect();
+    (!all.is_empty()).then(|| *random.of(&all))
+}
+
+fn altered_hook(step: &mut Step, random: &mut Random) {
+    let Action::Hook {
+        name,
+        at,
+        run,
+        check,
+        env,
+        directory,
+        reboots,
+        rerun,
+        ..
+    } = &mut step.action
+    else {
+        return;
+    };
+    match random.below(12) {
+        0 => name.push('x'),
+        1 => *at = random.of(&HookPoint::ALL).to_owned(),
+        2 => run[1].push('0'),
+        3 => run.push("more".to_owned()),
+        4 => {
+            run.pop();
+        }
+        5 => *check = check.is_none().then(|| vec!["true".to_owned()]),
+        6 => env.clear(),
+        7 => {
+            env.insert("TO".to_owned(), "1.35.3".to_owned());
+        }
+        8 => *directory = directory.is_none().then(|| "/".to_owned()),
+        9 => *reboots ^= true,
+        10 => {
+            *rerun = match rerun {
+                Rerun::Never => Rerun::Safe,
+                Rerun::Safe | Rerun::Check => Rerun::Never,
+            }
+        }
+        _ => match random.below(2) {
+            0 => step.timeout_s *= 2,
+            _ => step.retries += 1,
+        },
+    }
+}
+
+/// The host, its node, or both; or this machine.
+fn other_machine(action: &mut Action, name: &str, random: &mut Random) {
+    if let Action::Hook { host, node, .. } = action {
+        let which = random.below(4);
+        if which % 2 == 0 {
+            *host = Some(HostName::new(name));
+        }
+        if which > 0 {
+            *node = Some(NodeName::new(name));
+        }
+        if which == 3 {
+            *host = None;
+        }
+    }
 }
 
 /// To another place: between a step and all or one of those that wait for it.

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use refit::cluster::model::Role;
+use refit::documents::settings::HookPoint;
 use refit::plan::data::{Action, Condition, GatePoint, Plan, Step};
 
 use super::{HOSTS, Oracle, Release, State, changes, of_revision};
@@ -34,9 +35,12 @@ pub struct Asked {
 pub struct Pairs {
     ungated: RefCell<BTreeSet<(usize, usize, usize, usize)>>,
     beside: RefCell<BTreeSet<(usize, usize, usize)>>,
+    /// A node that stays cordoned and is done, its hooks not, when the other goes; and one that is not done by then.
+    pub unready: RefCell<BTreeSet<(usize, usize, usize)>>,
+    pub early: RefCell<BTreeSet<(usize, usize, usize)>>,
 }
 
-fn must(ok: bool, what: &str) -> Result<(), String> {
+pub fn must(ok: bool, what: &str) -> Result<(), String> {
     if ok { Ok(()) } else { Err(what.to_owned()) }
 }
 
@@ -61,7 +65,7 @@ pub fn argument(plan: &Plan, step: &Step) -> Result<(), String> {
     }
 }
 
-fn takes_out(action: &Action) -> bool {
+pub fn takes_out(action: &Action) -> bool {
     matches!(
         action,
         Action::Cordon { .. } | Action::Drain { .. } | Action::InstallKubelet { .. }
@@ -70,7 +74,7 @@ fn takes_out(action: &Action) -> bool {
 
 impl Oracle<'_> {
     /// Nodes that fulfil this.
-    fn hosts(now: &State, of: impl Fn(&super::Host) -> bool) -> u8 {
+    pub fn hosts(now: &State, of: impl Fn(&super::Host) -> bool) -> u8 {
         let hosts = now.hosts.iter().enumerate();
         hosts
             .filter(|(_, on)| on.as_ref().is_some_and(&of))
@@ -79,7 +83,7 @@ impl Oracle<'_> {
     }
 
     /// Kubelets of this hop on these hosts that are not installed yet.
-    fn kubelets_left(&self, now: &State, hosts: u8, done: u128) -> bool {
+    pub fn kubelets_left(&self, now: &State, hosts: u8, done: u128) -> bool {
         let release = self.releases.get(now.hop);
         self.plan.steps.iter().enumerate().any(|(at, step)| {
             let Action::InstallKubelet { host, packages, .. } = &step.action else {
@@ -154,7 +158,7 @@ impl Oracle<'_> {
             .map(|(index, _)| index)
     }
 
-    fn passed(&self, now: &State, point: GatePoint) -> Result<(), String> {
+    pub fn passed(&self, now: &State, point: GatePoint) -> Result<(), String> {
         let all = self
             .gates_at(point)
             .all(|gate| now.asked.passed >> gate & 1 == 1);
@@ -187,6 +191,10 @@ impl Oracle<'_> {
                 }
             }
         }
+        for other in (0..HOSTS).filter(|&other| Self::unhooked(now) >> other & 1 == 1) {
+            let pair = (GATES, now.hop, other, host);
+            self.pairs.ungated.borrow_mut().insert(pair);
+        }
         let workers = Self::hosts(now, |on| !on.control_plane);
         for other in (0..HOSTS).filter(|&other| other != host && workers >> other & 1 == 1) {
             let going = now.asked.taken >> other & 1 == 1;
@@ -205,7 +213,7 @@ impl Oracle<'_> {
         let missing = ungated
             .iter()
             .any(|&(_, hop, one, other)| !beside.contains(&(hop, one, other)));
-        must(!missing, "no gate after a wave")
+        must(!missing, "no gate or hook after a wave")
     }
 
     fn groups(&self) -> Vec<(u8, u64)> {
@@ -224,6 +232,7 @@ impl Oracle<'_> {
     /// What a step leaves behind; `was` is the state that it began in.
     pub fn comes(&self, at: usize, done: u128, was: &State, now: &mut State) -> Result<(), String> {
         let action = &self.plan.steps[at].action;
+        self.leaves(at, was, now);
         if now.hop != was.hop {
             let begun = now.asked.begun;
             now.asked = Asked {
@@ -322,7 +331,7 @@ impl Oracle<'_> {
         Ok(())
     }
 
-    fn looks(&self) -> u128 {
+    pub fn looks(&self) -> u128 {
         let steps = self.plan.steps.iter().enumerate();
         steps
             .filter(|(_, step)| matches!(step.action, Action::Verify { .. }))
@@ -333,12 +342,17 @@ impl Oracle<'_> {
     /// What is begun in a window ends in it: the step with which something is begun has room for all until it is whole again,
     /// and none that goes on with it asks for room.
     fn room(&self, at: usize, place: Option<usize>, now: &mut State) -> Result<(), String> {
-        let (Some(windows), Some(host)) = (&self.plan.windows, place) else {
+        let Some(windows) = &self.plan.windows else {
             return Ok(());
         };
         let step = &self.plan.steps[at];
         let told = windows.room_s.get(&step.id).copied();
-        let until = match self.whole_again(at, host, now) {
+        let whole = match (place, &step.action) {
+            (Some(host), _) => self.whole_again(at, host, now),
+            (None, Action::Hook { .. }) => Whole::After(at),
+            (None, _) => Whole::Always,
+        };
+        let until = match whole {
             Whole::Always => return Ok(()),
             Whole::Before => {
                 return must(told.is_none(), "is kept back with something half done");
@@ -361,6 +375,10 @@ impl Oracle<'_> {
                     | Action::AwaitNode { .. }
                     | Action::AwaitStaticPods { .. }
                     | Action::Uncordon { .. }
+                    | Action::Hook {
+                        at: HookPoint::Drained | HookPoint::BeforeUncordon,
+                        ..
+                    }
             );
             on_node
                 || matches!(
@@ -399,9 +417,18 @@ impl Oracle<'_> {
                     let next = own.get(index + 1).map(|&next| &steps[next].action);
                     match steps[**own_at].action {
                         Action::Uncordon { .. } => true,
-                        Action::AwaitNode { .. } | Action::AwaitStaticPods { .. } => !matches!(
+                        Action::AwaitNode { .. }
+                        | Action::AwaitStaticPods { .. }
+                        | Action::Hook {
+                            at: HookPoint::BeforeUncordon,
+                            ..
+                        } => !matches!(
                             next,
-                            Some(Action::AwaitStaticPods { .. } | Action::Uncordon { .. })
+                            Some(
+                                Action::AwaitStaticPods { .. }
+                                    | Action::Uncordon { .. }
+                                    | Action::Hook { .. }
+                            )
                         ),
                         Action::KubeadmNode { .. } => !next.is_some_and(takes_out),
                         _ => next.is_none(),

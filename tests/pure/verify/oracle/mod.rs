@@ -10,9 +10,11 @@ use refit::plan::data::{Action, Plan};
 use crate::build::World;
 
 mod asked;
+mod hooks;
 mod start;
 
 use asked::{Asked, Pairs};
+use hooks::Hooked;
 
 /// Hosts that a cluster may have here.
 const HOSTS: usize = 6;
@@ -85,6 +87,7 @@ struct State {
     checked: [bool; HOSTS],
     saved: bool,
     asked: Asked,
+    hooked: Hooked,
 }
 
 struct Oracle<'w> {
@@ -162,7 +165,6 @@ fn changes(action: &Action) -> bool {
             | Action::Verify { .. }
             | Action::Soak { .. }
             | Action::Gate { .. }
-            | Action::Hook { .. }
             | Action::Barrier { .. }
     )
 }
@@ -204,6 +206,7 @@ impl Oracle<'_> {
                 let mut next = now;
                 let action = &self.plan.steps[at].action;
                 self.asks(at, done, self.place(action), &mut next)
+                    .and_then(|()| self.hooks_ran(at, done, self.place(action), &mut next))
                     .and_then(|()| self.step(at, done, &mut next))
                     .and_then(|()| self.comes(at, done | 1 << at, &now, &mut next))
                     .map_err(|wrong| format!("{}: {wrong}", self.plan.steps[at].id))?;
@@ -215,7 +218,8 @@ impl Oracle<'_> {
                 }
             }
         }
-        self.waves_were_gated()
+        self.waves_were_gated()?;
+        self.stays_were_hooked()
     }
 
     /// One operation at a time on a host.

@@ -7,6 +7,7 @@ use refit::cluster::model::Role;
 use refit::plan::data::{Action, Plan};
 
 use super::asked::{self, Asked, Pairs};
+use super::hooks::Hooked;
 use super::{
     HOSTS, Host, Kinds, Oracle, Release, State, bit, brings, changes, minor_bit, number,
     of_revision,
@@ -116,6 +117,7 @@ impl<'w> Oracle<'w> {
                 checked: [false; HOSTS],
                 saved: false,
                 asked: Asked::default(),
+                hooked: Hooked::default(),
             },
             pairs: Pairs::default(),
         };
