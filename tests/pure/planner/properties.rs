@@ -140,7 +140,8 @@ fn acts_on_host(action: &Action) -> bool {
         | Action::KubeadmApply { .. }
         | Action::KubeadmNode { .. }
         | Action::InstallKubelet { .. }
-        | Action::ReleaseHolds { .. } => true,
+        | Action::ReleaseHolds { .. }
+        | Action::Hook { .. } => true,
         Action::CheckHost { .. }
         | Action::CheckCluster { .. }
         | Action::AwaitControlPlane { .. }
@@ -153,7 +154,6 @@ fn acts_on_host(action: &Action) -> bool {
         | Action::Verify { .. }
         | Action::Soak { .. }
         | Action::Gate { .. }
-        | Action::Hook { .. }
         | Action::Barrier { .. } => false,
     }
 }

@@ -8,6 +8,7 @@ use refit::plan::data::{Action, Plan, StepId};
 use refit::plan::verify::verify;
 
 use crate::build::World;
+use crate::planner::declared::hook;
 
 /// Two control planes and three workers in waves of one; at each point a hook on every machine that has a meaning there, and a
 /// gate.
@@ -282,6 +283,40 @@ fn each_hop_has_its_own() {
         assert!(
             told.iter().any(|line| line.contains(&said)),
             "{said}: {told:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_hook_waits_for_the_whole_of_what_it_completes() {
+    let mut world = World::new(2, 2, "1.34.4", "1.35.4");
+    world.node("w1").unschedulable = true;
+    world.upgrade.hooks = vec![
+        hook("served", HookPoint::BeforeWorkers, HookPlace::ThisMachine),
+        hook("ready", HookPoint::BeforeUncordon, HookPlace::EachWorker),
+        hook("wave", HookPoint::AfterEachWave, HookPlace::ThisMachine),
+    ];
+    let plan = world.planned();
+    for (id, instead) in [
+        // The control planes' kubelets are still to come.
+        ("hook/served", "cluster/await-addons"),
+        // The node is ready, and its own hook has not run.
+        ("hook/wave/wave-1", "w1/await-node"),
+    ] {
+        let id = StepId::new(format!("{id}@1.35.4"));
+        let mut early = plan.clone();
+        let at = position(&early, &id);
+        let instead = vec![StepId::new(format!("{instead}@1.35.4"))];
+        let was = std::mem::replace(&mut early.steps[at].after, instead);
+        for step in &mut early.steps {
+            if step.after.contains(&id) {
+                step.after.extend(was.iter().cloned());
+            }
+        }
+        let told = told(&world, &early);
+        assert!(
+            told.iter().any(|line| line.contains("has no hook")),
+            "{id}: {told:#?}"
         );
     }
 }

@@ -125,9 +125,10 @@ impl Oracle<'_> {
     fn unready(&self, now: &State) -> u8 {
         let left = |&host: &usize| {
             let places = self.of_turn(now, HookPoint::BeforeUncordon, host);
-            now.hooked.stayed >> host & 1 == 1 && !Self::all_ran(now, &places)
+            !Self::all_ran(now, &places)
         };
-        (0..HOSTS).filter(left).map(|host| 1_u8 << host).sum()
+        let stayed = bits(now.hooked.stayed);
+        stayed.filter(left).map(|host| 1_u8 << host).sum()
     }
 
     /// Before a step that is no hook begins.
