@@ -460,7 +460,7 @@ fn altered_hook(step: &mut Step, random: &mut Random) {
 fn other_machine(action: &mut Action, name: &str, random: &mut Random) {
     if let Action::Hook { host, node, .. } = action {
         let which = random.below(4);
-        if which % 2 == 0 {
+        if matches!(which, 0 | 2) {
             *host = Some(HostName::new(name));
         }
         if which > 0 {
