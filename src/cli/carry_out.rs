@@ -1,5 +1,7 @@
 //! A run in this process: progress, Ctrl-C, and its end in words.
 
+use std::path::Path;
+
 use clap::ValueEnum;
 use futures::future::{Either, select};
 use jiff::Timestamp;
@@ -303,7 +305,8 @@ impl Signals {
 
 /// Whether this process was started with SIGHUP ignored (proc_pid_status(5), `SigIgn`: a mask of which SIGHUP is the first).
 fn hang_up_is_ignored() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = disk::read(Path::new("/proc/self/status")).unwrap_or_default();
+    let status = String::from_utf8_lossy(&status);
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
         .is_some_and(|mask| mask & 1 == 1)

@@ -1,4 +1,7 @@
-"""once.py NODES-DIRECTORY: from the hosts' own logs: did a mutating command run beside another, or again after its success?"""
+"""once.py NODES-DIRECTORY [REBOOTING]: from the hosts' own logs: did a mutating command run beside another, or again after its success?
+
+An operation whose name holds REBOOTING restarts its host and never comes to its end there.
+"""
 
 import glob
 import sys
@@ -13,6 +16,8 @@ for path in paths:
     for at, kind, _run, operation, rest in host_log(path):
         if kind == "start":
             commands += 1
+            if running and len(sys.argv) > 2 and sys.argv[2] in running[0]:
+                running = None
             if running:
                 overlaps.append(f"{node} {at}: {operation} began while {running[0]} ran")
             # A retry is another operation of the same step: the step and the command line tell a repetition.
