@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::model::Role;
-use crate::plan::data::{Action, GatePoint, HookPoint, Plan, Step, StepId};
+use crate::plan::data::{Action, Gate, GatePoint, HookPoint, Plan, Step, StepId};
 use crate::rules::version::Minor;
 
 /// A part of one hop.
@@ -156,14 +156,24 @@ struct Places<'p> {
     behind: BTreeMap<&'p StepId, usize>,
 }
 
-/// The wave that a gate after one stands behind, from its id.
-fn gated_wave(id: &StepId) -> usize {
-    let (_, wave) = id.verb().rsplit_once("/wave-").unwrap_or_default();
-    wave.parse().unwrap_or(0)
+/// Whether this is a gate or hook after a wave.
+const fn after_wave(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Gate {
+            gate: Gate {
+                at: GatePoint::AfterEachWave,
+                ..
+            }
+        } | Action::Hook {
+            at: HookPoint::AfterEachWave,
+            ..
+        }
+    )
 }
 
-/// The wave that a hook after one stands behind, from its id, which may name a host as well.
-fn hooked_wave(id: &StepId) -> usize {
+/// The wave that a gate or hook after one stands behind, from its id: `NAME/wave-2`, of a hook on a host with that behind it.
+fn wave_before(id: &StepId) -> usize {
     let (_, wave) = id.verb().rsplit_once("/wave-").unwrap_or_default();
     let (wave, _) = wave.split_once('/').unwrap_or((wave, ""));
     wave.parse().unwrap_or(0)
@@ -177,17 +187,8 @@ impl<'p> Places<'p> {
             behind: BTreeMap::new(),
         };
         for step in &plan.steps {
-            if let Action::Gate { gate } = &step.action
-                && gate.at == GatePoint::AfterEachWave
-            {
-                places.behind.insert(&step.id, gated_wave(&step.id));
-            }
-            if let Action::Hook {
-                at: HookPoint::AfterEachWave,
-                ..
-            } = &step.action
-            {
-                places.behind.insert(&step.id, hooked_wave(&step.id));
+            if after_wave(&step.action) {
+                places.behind.insert(&step.id, wave_before(&step.id));
             }
             if let Action::Verify { control_planes, .. } = &step.action {
                 places
@@ -239,7 +240,7 @@ impl<'p> Places<'p> {
                 GatePoint::BeforeHop => Part::Preflight,
                 GatePoint::AfterControlPlane => Part::ControlPlanes,
                 GatePoint::BeforeWorkers => self.first_workers(&step.id),
-                GatePoint::AfterEachWave => Part::Wave(gated_wave(&step.id)),
+                GatePoint::AfterEachWave => Part::Wave(wave_before(&step.id)),
                 GatePoint::AfterHop => Part::End,
             },
             Action::Hook { at, .. } => match at {
@@ -247,7 +248,7 @@ impl<'p> Places<'p> {
                 HookPoint::AfterControlPlane => Part::ControlPlanes,
                 HookPoint::BeforeWorkers => self.first_workers(&step.id),
                 HookPoint::Drained | HookPoint::BeforeUncordon => self.node(&step.id),
-                HookPoint::AfterEachWave => Part::Wave(hooked_wave(&step.id)),
+                HookPoint::AfterEachWave => Part::Wave(wave_before(&step.id)),
                 HookPoint::AfterHop => Part::End,
             },
             Action::Barrier { .. } => match (step.id.wave(), step.id.verb()) {

@@ -188,13 +188,6 @@ fn restore(text: &mut String, plan: &Plan, logins: &Logins) {
     let kept = kept(plan, directory, &file.replace("{run}", RUN));
     let file = file.replace("{run}", &format!("{RUN}-back"));
     text.push_str("### The cluster, from the snapshot\n\n");
-    let mut part = |words: &str, lines: &[String]| {
-        let _ = write!(text, "- [ ] {words}\n\n```sh\n");
-        for line in lines {
-            let _ = writeln!(text, "{line}");
-        }
-        text.push_str("```\n\n");
-    };
     let each = |line: &dyn Fn(&str) -> String| -> Vec<String> {
         control_planes
             .iter()
@@ -202,6 +195,7 @@ fn restore(text: &mut String, plan: &Plan, logins: &Logins) {
             .collect()
     };
     part(
+        text,
         "Here: put the snapshot on every control plane, inside etcd's data directory. Another snapshot is as good if no later release had begun to write by then.",
         &each(&|login| {
             format!(
@@ -214,6 +208,7 @@ fn restore(text: &mut String, plan: &Plan, logins: &Logins) {
     );
     let peers: Vec<String> = each(&|login| format!("{login} sh {DIRECTORY}/peer < /dev/null"));
     part(
+        text,
         &format!(
             "Here: restore it on every control plane, beside the data in use. Nothing changes yet. First it shows the members of etcd: {} of them, with commas between.",
             control_planes.len()
@@ -232,6 +227,7 @@ fn restore(text: &mut String, plan: &Plan, logins: &Logins) {
         .collect::<Vec<_>>(),
     );
     part(
+        text,
         "Here: stop the control plane on every host. From now on the API does not answer; workloads go on.",
         &each(&|login| format!("{login} sh {DIRECTORY}/stop < /dev/null")),
     );
@@ -246,18 +242,13 @@ fn restore(text: &mut String, plan: &Plan, logins: &Logins) {
                 .join(", ")
         )
     );
-    let mut part = |words: &str, lines: &[String]| {
-        let _ = write!(text, "- [ ] {words}\n\n```sh\n");
-        for line in lines {
-            let _ = writeln!(text, "{line}");
-        }
-        text.push_str("```\n\n");
-    };
     part(
+        text,
         "Here: put the restored data and the saved configuration in place, and start every control plane as it was before.",
         &each(&|login| format!("{login} sh {DIRECTORY}/back < /dev/null")),
     );
     part(
+        text,
         "Here: look, until the API answers and every control plane is ready again.",
         &[
             "kubectl get --raw '/readyz?verbose'".to_owned(),
@@ -269,4 +260,13 @@ fn restore(text: &mut String, plan: &Plan, logins: &Logins) {
         "- [ ] On every worker whose kubelet is newer than the API servers are now: put its packages back, as above.\n\
          - [ ] On every other host: `systemctl restart kubelet.service`, so that no kubelet goes on with what it has seen since the snapshot.\n",
     );
+}
+
+/// Something to tick, with its commands.
+fn part(text: &mut String, words: &str, lines: &[String]) {
+    let _ = write!(text, "- [ ] {words}\n\n```sh\n");
+    for line in lines {
+        let _ = writeln!(text, "{line}");
+    }
+    text.push_str("```\n\n");
 }
