@@ -9,7 +9,7 @@
 //! cluster ───┼─► plan (planner ► Plan) ─► run ─────┤
 //! rules ─────┘                             │       └─► journal
 //!                    host operations ◄─────┤
-//!                                 ports ◄──┴── adapters (kube, ssh, disk, clock)
+//!                                 ports ◄──┴── adapters (kube, ssh, disk, clock) | sim
 //! ```
 //!
 //! Each room below owns one idea; `tests/pure/rooms.rs` holds which room may know which.
@@ -24,3 +24,4 @@ pub mod ports;
 pub mod report;
 pub mod rules;
 pub mod run;
+pub mod sim;

@@ -1,0 +1,221 @@
+//! The world as data, and the handle through which ports reach it.
+//!
+//! [`World`] owns what is due when and hands each event to whom it concerns; it knows no rule of Kubernetes and nothing of
+//! hosts. [`Sim`] owns the pace, and wakes those that wait for a change.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use super::api::{self, Api};
+use super::effect::Effect;
+use super::heap::Heap;
+use super::machine::{self, Machine};
+use super::pace::Pace;
+use super::seam::{Turn, View};
+use crate::cluster::model::HostName;
+
+/// Something that is due.
+#[derive(Debug, Clone)]
+enum Event {
+    /// In the cluster.
+    #[allow(dead_code)] // the cluster has no events yet
+    Api(api::Event),
+    /// On a machine.
+    Machine(HostName, machine::Event),
+}
+
+/// A cluster and its machines at one instant, and what is due.
+#[derive(Debug, Clone)]
+pub struct World {
+    now: Duration,
+    began: Timestamp,
+    due: Heap<Event>,
+    /// The cluster.
+    pub api: Api,
+    machines: BTreeMap<HostName, Machine>,
+    violations: Vec<String>,
+}
+
+impl World {
+    /// A world in which nothing is due yet, and whose wall clock shows `began`.
+    #[must_use]
+    pub fn new(began: Timestamp, api: Api, machines: BTreeMap<HostName, Machine>) -> Self {
+        Self {
+            now: Duration::ZERO,
+            began,
+            due: Heap::default(),
+            api,
+            machines,
+            violations: Vec::new(),
+        }
+    }
+
+    /// Time since the world's beginning.
+    #[must_use]
+    pub const fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// The true wall clock.
+    #[must_use]
+    pub fn wall(&self) -> Timestamp {
+        self.began
+            .saturating_add(self.now)
+            .unwrap_or(Timestamp::MAX)
+    }
+
+    /// When the next event is due.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Duration> {
+        self.due.next_due()
+    }
+
+    /// What happened that must never happen.
+    #[must_use]
+    pub fn violations(&self) -> &[String] {
+        &self.violations
+    }
+
+    /// A host.
+    #[must_use]
+    pub fn machine(&self, host: &HostName) -> Option<&Machine> {
+        self.machines.get(host)
+    }
+
+    /// Lets everything happen that is due by `now`, in order.
+    pub fn settle(&mut self, now: Duration) {
+        while let Some((at, event)) = self.due.pop_due(now) {
+            self.now = self.now.max(at);
+            match event {
+                Event::Api(event) => match event {},
+                Event::Machine(host, event) => {
+                    self.with_machine(&host, |machine, view| ((), machine.happen(view, &event)));
+                }
+            }
+        }
+        self.now = self.now.max(now);
+    }
+
+    /// What a machine says to a question that changes nothing; none where there is no such host.
+    pub fn ask<T>(&self, host: &HostName, ask: impl FnOnce(&Machine, &View<'_>) -> T) -> Option<T> {
+        let view = View {
+            now: self.now,
+            wall: self.wall(),
+            api: &self.api,
+            others: &self.machines,
+        };
+        Some(ask(self.machines.get(host)?, &view))
+    }
+
+    /// Does something on a machine, and lets the cluster see what comes of it; none where there is no such host.
+    pub fn with_machine<T>(
+        &mut self,
+        host: &HostName,
+        act: impl FnOnce(&mut Machine, &View<'_>) -> (T, Turn),
+    ) -> Option<T> {
+        // Out of the map meanwhile, so that it can see the others.
+        let mut machine = self.machines.remove(host)?;
+        let view = View {
+            now: self.now,
+            wall: self.wall(),
+            api: &self.api,
+            others: &self.machines,
+        };
+        let (answer, turn) = act(&mut machine, &view);
+        self.machines.insert(host.clone(), machine);
+        for effect in turn.effects {
+            self.apply(host, effect);
+        }
+        for (after, event) in turn.later {
+            let event = Event::Machine(host.clone(), event);
+            self.due.schedule(self.now + after, event);
+        }
+        Some(answer)
+    }
+
+    fn apply(&mut self, host: &HostName, effect: Effect) {
+        if let Effect::Violation(text) = effect {
+            self.violations.push(format!("{host}: {text}"));
+        }
+    }
+}
+
+/// A world, how its time passes, and who waits for a change of it.
+#[derive(Debug)]
+pub struct Sim {
+    world: RefCell<World>,
+    pace: Pace,
+    changed: Notify,
+}
+
+impl Sim {
+    /// A world that goes on from where it is, `times` faster than the runtime's time.
+    #[must_use]
+    pub fn new(world: World, times: u32) -> Self {
+        Self {
+            pace: Pace::scaled(world.now(), times),
+            world: RefCell::new(world),
+            changed: Notify::new(),
+        }
+    }
+
+    /// The world as it is now; a clone of it goes on just as this one does.
+    #[must_use]
+    pub fn snapshot(&self) -> World {
+        self.look(World::clone)
+    }
+
+    /// Looks at the world as it is now.
+    pub fn look<T>(&self, look: impl FnOnce(&World) -> T) -> T {
+        let mut world = self.world.borrow_mut();
+        world.settle(self.pace.now());
+        look(&world)
+    }
+
+    /// Changes the world as it is now, and wakes those who wait.
+    pub fn act<T>(&self, act: impl FnOnce(&mut World) -> T) -> T {
+        let acted = {
+            let mut world = self.world.borrow_mut();
+            world.settle(self.pace.now());
+            act(&mut world)
+        };
+        self.changed.notify_waiters();
+        acted
+    }
+
+    /// Lets time pass.
+    pub async fn sleep(&self, duration: Duration) {
+        self.pace.sleep(duration).await;
+    }
+
+    /// Waits until the world gives an answer, and gives it; none when `at_most` is over.
+    pub async fn until<T>(
+        &self,
+        at_most: Duration,
+        mut answer: impl FnMut(&World) -> Option<T>,
+    ) -> Option<T> {
+        let deadline = self.pace.now().saturating_add(at_most);
+        loop {
+            // Registered before looking, so that no change in between is missed.
+            let changed = self.changed.notified();
+            let (answered, next) = self.look(|world| (answer(world), world.next_due()));
+            if answered.is_some() {
+                return answered;
+            }
+            let now = self.pace.now();
+            if now >= deadline {
+                return None;
+            }
+            let wake = next.map_or(deadline, |next| next.min(deadline));
+            tokio::select! {
+                biased;
+                () = changed => {}
+                () = self.pace.sleep(wake.saturating_sub(now)) => {}
+            }
+        }
+    }
+}
