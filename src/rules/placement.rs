@@ -85,13 +85,28 @@ fn matches(term: &NodeTerm, node: &Node) -> bool {
             .all(|wanted| wanted.holds(Some(node.name.as_str())))
 }
 
-/// `key=value:Effect` or `key:Effect`; `PreferNoSchedule` keeps nobody away.
+/// How many of the node's `PreferNoSchedule` taints the pod does not tolerate: of nodes that may run it, those with fewer are
+/// preferred.
+///
+/// Source: kubernetes/kubernetes `pkg/scheduler/framework/plugins/tainttoleration/taint_toleration.go`, `Score`.
+#[must_use]
+pub fn unwelcome(pod: &Placement, node: &Node) -> usize {
+    node.taints
+        .iter()
+        .filter(|taint| taint.ends_with(":PreferNoSchedule"))
+        .filter(|taint| !tolerates(taint, &pod.tolerations))
+        .count()
+}
+
+/// `PreferNoSchedule` keeps nobody away.
 fn tolerated(taint: &str, tolerations: &[Toleration]) -> bool {
+    taint.ends_with(":PreferNoSchedule") || tolerates(taint, tolerations)
+}
+
+/// Of a taint `key=value:Effect` or `key:Effect`.
+fn tolerates(taint: &str, tolerations: &[Toleration]) -> bool {
     let (rest, effect) = taint.rsplit_once(':').unwrap_or((taint, ""));
     let (key, value) = rest.split_once('=').unwrap_or((rest, ""));
-    if effect == "PreferNoSchedule" {
-        return true;
-    }
     tolerations.iter().any(|toleration| {
         let same =
             |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted == is);
@@ -196,6 +211,23 @@ mod tests {
             let expected = (!fits).then_some(Misfit::Taint);
             assert_eq!(misfit(&pod, &tainted), expected, "{pod:?}");
         }
+    }
+
+    #[test]
+    fn a_taint_that_only_prefers_is_counted_and_keeps_nobody_away() {
+        let tainted = node(&[], &["a:PreferNoSchedule", "b=1:PreferNoSchedule"]);
+        let plain = Placement::default();
+        assert_eq!(misfit(&plain, &tainted), None);
+        assert_eq!(unwelcome(&plain, &tainted), 2);
+        let tolerant = Placement {
+            tolerations: vec![Toleration {
+                key: Some("b".into()),
+                ..Toleration::default()
+            }],
+            ..Placement::default()
+        };
+        assert_eq!(unwelcome(&tolerant, &tainted), 1);
+        assert_eq!(unwelcome(&plain, &node(&[], &["a:NoSchedule"])), 0);
     }
 
     #[test]

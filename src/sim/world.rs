@@ -11,7 +11,6 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::api::{self, Api};
-use super::effect::Effect;
 use super::heap::Heap;
 use super::machine::{self, Machine};
 use super::pace::Pace;
@@ -22,7 +21,6 @@ use crate::cluster::model::HostName;
 #[derive(Debug, Clone)]
 enum Event {
     /// In the cluster.
-    #[allow(dead_code)] // the cluster has no events yet
     Api(api::Event),
     /// On a machine.
     Machine(HostName, machine::Event),
@@ -44,14 +42,17 @@ impl World {
     /// A world in which nothing is due yet, and whose wall clock shows `began`.
     #[must_use]
     pub fn new(began: Timestamp, api: Api, machines: BTreeMap<HostName, Machine>) -> Self {
-        Self {
+        let mut world = Self {
             now: Duration::ZERO,
             began,
             due: Heap::default(),
             api,
             machines,
             violations: Vec::new(),
-        }
+        };
+        // what was under way when the world was made
+        world.with_api(|_| ());
+        world
     }
 
     /// Time since the world's beginning.
@@ -91,13 +92,14 @@ impl World {
         while let Some((at, event)) = self.due.pop_due(now) {
             self.now = self.now.max(at);
             match event {
-                Event::Api(event) => match event {},
+                Event::Api(event) => self.with_api(|api| api.happen(event)),
                 Event::Machine(host, event) => {
                     self.with_machine(&host, |machine, view| ((), machine.happen(view, &event)));
                 }
             }
         }
         self.now = self.now.max(now);
+        self.api.at(self.now);
     }
 
     /// What a machine says to a question that changes nothing; none where there is no such host.
@@ -126,10 +128,13 @@ impl World {
             others: &self.machines,
         };
         let (answer, turn) = act(&mut machine, &view);
+        let (node, role) = (machine.node.clone(), machine.role);
         self.machines.insert(host.clone(), machine);
-        for effect in turn.effects {
-            self.apply(host, effect);
-        }
+        self.with_api(|api| {
+            for effect in turn.effects {
+                api.apply(&node, role, effect);
+            }
+        });
         for (after, event) in turn.later {
             let event = Event::Machine(host.clone(), event);
             self.due.schedule(self.now + after, event);
@@ -137,10 +142,15 @@ impl World {
         Some(answer)
     }
 
-    fn apply(&mut self, host: &HostName, effect: Effect) {
-        if let Effect::Violation(text) = effect {
-            self.violations.push(format!("{host}: {text}"));
+    /// Does something in the cluster.
+    pub fn with_api<T>(&mut self, act: impl FnOnce(&mut Api) -> T) -> T {
+        self.api.at(self.now);
+        let answer = act(&mut self.api);
+        for (at, event) in self.api.take_agenda() {
+            self.due.schedule(at, Event::Api(event));
         }
+        self.violations.extend(self.api.take_violations());
+        answer
     }
 }
 

@@ -5,6 +5,8 @@
 //!
 //! Source: kubernetes/kubernetes `pkg/controller/disruption/disruption.go`, `getExpectedPodCount` and `updatePdbStatus`.
 
+use std::time::Duration;
+
 use crate::cluster::model::{Budget, Pod, PodPhase};
 
 /// What a budget allows at once when every pod that it expects is healthy.
@@ -101,6 +103,33 @@ pub fn status(budget: &Budget, expected: i32, healthy: i32) -> (i32, i32) {
         (healthy - desired).max(0)
     };
     (desired, allowed)
+}
+
+/// How long an evicted pod counts as gone although it is still there and not yet being deleted.
+///
+/// Source: kubernetes/kubernetes `pkg/controller/disruption/disruption.go`, `DeletionTimeout`.
+pub const DISRUPTED_FOR: Duration = Duration::from_secs(120);
+
+/// With more pods than this that were evicted and are not counted yet, a budget allows none.
+///
+/// Source: kubernetes/kubernetes `pkg/registry/core/pod/storage/eviction.go`, `MaxDisruptedPodSize`.
+pub const MOST_DISRUPTED: usize = 2000;
+
+/// Whether a granted eviction still counts against its budget: the pod is there, is not being deleted yet, and the grant is
+/// not older than [`DISRUPTED_FOR`]. `pod` is none when the pod is gone.
+///
+/// Source: kubernetes/kubernetes `pkg/controller/disruption/disruption.go`, `buildDisruptedPodMap`.
+#[must_use]
+pub fn still_disrupted(pod: Option<&Pod>, granted_ago: Duration) -> bool {
+    granted_ago <= DISRUPTED_FOR && pod.is_some_and(|pod| pod.deletion_timestamp.is_none())
+}
+
+/// Whether a pod counts as healthy for its budget: ready, not being deleted, and its eviction not granted.
+///
+/// Source: kubernetes/kubernetes `pkg/controller/disruption/disruption.go`, `countHealthyPods`.
+#[must_use]
+pub const fn healthy(pod: &Pod, disrupted: bool) -> bool {
+    pod.ready && pod.deletion_timestamp.is_none() && !disrupted
 }
 
 /// A pod that its budget is charged for when it is evicted, unless it becomes unready before: it serves.

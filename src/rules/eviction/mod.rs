@@ -17,7 +17,10 @@ mod tests;
 
 use std::fmt;
 
-pub use budget::{Allowance, allowance, can_never_allow, counts, expected, status};
+pub use budget::{
+    Allowance, DISRUPTED_FOR, MOST_DISRUPTED, allowance, can_never_allow, counts, expected, healthy, status,
+    still_disrupted,
+};
 pub use exception::{Behavior, Exception, longest_s};
 
 use crate::cluster::model::{Budget, Pod, PodPhase};
