@@ -10,11 +10,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use super::api::{self, Api};
+use super::api::{self, Api, Options};
 use super::heap::Heap;
 use super::machine::{self, Machine};
 use super::pace::Pace;
 use super::seam::{Turn, View};
+use crate::cluster::facts::Facts;
 use crate::cluster::model::HostName;
 
 /// Something that is due.
@@ -39,9 +40,16 @@ pub struct World {
 }
 
 impl World {
-    /// A world in which nothing is due yet, and whose wall clock shows `began`.
+    /// The cluster that the facts show, with these machines, at the moment when the facts were taken.
     #[must_use]
-    pub fn new(began: Timestamp, api: Api, machines: BTreeMap<HostName, Machine>) -> Self {
+    pub fn of(facts: &Facts, machines: BTreeMap<HostName, Machine>, options: Options) -> Self {
+        let nodes = machines.values();
+        let nodes = nodes.map(|machine| (machine.host.clone(), machine.node.clone()));
+        let api = Api::of(facts, &nodes.collect(), options);
+        Self::new(facts.observed_at, api, machines)
+    }
+
+    fn new(began: Timestamp, api: Api, machines: BTreeMap<HostName, Machine>) -> Self {
         let mut world = Self {
             now: Duration::ZERO,
             began,

@@ -9,6 +9,7 @@ mod host_scripts;
 mod kill;
 mod kube_adapter;
 mod metrics;
+mod sim;
 mod soak;
 mod steps;
 mod windows;

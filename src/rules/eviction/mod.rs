@@ -18,8 +18,8 @@ mod tests;
 use std::fmt;
 
 pub use budget::{
-    Allowance, DISRUPTED_FOR, MOST_DISRUPTED, allowance, can_never_allow, counts, expected, healthy, status,
-    still_disrupted,
+    Allowance, DISRUPTED_FOR, MOST_DISRUPTED, allowance, can_never_allow, counts, expected,
+    healthy, status, still_disrupted,
 };
 pub use exception::{Behavior, Exception, longest_s};
 

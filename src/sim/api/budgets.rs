@@ -210,10 +210,9 @@ impl Api {
             .filter_map(|id| self.pods.get(*id))
             .filter(|held| eviction::healthy(&held.pod, disrupted.contains_key(&held.pod.name)))
             .count();
-        let next = disrupted
-            .values()
-            .min()
-            .map(|granted| (*granted + eviction::DISRUPTED_FOR + Duration::from_secs(1)).saturating_sub(now));
+        let next = disrupted.values().min().map(|granted| {
+            (*granted + eviction::DISRUPTED_FOR + Duration::from_secs(1)).saturating_sub(now)
+        });
         guard.disrupted = disrupted;
         let matched = i32::try_from(guard.pods.len()).unwrap_or(i32::MAX);
         let healthy = i32::try_from(healthy).unwrap_or(i32::MAX);

@@ -64,6 +64,26 @@ impl Api {
         Ok(())
     }
 
+    /// Someone scales a workload or a set without one.
+    ///
+    /// # Errors
+    /// If there is no such object.
+    pub fn scale_to(
+        &mut self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        replicas: usize,
+    ) -> Result<(), Refusal> {
+        if self.set_scale(kind, namespace, name, replicas) {
+            Ok(())
+        } else {
+            Err(Refusal::NotFound(format!(
+                "{kind} {namespace}/{name} not found"
+            )))
+        }
+    }
+
     fn find(&mut self, name: &NodeName) -> Result<&mut Known, Refusal> {
         self.nodes
             .get_mut(name)

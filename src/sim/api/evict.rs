@@ -89,7 +89,10 @@ impl Api {
     /// Answers a request to evict a pod, and deletes the pod if it is granted.
     pub fn evict(&mut self, request: &Request<'_>) -> Answer {
         if request.name != request.body_name {
-            return Answer::refused(400, "name in URL does not match name in Eviction object".to_owned());
+            return Answer::refused(
+                400,
+                "name in URL does not match name in Eviction object".to_owned(),
+            );
         }
         let Some(id) = self.pods.named(request.namespace, request.name) else {
             return Answer::refused(404, format!("pods \"{}\" not found", request.name));

@@ -88,7 +88,8 @@ impl Api {
         {
             return;
         }
-        self.pods.change(id, |held| held.pod.deletion_timestamp = Some(deadline));
+        self.pods
+            .change(id, |held| held.pod.deletion_timestamp = Some(deadline));
         self.seen(id);
         self.end_containers(id, Some(given));
     }
@@ -193,7 +194,9 @@ impl Api {
             Role::Worker => {}
         }
         if !known.node.unschedulable {
-            self.violation(format!("{name}: its kubelet was replaced while pods could be put there"));
+            self.violation(format!(
+                "{name}: its kubelet was replaced while pods could be put there"
+            ));
         }
         let policy = Policy {
             delete_empty_dir_data: true,
@@ -204,9 +207,7 @@ impl Api {
             .pods
             .on(name)
             .filter(|(_, held)| match eviction::fate(&held.pod, &policy) {
-                Fate::Evict { .. } | Fate::Await | Fate::Complete => {
-                    !eviction::finished(&held.pod)
-                }
+                Fate::Evict { .. } | Fate::Await | Fate::Complete => !eviction::finished(&held.pod),
                 Fate::Keep(_) | Fate::Refuse(_) => false,
             })
             .map(|(_, held)| format!("{}/{}", held.pod.namespace, held.pod.name))
@@ -273,7 +274,8 @@ impl Api {
             .map(|(id, _)| id)
             .collect();
         for id in here {
-            self.pods.change(id, |held| held.pod.ready = ready && held.serves);
+            self.pods
+                .change(id, |held| held.pod.ready = ready && held.serves);
             self.seen(id);
         }
         if ready {
@@ -298,7 +300,11 @@ impl Api {
     }
 
     /// Mirror pods that the facts lack.
-    pub(super) fn mirror_static_pods(&mut self, facts: &Facts, nodes: &BTreeMap<HostName, NodeName>) {
+    pub(super) fn mirror_static_pods(
+        &mut self,
+        facts: &Facts,
+        nodes: &BTreeMap<HostName, NodeName>,
+    ) {
         for (host, observed) in &facts.hosts {
             let Observed::Known(host_facts) = observed else {
                 continue;

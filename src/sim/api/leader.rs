@@ -75,7 +75,10 @@ impl Leaders {
         for (_, held) in pods.all().filter(|(_, held)| held.pod.mirror) {
             let component = Component::ALL.into_iter().find(|component| {
                 let name = component.name();
-                held.pod.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'))
+                held.pod
+                    .name
+                    .strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with('-'))
             });
             if let (Some(component), Some(node)) = (component, &held.pod.node) {
                 let seat = leaders.seats.entry(component).or_default();

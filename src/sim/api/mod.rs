@@ -280,7 +280,7 @@ impl Api {
     }
 
     /// Takes in what happened on a machine.
-    pub(in crate::sim) fn apply(&mut self, node: &NodeName, role: Role, effect: Effect) {
+    pub fn apply(&mut self, node: &NodeName, role: Role, effect: Effect) {
         match effect {
             Effect::KubeletStopped => self.kubelet_stopped(node),
             Effect::KubeletStarted {

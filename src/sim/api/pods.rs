@@ -3,7 +3,7 @@
 //! Owns the indices and what is summed up over them (room taken on a node, ready pods of an owner); knows no rule about
 //! pods. Every change of a pod goes through here, so that no index can be wrong.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::model::{Node, NodeName, Pod, Quantities};
 use crate::rules::eviction;
@@ -57,14 +57,14 @@ pub struct Held {
 pub struct Pods {
     held: BTreeMap<PodId, Held>,
     by_name: BTreeMap<(String, String), PodId>,
-    by_node: HashMap<NodeName, BTreeSet<PodId>>,
-    by_owner: HashMap<Owner, BTreeSet<PodId>>,
-    by_namespace: HashMap<String, BTreeSet<PodId>>,
+    by_node: BTreeMap<NodeName, BTreeSet<PodId>>,
+    by_owner: BTreeMap<Owner, BTreeSet<PodId>>,
+    by_namespace: BTreeMap<String, BTreeSet<PodId>>,
     /// Pods that want others kept apart, by the namespaces of those others.
-    guards: HashMap<String, BTreeSet<PodId>>,
+    guards: BTreeMap<String, BTreeSet<PodId>>,
     unbound: BTreeSet<PodId>,
-    taken: HashMap<NodeName, Quantities>,
-    together: HashMap<(Owner, NodeName), usize>,
+    taken: BTreeMap<NodeName, Quantities>,
+    together: BTreeMap<(Owner, NodeName), usize>,
     made: u64,
 }
 
@@ -269,7 +269,7 @@ impl Pods {
     }
 }
 
-fn forget<K: Eq + std::hash::Hash>(index: &mut HashMap<K, BTreeSet<PodId>>, key: &K, id: PodId) {
+fn forget<K: Ord>(index: &mut BTreeMap<K, BTreeSet<PodId>>, key: &K, id: PodId) {
     if let Some(ids) = index.get_mut(key) {
         ids.remove(&id);
         if ids.is_empty() {

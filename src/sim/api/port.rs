@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::Api;
 use super::client::Refusal;
 use super::evict::{Answer, Request};
-use super::Api;
 use crate::cluster::facts::{KubeadmConfig, KubeletConfig, Observed, Surroundings};
 use crate::cluster::model::{Budget, Node, NodeName, Pod, Workload};
 use crate::ports::{ClusterApi, Eviction, Failure, Lease, PodList};
@@ -99,11 +99,13 @@ fn read_answer(answer: &Answer) -> Result<Eviction, Failure> {
 #[async_trait(?Send)]
 impl ClusterApi for Sim {
     async fn cluster_uid(&self) -> Result<String, Failure> {
-        self.read("reading namespace kube-system", |api| seen(&api.uid)).await
+        self.read("reading namespace kube-system", |api| seen(&api.uid))
+            .await
     }
 
     async fn version(&self) -> Result<Version, Failure> {
-        self.read("reading /version", |api| seen(&api.servers.version())).await
+        self.read("reading /version", |api| seen(&api.servers.version()))
+            .await
     }
 
     async fn ready(&self) -> Result<(), Failure> {
@@ -166,7 +168,8 @@ impl ClusterApi for Sim {
     }
 
     async fn kubeadm_config(&self) -> Result<KubeadmConfig, Failure> {
-        self.read("reading kubeadm-config", |api| seen(&api.kubeadm_config)).await
+        self.read("reading kubeadm-config", |api| seen(&api.kubeadm_config))
+            .await
     }
 
     async fn kubelet_config(&self) -> Result<KubeletConfig, Failure> {
@@ -208,13 +211,18 @@ impl ClusterApi for Sim {
     }
 
     async fn cordon(&self, node: &NodeName, run: &str) -> Result<(), Failure> {
-        self.change(&format!("cordoning {node}"), |api| Ok(api.cordon(node, run)?))
-            .await
+        self.change(&format!("cordoning {node}"), |api| {
+            Ok(api.cordon(node, run)?)
+        })
+        .await
     }
 
     async fn uncordon(&self, node: &NodeName) -> Result<(), Failure> {
-        self.change(&format!("uncordoning {node}"), |api| Ok(api.uncordon(node)?))
-            .await
+        self.change(
+            &format!("uncordoning {node}"),
+            |api| Ok(api.uncordon(node)?),
+        )
+        .await
     }
 
     async fn evict(&self, pod: &Pod, grace: Option<Duration>) -> Result<Eviction, Failure> {

@@ -14,7 +14,6 @@ use crate::rules::placement::{misfit, unwelcome};
 /// Of how many nodes that fit the best is taken (`minFeasibleNodesToFind`).
 const ENOUGH: usize = 100;
 
-
 impl Api {
     /// The scheduler looks soon.
     pub(super) fn schedule_soon(&mut self) {
@@ -117,7 +116,11 @@ impl Api {
             }
         }
         for (_, guard) in self.pods.guarding(&pod.namespace) {
-            let terms = guard.pod.placement.iter().flat_map(|asked| &asked.apart_from);
+            let terms = guard
+                .pod
+                .placement
+                .iter()
+                .flat_map(|asked| &asked.apart_from);
             for term in terms {
                 let meant = term.namespaces.contains(&pod.namespace)
                     && term.selector.matches(&pod.labels)

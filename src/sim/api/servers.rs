@@ -91,7 +91,10 @@ impl Servers {
 
     /// What the server says that the client reaches.
     pub(super) fn version(&self) -> Observed<Version> {
-        let server = self.current.as_ref().and_then(|node| self.servers.get(node));
+        let server = self
+            .current
+            .as_ref()
+            .and_then(|node| self.servers.get(node));
         server.map_or_else(
             || self.observed.clone(),
             |server| Observed::Known(server.version.clone()),

@@ -77,11 +77,14 @@ impl Api {
             let there = self.pods.of(&owner);
             let of_apps = owner.api_version.starts_with("apps/");
             let keeps = match owner.kind.as_str() {
-                "DaemonSet" if of_apps => {
-                    Keeps::OnNodes(there.filter_map(|(_, held)| held.pod.node.clone()).collect())
-                }
+                "DaemonSet" if of_apps => Keeps::OnNodes(
+                    there
+                        .filter_map(|(_, held)| held.pod.node.clone())
+                        .collect(),
+                ),
                 "StatefulSet" if of_apps => {
-                    let named = |(_, held): (PodId, &Held)| (held.pod.name.clone(), held.pod.clone());
+                    let named =
+                        |(_, held): (PodId, &Held)| (held.pod.name.clone(), held.pod.clone());
                     Keeps::Named(there.map(named).collect())
                 }
                 _ => Keeps::Replicas(there.filter(|(_, held)| active(held)).count()),
@@ -232,9 +235,11 @@ impl Api {
 /// Five characters that look like those of a true pod's name, the same in each run.
 fn suffix(seed: &str, count: u32) -> String {
     const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-    let mut state = seed.bytes().fold(0x9e37_79b9_u64 ^ u64::from(count), |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let mut state = seed
+        .bytes()
+        .fold(0x9e37_79b9_u64 ^ u64::from(count), |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
     let base = LETTERS.len() as u64;
     let mut text: String = (0..3)
         .filter_map(|_| {

@@ -69,9 +69,14 @@ impl Api {
 
     fn see_instances(&mut self) {
         let release = |component: &str, node: &NodeName| {
-            let id = self.pods.named("kube-system", &format!("{component}-{node}"))?;
+            let id = self
+                .pods
+                .named("kube-system", &format!("{component}-{node}"))?;
             let held = self.pods.get(id)?;
-            held.pod.images.values().find_map(|image| release_of_image(image))
+            held.pod
+                .images
+                .values()
+                .find_map(|image| release_of_image(image))
         };
         let mut instances = BTreeMap::new();
         for (node, api_server) in self.servers.releases() {

@@ -86,7 +86,49 @@ impl Api {
 
     /// How many pods the workload wants; none where it is not known.
     pub(super) fn scale(&self, key: &WorkloadKey) -> Option<i32> {
-        self.workloads.get(key).map(|rollout| rollout.observed.desired)
+        self.workloads
+            .get(key)
+            .map(|rollout| rollout.observed.desired)
+    }
+
+    /// Gives a Deployment's newest set, or a set, another number; whether there is one.
+    pub(super) fn set_scale(
+        &mut self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        replicas: usize,
+    ) -> bool {
+        let key = WorkloadKey {
+            kind: kind.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        };
+        let owner = match self.workloads.get_mut(&key) {
+            Some(rollout) => {
+                rollout.observed.desired = i32::try_from(replicas).unwrap_or(i32::MAX);
+                rollout.sets.last().cloned()
+            }
+            None => {
+                let named = |owner: &&Owner| {
+                    owner.namespace == namespace && owner.kind == kind && owner.name == name
+                };
+                self.sets.keys().find(named).cloned()
+            }
+        };
+        let Some(set) = owner.as_ref().and_then(|owner| self.sets.get_mut(owner)) else {
+            return false;
+        };
+        set.keeps = Keeps::Replicas(replicas);
+        if let Some(owner) = owner {
+            let sample = self.pods.of(&owner).next().map(|(id, _)| id);
+            self.sync_soon(&owner);
+            // the disruption controller watches scales too
+            if let Some(id) = sample {
+                self.pod_changed(id);
+            }
+        }
+        true
     }
 
     pub(super) fn workload_touched(&mut self, key: &WorkloadKey) {
@@ -162,7 +204,12 @@ impl Api {
         };
         rollout.due = false;
         let wanted = usize::try_from(rollout.observed.desired).unwrap_or_default();
-        let Some((newest, older)) = rollout.sets.clone().split_last().map(|(last, rest)| (last.clone(), rest.to_vec())) else {
+        let Some((newest, older)) = rollout
+            .sets
+            .clone()
+            .split_last()
+            .map(|(last, rest)| (last.clone(), rest.to_vec()))
+        else {
             return;
         };
         let of = |owner: &Owner| self.sets.get(owner).map_or(0, Set::replicas);
@@ -172,7 +219,9 @@ impl Api {
         };
         let old: usize = older.iter().map(of).sum();
         let most = wanted + wanted.div_ceil(4).max(1);
-        let new = most.saturating_sub(old).clamp(of(&newest), wanted.max(of(&newest)));
+        let new = most
+            .saturating_sub(old)
+            .clamp(of(&newest), wanted.max(of(&newest)));
         let ready: usize = older.iter().chain([&newest]).map(serving).sum();
         let mut spare = ready.saturating_sub(wanted.saturating_sub(1));
         let mut changes = vec![(newest, new)];
@@ -226,7 +275,8 @@ impl Api {
         }
         if key.kind == "DaemonSet" {
             let wanted = rollout.sets.last().and_then(|owner| self.sets.get(owner));
-            shown.desired = wanted.map_or(0, |set| i32::try_from(set.replicas()).unwrap_or(i32::MAX));
+            shown.desired =
+                wanted.map_or(0, |set| i32::try_from(set.replicas()).unwrap_or(i32::MAX));
         }
         (shown.updated, shown.ready) = (updated, ready);
         shown.up_to_date = older == 0 || key.kind != "Deployment";

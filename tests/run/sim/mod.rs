@@ -1,0 +1,8 @@
+//! The cluster in memory: by the field's rules, reproducible, as the facts say, and upgraded and killed at every call.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[allow(dead_code, unused_imports)]
+#[path = "../../pure/build.rs"]
+mod build;
+mod rules;
+mod same;
