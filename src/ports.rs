@@ -73,6 +73,29 @@ pub struct Lease {
     pub renewed: Option<Timestamp>,
 }
 
+/// A number that grows with each process that takes a cluster over. Hosts remember the highest that they were told, and begin
+/// no operation for a lower one: a process that slept while another took over cannot act late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Token(pub u64);
+
+/// Leave to send one change to the API; only the lease's keeper ([`crate::run::lease`]) gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Permit {
+    /// The change is given up when it takes longer: the lease may be another's then.
+    pub within: Duration,
+}
+
+/// refit's own lease on a cluster, as the API has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Who holds it; nobody once it was given back.
+    pub holder: Option<String>,
+    /// The holder's token, or that of the last one.
+    pub token: Token,
+    /// What it must still be when it is written again; none where it does not exist yet.
+    pub version: Option<String>,
+}
+
 /// The cluster's API, through the kubeconfig's endpoint.
 ///
 /// Reads are retried inside while an API server restarts (within a bounded time); changes never are.
@@ -102,15 +125,25 @@ pub trait ClusterApi {
     async fn kubelet_config(&self) -> Result<KubeletConfig, Failure>;
     /// A lease, by `namespace/name`.
     async fn lease(&self, name: &str) -> Result<Lease, Failure>;
+    /// refit's own lease; none where no refit has ever changed the cluster.
+    async fn claim(&self) -> Result<Option<Claim>, Failure>;
+    /// Writes refit's own lease, which must still be as `claim.version` says. [`Failure::Refused`] when somebody else wrote it
+    /// meanwhile. `lasts` is for those who read it.
+    async fn put_claim(&self, claim: &Claim, lasts: Duration) -> Result<(), Failure>;
     /// Webhooks, storage and DNS, each with its own error.
     async fn surroundings(&self) -> Surroundings;
     /// Cordons a node and writes who did, in one change that fails if the node has changed meanwhile
     /// (`resourceVersion` or `uid` precondition).
-    async fn cordon(&self, node: &NodeName, run: &str) -> Result<(), Failure>;
+    async fn cordon(&self, permit: Permit, node: &NodeName, run: &str) -> Result<(), Failure>;
     /// Uncordons a node and removes our mark.
-    async fn uncordon(&self, node: &NodeName) -> Result<(), Failure>;
+    async fn uncordon(&self, permit: Permit, node: &NodeName) -> Result<(), Failure>;
     /// Asks for a pod's eviction, with its UID as precondition. Never retried.
-    async fn evict(&self, pod: &Pod, grace: Option<Duration>) -> Result<Eviction, Failure>;
+    async fn evict(
+        &self,
+        permit: Permit,
+        pod: &Pod,
+        grace: Option<Duration>,
+    ) -> Result<Eviction, Failure>;
     /// Returns when a pod of the node has changed since `list`, or after `at_most`. Only wakes; proves nothing.
     async fn pods_changed(&self, node: &NodeName, list: &PodList, at_most: Duration);
     /// Returns when the node has changed, or after `at_most`. Only wakes; proves nothing.
@@ -124,15 +157,18 @@ pub trait Hosts {
     async fn query(&self, host: &HostName, query: &Query) -> Result<Output, Failure>;
     /// Starts the mutation in the host's one unit and waits until it has ended. If that very operation is already under
     /// way, or has ended before, it is not started again: its end is awaited or returned.
-    /// [`Failure::Refused`] when another operation is under way. [`Failure::MaybeDone`] when the connection broke and did not
+    /// [`Failure::Refused`] when another operation is under way, or the host knows of a higher token. [`Failure::MaybeDone`] when the connection broke and did not
     /// come back within half a minute, or `timeout` passed; the operation goes on at the host.
     async fn mutate(
         &self,
         host: &HostName,
         op: &OpRef,
         mutation: &Mutation,
+        token: Token,
         timeout: Duration,
     ) -> Result<OpEnd, Failure>;
+    /// Tells the host a token; returns the highest that it knows, which is this one unless it was told a higher one before.
+    async fn fence(&self, host: &HostName, token: Token) -> Result<Token, Failure>;
     /// What the host knows of an operation.
     async fn operation(&self, host: &HostName, op: &OpRef) -> Result<OpState, Failure>;
     /// Copies a root-owned file from the host to a new local file (0600, fsync'd), and returns its size and SHA-256 as

@@ -363,6 +363,15 @@ pub fn machine() -> String {
         .map_or_else(|_| "this machine".to_owned(), |name| name.trim().to_owned())
 }
 
+/// A name that nothing else has, of letters and digits.
+///
+/// # Errors
+/// If the kernel gives none (random(4)).
+pub fn new_name() -> io::Result<String> {
+    let uuid = std::fs::read_to_string("/proc/sys/kernel/random/uuid")?;
+    Ok(uuid.trim().replace('-', ""))
+}
+
 /// A path that does not depend on the working directory.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ mod call;
 mod convert;
 mod error;
 mod evict;
+mod lease;
 mod open;
 mod placement;
 
@@ -38,7 +39,7 @@ use self::placement::Volumes;
 use crate::cluster::facts::{KubeadmConfig, KubeletConfig, Surroundings};
 use crate::cluster::model::{Budget, Node, NodeName, Pod, Workload};
 use crate::host::clause::brief;
-use crate::ports::{ClusterApi, Eviction, Failure, Lease, PodList};
+use crate::ports::{Claim, ClusterApi, Eviction, Failure, Lease, Permit, PodList};
 use crate::rules::version::Version;
 
 /// The cluster's API.
@@ -250,13 +251,21 @@ impl ClusterApi for Kube {
         Ok(convert::lease(lease))
     }
 
+    async fn claim(&self) -> Result<Option<Claim>, Failure> {
+        self.read_claim().await
+    }
+
+    async fn put_claim(&self, claim: &Claim, lasts: Duration) -> Result<(), Failure> {
+        self.write_claim(claim, lasts).await
+    }
+
     async fn surroundings(&self) -> Surroundings {
         self.look_around().await
     }
 
-    async fn cordon(&self, node: &NodeName, run: &str) -> Result<(), Failure> {
+    async fn cordon(&self, permit: Permit, node: &NodeName, run: &str) -> Result<(), Failure> {
         let what = format!("cordoning node {node}");
-        self.swap(&what, node, |now| match &now.cordoned_by {
+        let swap = self.swap(&what, node, |now| match &now.cordoned_by {
             Some(owner) if owner == run && now.unschedulable => Ok(None),
             None if now.unschedulable => Err(Failure::Refused(format!(
                 "{what}: someone else cordoned it already; it stays theirs"
@@ -265,13 +274,13 @@ impl ClusterApi for Kube {
                 "metadata": {"annotations": {CORDONED_BY: run}},
                 "spec": {"unschedulable": true},
             }))),
-        })
-        .await
+        });
+        self.within(permit, swap).await
     }
 
-    async fn uncordon(&self, node: &NodeName) -> Result<(), Failure> {
+    async fn uncordon(&self, permit: Permit, node: &NodeName) -> Result<(), Failure> {
         let what = format!("uncordoning node {node}");
-        self.swap(
+        let swap = self.swap(
             &what,
             node,
             |now| match (&now.cordoned_by, now.unschedulable) {
@@ -284,12 +293,17 @@ impl ClusterApi for Kube {
                     "spec": {"unschedulable": null},
                 }))),
             },
-        )
-        .await
+        );
+        self.within(permit, swap).await
     }
 
-    async fn evict(&self, pod: &Pod, grace: Option<Duration>) -> Result<Eviction, Failure> {
-        self.ask_to_evict(pod, grace).await
+    async fn evict(
+        &self,
+        permit: Permit,
+        pod: &Pod,
+        grace: Option<Duration>,
+    ) -> Result<Eviction, Failure> {
+        self.within(permit, self.ask_to_evict(pod, grace)).await
     }
 
     async fn pods_changed(&self, node: &NodeName, list: &PodList, at_most: Duration) {

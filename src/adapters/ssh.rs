@@ -37,10 +37,12 @@ use crate::cluster::model::HostName;
 use crate::documents::settings::Inventory;
 use crate::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
 use crate::host::unit::{self, Answer};
-use crate::ports::{Failure, Hosts};
+use crate::ports::{Failure, Hosts, Token};
 
 /// How long one call waits for a mutation's end: nothing waits longer at a host for a refit that is gone.
 const SLICE: Duration = Duration::from_secs(20);
+/// How long a host may take to be told a token.
+const FENCE: Duration = Duration::from_secs(40);
 /// How long a host may be out of reach during an operation before the caller learns of it.
 const OUT_OF_REACH: Duration = Duration::from_secs(30);
 
@@ -109,9 +111,20 @@ impl Ssh {
             Ok(Answer::Busy(other)) => {
                 Err(Failure::Refused(format!("{name}: {other} is under way")))
             }
+            Ok(Answer::Overtaken(known)) => Err(Failure::Refused(format!(
+                "{name}: told of token {known} when it was only asked"
+            ))),
             Err(error) => Err(Failure::Refused(format!("{name}: {error}"))),
         }
     }
+}
+
+fn overtaken(host: &HostName, token: Token, known: u64) -> Failure {
+    Failure::Refused(format!(
+        "{host}: another refit has the cluster: the host was told token {known}, and this run has {}; `refit resume` takes a \
+         higher one if nobody else is at work",
+        token.0
+    ))
 }
 
 #[async_trait(?Send)]
@@ -128,6 +141,7 @@ impl Hosts for Ssh {
         host: &HostName,
         op: &OpRef,
         mutation: &Mutation,
+        token: Token,
         timeout: Duration,
     ) -> Result<OpEnd, Failure> {
         let target = self.target(host)?;
@@ -154,7 +168,7 @@ impl Hosts for Ssh {
             let call = if begun {
                 unit::wait(op, slice)
             } else {
-                unit::start(op, &command, slice)
+                unit::start(op, &command, token.0, slice)
             };
             match run(target, &call, slice + Duration::from_secs(60)).await {
                 Ok(output) => {
@@ -175,6 +189,7 @@ impl Hosts for Ssh {
                                 "{host}: another operation of refit is under way there: {other}"
                             )));
                         }
+                        Ok(Answer::Overtaken(known)) => return Err(overtaken(host, token, known)),
                         Err(error) => {
                             return Err(match self.stands(target, op).await {
                                 Ok(OpState::Absent) => Failure::Refused(format!("{host}: {error}")),
@@ -200,6 +215,15 @@ impl Hosts for Ssh {
                 }
             }
         }
+    }
+
+    async fn fence(&self, host: &HostName, token: Token) -> Result<Token, Failure> {
+        let output = ask(self.target(host)?, &unit::fence(token.0), FENCE)
+            .await
+            .map_err(Trouble::of_question)?;
+        unit::read_token(&output)
+            .map(Token)
+            .map_err(|error| Failure::MaybeDone(format!("{host}: {error}")))
     }
 
     async fn operation(&self, host: &HostName, op: &OpRef) -> Result<OpState, Failure> {

@@ -9,7 +9,7 @@ use super::connect::{Connection, block_on, cluster_uid, look};
 use super::inputs::Declaration;
 use super::runs::{ReadRun, RunFolder, Runs};
 use super::verify::refuse_unfit;
-use super::{CommandError, Exit, Global, gates, plan as planning, ui};
+use super::{CommandError, Exit, Global, gates, lease, plan as planning, ui};
 use crate::adapters::clock::RealClock;
 use crate::adapters::disk;
 use crate::cluster::drift::{basis, drift};
@@ -72,6 +72,7 @@ pub fn run(args: &ApplyArgs, global: &Global) -> Result<Exit, CommandError> {
     }
     block_on(async {
         let connection = Connection::open(&declaration.inventory).await?;
+        let seen = lease::look(&connection, &runs, &again).await?;
         let facts = look(
             connection.world(),
             &declaration.inventory,
@@ -118,7 +119,9 @@ pub fn run(args: &ApplyArgs, global: &Global) -> Result<Exit, CommandError> {
             return Err(CommandError::new("not confirmed").nothing_changed());
         }
         let now = clock.now();
-        let (folder, file, plan_sha256) = runs.make(now, &declaration, &facts, &plan)?;
+        let (folder, plan_sha256) = runs.make(now, &declaration, &facts, &plan)?;
+        let lease = lease::take(&connection, &runs, &folder.id, &plan, seen, &again).await?;
+        let file = folder.begin()?;
         // in this order: killed in between, two runs are unfinished and the newest has not begun
         for older in displaced {
             older.put_aside(now)?;
@@ -138,6 +141,7 @@ pub fn run(args: &ApplyArgs, global: &Global) -> Result<Exit, CommandError> {
             people: &people,
             past: Past::none(),
             file,
+            lease,
         };
         let end = carry_out(job, &connection, args.output).await;
         connection.close().await;

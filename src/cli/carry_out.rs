@@ -24,6 +24,7 @@ use crate::report::words::{any_of, next_window};
 use crate::run::event::{Halt, Stamped};
 use crate::run::executor::{Outcome, Run, execute};
 use crate::run::journal::{Journal, Past};
+use crate::run::lease::Lease;
 
 /// Who reads the progress.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -50,6 +51,8 @@ pub struct Job<'a> {
     pub past: Past,
     /// The journal's file, which ends where `past` ends.
     pub file: AppendFile,
+    /// What makes this the one run that may change the cluster.
+    pub lease: Lease<'a>,
 }
 
 /// Carries the job out as far as it goes.
@@ -82,6 +85,7 @@ pub async fn carry_out(
         people: job.people,
         programs: &LocalPrograms,
         metrics: &Prometheus,
+        lease: &job.lease,
     };
     let mut state = job.past.state.clone();
     let mut lines = Progress::new(
@@ -129,6 +133,10 @@ pub async fn carry_out(
             Either::Right(((), _)) => None,
         }
     };
+    // whoever leaves at once is found again by its place, and waits for no answer now
+    if outcome.is_some() {
+        job.lease.give_back().await;
+    }
     let how_far = || {
         let around = Around {
             run: job.id.to_owned(),
@@ -192,6 +200,19 @@ pub async fn carry_out(
                 how_far()
             ))
             .next(format!("{resume}; {}", next_window(opens)))),
+        Some(Outcome::Halted {
+            why: Halt::Overtaken { by },
+            ..
+        }) => Err(CommandError::new(format!(
+            "another refit has taken the cluster over: {by}"
+        ))
+        .exits(Exit::Halted)
+        .state(format!(
+            "{}; this run does nothing any more, and what it had begun on hosts goes on there",
+            how_far()
+        ))
+        .next("see what the other one does before anything else")
+        .next(format!("{resume} once it has ended; or put this run aside with `apply --new-run`"))),
         Some(Outcome::Unrecorded(error)) => Err(CommandError::new(
             "the run stopped: its journal could not be written",
         )

@@ -16,6 +16,7 @@ mod exit;
 mod gates;
 mod inputs;
 mod inspect;
+mod lease;
 mod login;
 mod plan;
 mod resume;

@@ -6,7 +6,7 @@ use super::carry_out::{Job, Output, carry_out, confirm, refuse_outside};
 use super::connect::{Connection, block_on};
 use super::inputs::{environment, read_document};
 use super::runs::{ReadRun, RunFolder, Runs};
-use super::{CommandError, Exit, Global, gates, ui};
+use super::{CommandError, Exit, Global, gates, lease, ui};
 use crate::adapters::clock::RealClock;
 use crate::documents::settings::Inventory;
 use crate::documents::{Style, read_inventory};
@@ -98,6 +98,9 @@ pub fn run(args: &ResumeArgs, global: &Global) -> Result<Exit, CommandError> {
             &format!("{} resume {id}", runs.refit()),
         )
         .await?;
+        let again = format!("{} resume {id}", runs.refit());
+        let seen = lease::look(&connection, &runs, &again).await?;
+        let lease = lease::take(&connection, &runs, id, &run.plan, seen, &again).await?;
         let file = folder.go_on(&run.past)?;
         let people = folder.approvals(&run.plan_sha256, ui::interactive());
         let job = Job {
@@ -108,6 +111,7 @@ pub fn run(args: &ResumeArgs, global: &Global) -> Result<Exit, CommandError> {
             people: &people,
             past: run.past,
             file,
+            lease,
         };
         let end = carry_out(job, &connection, args.output).await;
         connection.close().await;

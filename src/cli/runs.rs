@@ -3,6 +3,7 @@
 //! ```text
 //! .refit/.gitignore                  nothing of this belongs in Git
 //! .refit/lock                        held by whoever carries a run out
+//! .refit/place                       the state directory's own name, wherever it is mounted
 //! .refit/runs/ID/run.json            what the run was made from
 //!                inventory.yaml      as it was then
 //!                upgrade.yaml        as it was then
@@ -28,7 +29,7 @@ use jiff::Timestamp;
 
 use super::inputs::Declaration;
 use super::{CommandError, Exit, Global};
-use crate::adapters::disk::{self, Access, AppendFile, Holder, Lock, LockError};
+use crate::adapters::disk::{self, Access, Holder, Lock, LockError};
 use crate::cluster::durations::Durations;
 use crate::cluster::facts::Facts;
 use crate::plan::data::Plan;
@@ -40,6 +41,9 @@ const RECORD: &str = "run.json";
 const PLAN: &str = "plan.json";
 const JOURNAL: &str = "journal.jsonl";
 const PUT_ASIDE: &str = "put-aside";
+const PLACE: &str = "place";
+/// A state directory's name is shorter.
+const PLACE_LIMIT: u64 = 64;
 
 /// The state directory.
 #[derive(Debug, Clone)]
@@ -107,6 +111,36 @@ impl Runs {
             LockError::Held(holder) => held(holder.as_ref(), &self.refit),
             LockError::Io(error) => cannot(&error),
         })
+    }
+
+    /// The state directory's own name, given to it when it is first needed. To be called with the lock held.
+    ///
+    /// # Errors
+    /// If it can neither be read nor written.
+    pub fn place(&self) -> Result<String, CommandError> {
+        let path = self.state.join(PLACE);
+        let cannot = |error: &io::Error| {
+            CommandError::new(format!("cannot use {}", path.display()))
+                .because(error)
+                .nothing_changed()
+        };
+        match disk::read_up_to(&path, PLACE_LIMIT) {
+            Ok(bytes) => {
+                let name = String::from_utf8_lossy(&bytes).trim().to_owned();
+                if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+                    return Err(cannot(&io::Error::other("it does not hold a name"))
+                        .next("remove it: the state directory is given another name then"));
+                }
+                Ok(name)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let name = disk::new_name().map_err(|error| cannot(&error))?;
+                disk::write(&path, format!("{name}\n").as_bytes(), Access::Private)
+                    .map_err(|error| cannot(&error))?;
+                Ok(name)
+            }
+            Err(error) => Err(cannot(&error)),
+        }
     }
 
     /// Who holds the lock.
@@ -233,7 +267,7 @@ impl Runs {
         declaration: &Declaration,
         facts: &Facts,
         plan: &Plan,
-    ) -> Result<(RunFolder, AppendFile, String), CommandError> {
+    ) -> Result<(RunFolder, String), CommandError> {
         let plan_text = plan
             .to_json()
             .map_err(|error| CommandError::new("cannot write the plan").because(&error))?;
@@ -249,7 +283,7 @@ impl Runs {
             &sha256(seed.as_bytes())[..4]
         );
         let path = self.runs_path().join(&id);
-        let write = || -> io::Result<AppendFile> {
+        let write = || -> io::Result<()> {
             let record = Record {
                 format: FORMAT.to_owned(),
                 made_at: now,
@@ -269,16 +303,15 @@ impl Runs {
             }
             disk::make_new_folder(&path.join(approvals::APPROVALS))?;
             put("facts.json", &serde_json::to_vec_pretty(facts)?)?;
-            put(PLAN, plan_text.as_bytes())?;
-            AppendFile::create(&path.join(JOURNAL))
+            put(PLAN, plan_text.as_bytes())
         };
-        let journal = write().map_err(|error| {
+        write().map_err(|error| {
             CommandError::new(format!("cannot write the run to {}", path.display()))
                 .because(&error)
                 .nothing_changed()
         })?;
         let refit = self.refit.clone();
-        Ok((RunFolder { id, path, refit }, journal, plan_sha256))
+        Ok((RunFolder { id, path, refit }, plan_sha256))
     }
 }
 

@@ -9,6 +9,7 @@
 //!   log                       one line per start and end: time, event, run, step, what
 //!   current                   the operation that the unit was last started for
 //!   lock                      held while it runs; whoever waits for the end waits for this
+//!   token                     the highest that a refit has shown: nothing is started for a lower one
 //!   runs/RUN/STEP.argv        the command;  .log: its output;  .started: the boot it began in
 //!   runs/RUN/STEP.outcome     exit status, milliseconds, boot, time
 //! ```
@@ -23,6 +24,9 @@ use super::command::{PRELUDE, shorten};
 use super::op::{AnswerError, Command, OpEnd, OpRef, OpState, Output};
 use super::parse::Sections;
 
+/// How the host's token is read and written.
+const TOKEN: &str = include_str!("scripts/token.sh");
+
 /// The unit's name.
 pub const UNIT: &str = "refit-op.service";
 
@@ -33,17 +37,33 @@ pub enum Answer {
     State(OpState),
     /// Not started: another operation is under way, of this run and step.
     Busy(String),
+    /// Not started: the host was told this higher token.
+    Overtaken(u64),
 }
 
 /// Starts the operation unless it has begun already, and waits for its end for at most `wait`.
 #[must_use]
-pub fn start(op: &OpRef, command: &Command, wait: Duration) -> Command {
+pub fn start(op: &OpRef, command: &Command, token: u64, wait: Duration) -> Command {
     let mut parameters = vec![
+        token.to_string(),
         shorten(&command.argv),
         include_str!("scripts/unit-runner.sh").to_owned(),
     ];
     parameters.extend(command.argv.iter().cloned());
     unit("start", op, wait, parameters)
+}
+
+/// Tells the host a token. Answered by the highest that it knows: see [`read_token`].
+#[must_use]
+pub fn fence(token: u64) -> Command {
+    let script = format!("{PRELUDE}{TOKEN}{}", include_str!("scripts/fence.sh"));
+    Command {
+        argv: ["sh", "-c", &script, "refit-fence", &token.to_string()]
+            .map(str::to_owned)
+            .into(),
+        stdin: Vec::new(),
+        root: true,
+    }
 }
 
 /// Waits for the end of the operation for at most `wait`; starts nothing.
@@ -62,7 +82,7 @@ fn unit(mode: &str, op: &OpRef, wait: Duration, parameters: Vec<String>) -> Comm
     let mut argv = vec![
         "sh".to_owned(),
         "-c".to_owned(),
-        format!("{PRELUDE}{}", include_str!("scripts/unit.sh")),
+        format!("{PRELUDE}{TOKEN}{}", include_str!("scripts/unit.sh")),
         "refit-unit".to_owned(),
         mode.to_owned(),
         one_line(&op.run),
@@ -137,8 +157,23 @@ pub fn read(output: &Output) -> Result<Answer, AnswerError> {
             })
         }
         "busy" => return Ok(Answer::Busy(sections.text("other")?.to_owned())),
+        "overtaken" => return Ok(Answer::Overtaken(token(&sections)?)),
         other => return Err(sections.wrong(format!("`{other}` is no state"))),
     }))
+}
+
+/// Reads what [`fence`] prints: the highest token that the host knows.
+///
+/// # Errors
+/// If it is not the answer expected; then the host may know it or not.
+pub fn read_token(output: &Output) -> Result<u64, AnswerError> {
+    token(&Sections::read("refit-fence", output)?)
+}
+
+fn token(sections: &Sections<'_>) -> Result<u64, AnswerError> {
+    let text = sections.text("token")?;
+    text.parse()
+        .map_err(|_| sections.wrong(format!("`{text}` is no token")))
 }
 
 #[cfg(test)]
@@ -182,7 +217,7 @@ mod tests {
             stdin: vec![],
             root: true,
         };
-        let argv = start(&op(), &command, Duration::from_secs(20)).argv;
+        let argv = start(&op(), &command, 1, Duration::from_secs(20)).argv;
         assert_eq!(
             argv[4..10],
             [
@@ -194,8 +229,11 @@ mod tests {
                 "20"
             ]
         );
-        assert_eq!(argv[10], "rm -f -- $(x)…");
-        assert_eq!(argv[12..], command.argv);
+        assert_eq!(
+            (argv[10].as_str(), argv[11].as_str()),
+            ("1", "rm -f -- $(x)…")
+        );
+        assert_eq!(argv[13..], command.argv);
         assert_eq!(wait(&op(), Duration::from_secs(5)).argv[4], "wait");
     }
 

@@ -121,6 +121,9 @@ impl Progress {
                     "{yellow}stopped{yellow:#}: {} not approved yet",
                     waiting(steps)
                 ),
+                Halt::Overtaken { by } => {
+                    format!("{red}halted{red:#}: another refit has taken the cluster over: {by}")
+                }
                 Halt::WindowOver { opens } => format!(
                     "{yellow}stopped{yellow:#}: what is left of the window is too short for the next step; {}",
                     next_window(*opens)

@@ -30,6 +30,8 @@ pub enum Doing {
     Unapproved,
     /// It stopped because what was left of the window was too short for any step.
     OutsideWindow,
+    /// It stopped because another refit took the cluster over.
+    Overtaken,
     /// Its process is gone and left no word: killed, or the machine went down.
     CutOff,
     /// Every step is done.
@@ -48,6 +50,7 @@ impl Doing {
             Self::Interrupted => "stopped on request",
             Self::Unapproved => "stopped: an approval is missing",
             Self::OutsideWindow => "stopped: the window is over",
+            Self::Overtaken => "halted: another refit has taken the cluster over",
             Self::CutOff => "cut off: its process is gone",
             Self::Finished => "finished",
             Self::PutAside => "put aside for a newer run",
@@ -238,6 +241,7 @@ pub fn status(plan: &Plan, state: &State, around: Around) -> RunStatus {
         Some(Halt::Interrupted) => Doing::Interrupted,
         Some(Halt::Unapproved { .. }) => Doing::Unapproved,
         Some(Halt::WindowOver { .. }) => Doing::OutsideWindow,
+        Some(Halt::Overtaken { .. }) => Doing::Overtaken,
         None => Doing::CutOff,
     };
     let mut running = Vec::new();
@@ -378,6 +382,9 @@ fn next(doing: Doing, around: &Around, waiting: &[&StepId]) -> String {
         Doing::Halted => format!("remove the cause, then `{refit} resume {run}`"),
         Doing::Interrupted | Doing::CutOff => format!("`{refit} resume {run}`"),
         Doing::OutsideWindow => format!("`{refit} resume {run}` in the next window"),
+        Doing::Overtaken => {
+            format!("see what the other one does; `{refit} resume {run}` once it has ended")
+        }
         Doing::Finished => "nothing; `refit plan` tells whether there is more to do".to_owned(),
         Doing::PutAside => format!("`{refit} status` shows the newest run"),
     }
@@ -496,6 +503,7 @@ impl RunStatus {
                 | Doing::Interrupted
                 | Doing::Unapproved
                 | Doing::OutsideWindow
+                | Doing::Overtaken
                 | Doing::CutOff
                 | Doing::PutAside,
                 1,
@@ -506,6 +514,7 @@ impl RunStatus {
                 | Doing::Interrupted
                 | Doing::Unapproved
                 | Doing::OutsideWindow
+                | Doing::Overtaken
                 | Doing::CutOff
                 | Doing::PutAside,
                 _,

@@ -87,15 +87,21 @@ async fn settle(
                     }
                     attempt.start()?;
                     acted = true;
-                    let change = match wanted {
-                        Wanted::Cordoned => cx.world.api.cordon(node, cx.run.id),
-                        Wanted::Uncordoned => cx.world.api.uncordon(node),
+                    let api = cx.world.api;
+                    let change = async {
+                        let sent = match attempt.permit().await? {
+                            Err(failure) => Err(failure),
+                            Ok(permit) => match wanted {
+                                Wanted::Cordoned => api.cordon(permit, node, cx.run.id).await,
+                                Wanted::Uncordoned => api.uncordon(permit, node).await,
+                            },
+                        };
+                        Ok::<_, Trouble>(sent)
                     };
                     match attempt.within(change).await {
                         None => return Err(attempt.timed_out()),
                         // The next read confirms it.
-                        Some(Ok(())) => None,
-                        Some(Err(failure)) => Some(failure),
+                        Some(sent) => sent?.err(),
                     }
                 }
             },

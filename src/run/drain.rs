@@ -16,7 +16,7 @@ mod time;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures::stream::StreamExt;
+use futures::stream::{StreamExt, TryStreamExt};
 
 use self::answer::{Progress, allowed_by_its_budget, take_in};
 pub(super) use self::time::Limits;
@@ -300,7 +300,8 @@ impl Drain<'_, '_, '_> {
     /// Asks for the evictions that are due, and takes in the answers.
     async fn ask(&mut self, open: &[&Pod]) -> Result<(), Trouble> {
         let now = self.now();
-        let api = self.attempt.cx.world.api;
+        let attempt = self.attempt;
+        let api = attempt.cx.world.api;
         let waiting_for_budget = open.iter().any(|pod| {
             let progress = self.of(pod);
             progress.early && progress.due > now
@@ -330,14 +331,20 @@ impl Drain<'_, '_, '_> {
             progress.awaited_since.get_or_insert(now);
         }
         let answers = futures::stream::iter(due.into_iter().map(|pod| (pod, grace(pod))))
-            .map(|(pod, grace)| async move { (pod, api.evict(pod, grace).await) })
+            .map(|(pod, grace)| async move {
+                let answer = match attempt.permit().await? {
+                    Ok(permit) => api.evict(permit, pod, grace).await,
+                    Err(failure) => Err(failure),
+                };
+                Ok::<_, Trouble>((pod, answer))
+            })
             .buffer_unordered(AT_ONCE)
-            .collect::<Vec<_>>();
+            .try_collect::<Vec<_>>();
         let answers = self
             .attempt
             .within(answers)
             .await
-            .ok_or_else(|| self.attempt.timed_out())?;
+            .ok_or_else(|| self.attempt.timed_out())??;
         let blocked: Vec<&Pod> = answers
             .iter()
             .filter(|(_, answer)| matches!(answer, Ok(Eviction::Blocked { .. })))

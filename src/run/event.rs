@@ -112,6 +112,11 @@ pub enum Halt {
         /// When the next one opens.
         opens: Option<Timestamp>,
     },
+    /// Another refit has taken the cluster over.
+    Overtaken {
+        /// Which, in words.
+        by: String,
+    },
 }
 
 /// An event with its time, as a journal holds it.

@@ -10,12 +10,14 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
 
-use futures::future::{Either, FutureExt, select};
+use futures::future::FutureExt;
+use futures::select_biased;
 use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 
 use super::event::{Event, Halt, Stamped};
 use super::journal::{AppendError, Journal};
+use super::lease::Lease;
 use super::meter::Meter;
 use super::state::{State, StepState, TransitionError};
 use super::step::{self, StepEnd};
@@ -52,6 +54,8 @@ pub struct Run<'a> {
     pub programs: &'a dyn Programs,
     /// Servers that keep measurements.
     pub metrics: &'a dyn Metrics,
+    /// What makes this the one run that may change the cluster.
+    pub lease: &'a Lease<'a>,
 }
 
 /// How a run ended in this process.
@@ -229,8 +233,8 @@ fn hooks_when_drained(plan: &Plan) -> BTreeMap<&StepId, &Step> {
 
 /// Carries the plan out from where `state` is: the empty state for a new run, a journal's for a resumed one.
 ///
-/// Every event goes to the journal first and to `events` once it is on disk. When `stop` is ready, running steps end and the
-/// run halts.
+/// Every event goes to the journal first and to `events` once it is on disk. When `stop` is ready, or the lease
+/// is lost, running steps end and the run halts. The lease is kept as long as this is polled.
 pub async fn execute(
     run: &Run<'_>,
     state: State,
@@ -288,7 +292,9 @@ pub async fn execute(
     }
     failures.sort_by_key(|(place, _, _)| *place);
     let (own_ms, wall_ms) = meter.read_ms();
-    let why = if !failures.is_empty() {
+    let why = if let Some(by) = run.lease.lost_to() {
+        Some(Halt::Overtaken { by })
+    } else if !failures.is_empty() {
         Some(Halt::Failed {
             steps: failures.iter().map(|(_, step, _)| step.clone()).collect(),
         })
@@ -340,6 +346,7 @@ async fn carry_out(
     stop: impl Future<Output = ()>,
 ) -> Vec<(usize, StepId, String)> {
     let mut stop = pin!(stop.fuse());
+    let mut lost = pin!(context.run.lease.keep().fuse());
     let mut asked_to_stop = false;
     let mut failures = Vec::new();
     let mut running = FuturesUnordered::new();
@@ -362,16 +369,15 @@ async fn carry_out(
             }
             running.push(step::run(context, step).map(move |end| (place, step, end)));
         }
-        let ended = if asked_to_stop {
-            running.next().await
-        } else {
-            match select(running.next(), stop.as_mut()).await {
-                Either::Left((ended, _)) => ended,
-                Either::Right(((), _)) => {
-                    asked_to_stop = true;
-                    continue;
-                }
+        // The lease is kept, and a stop heard, also while the last steps end. Once the lease is lost, steps under way are left
+        // as by a process that is killed.
+        let ended = select_biased! {
+            ended = running.next() => ended,
+            () = stop => {
+                asked_to_stop = true;
+                continue;
             }
+            () = lost => return failures,
         };
         // A step may take until the windows are open again.
         for place in kept_back.drain(..) {

@@ -145,7 +145,9 @@ pub(super) async fn await_outcome(
 ) -> Result<Option<OpEnd>, Trouble> {
     let hosts = attempt.cx.world.hosts;
     loop {
-        let lost = match hosts.mutate(host, op, mutation, attempt.left()).await {
+        let lease = attempt.cx.run.lease;
+        let sent = hosts.mutate(host, op, mutation, lease.token(), attempt.left());
+        let lost = match sent.await {
             Ok(end) => return Ok(Some(end)),
             Err(Failure::NotSent(why)) if begun => why,
             Err(Failure::NotSent(why)) => {
@@ -153,6 +155,8 @@ pub(super) async fn await_outcome(
                     "host {host} could not be told; nothing was started: {why}"
                 )));
             }
+            // as a host does that knows of a higher token
+            Err(Failure::Refused(_)) if lease.is_lost().await => return Err(Trouble::LetGo),
             Err(Failure::Refused(why)) => {
                 return Err(Trouble::Failed(format!("host {host} refused: {why}")));
             }

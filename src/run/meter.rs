@@ -13,7 +13,9 @@ use jiff::Timestamp;
 use crate::cluster::facts::{KubeadmConfig, KubeletConfig, Surroundings};
 use crate::cluster::model::{Budget, HostName, Node, NodeName, Pod, Workload};
 use crate::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
-use crate::ports::{Clock, ClusterApi, Eviction, Failure, Hosts, Lease, PodList, World};
+use crate::ports::{
+    Claim, Clock, ClusterApi, Eviction, Failure, Hosts, Lease, Permit, PodList, Token, World,
+};
 use crate::rules::version::Version;
 
 /// The ports of a world, with a watch on how long nobody waits for them.
@@ -159,24 +161,39 @@ impl ClusterApi for Meter<'_> {
         self.world.api.lease(name).await
     }
 
+    async fn claim(&self) -> Result<Option<Claim>, Failure> {
+        let _call = self.call();
+        self.world.api.claim().await
+    }
+
+    async fn put_claim(&self, claim: &Claim, lasts: Duration) -> Result<(), Failure> {
+        let _call = self.call();
+        self.world.api.put_claim(claim, lasts).await
+    }
+
     async fn surroundings(&self) -> Surroundings {
         let _call = self.call();
         self.world.api.surroundings().await
     }
 
-    async fn cordon(&self, node: &NodeName, run: &str) -> Result<(), Failure> {
+    async fn cordon(&self, permit: Permit, node: &NodeName, run: &str) -> Result<(), Failure> {
         let _call = self.call();
-        self.world.api.cordon(node, run).await
+        self.world.api.cordon(permit, node, run).await
     }
 
-    async fn uncordon(&self, node: &NodeName) -> Result<(), Failure> {
+    async fn uncordon(&self, permit: Permit, node: &NodeName) -> Result<(), Failure> {
         let _call = self.call();
-        self.world.api.uncordon(node).await
+        self.world.api.uncordon(permit, node).await
     }
 
-    async fn evict(&self, pod: &Pod, grace: Option<Duration>) -> Result<Eviction, Failure> {
+    async fn evict(
+        &self,
+        permit: Permit,
+        pod: &Pod,
+        grace: Option<Duration>,
+    ) -> Result<Eviction, Failure> {
         let _call = self.call();
-        self.world.api.evict(pod, grace).await
+        self.world.api.evict(permit, pod, grace).await
     }
 
     async fn pods_changed(&self, node: &NodeName, list: &PodList, at_most: Duration) {
@@ -202,10 +219,19 @@ impl Hosts for Meter<'_> {
         host: &HostName,
         op: &OpRef,
         mutation: &Mutation,
+        token: Token,
         timeout: Duration,
     ) -> Result<OpEnd, Failure> {
         let _call = self.call();
-        self.world.hosts.mutate(host, op, mutation, timeout).await
+        self.world
+            .hosts
+            .mutate(host, op, mutation, token, timeout)
+            .await
+    }
+
+    async fn fence(&self, host: &HostName, token: Token) -> Result<Token, Failure> {
+        let _call = self.call();
+        self.world.hosts.fence(host, token).await
     }
 
     async fn operation(&self, host: &HostName, op: &OpRef) -> Result<OpState, Failure> {

@@ -4,8 +4,8 @@
 //! executor ─► step (tries, timeouts) ─► host_step   mutations on hosts
 //!     ├─► plan::graph (what may start)  snapshot    of etcd ─► sweep (what killed runs left of theirs)
 //!     ├─► event ─► state, journal       cordon      and uncordon
-//!     └─► meter (own time)              drain       evictions within budgets
-//!                                       gate_step   until a declared condition holds ─► command_step, metrics_step ─► hold
+//!     ├─► lease (one run at a time)     drain       evictions within budgets
+//!     └─► meter (own time)              gate_step   until a declared condition holds ─► command_step, metrics_step ─► hold
 //!                                       hook_step   a declared command, on a host or here
 //!                                       soak_step   until its time has passed
 //!                                       wait_step   until the world is so ◄─┐
@@ -29,6 +29,7 @@ mod hold;
 mod hook_step;
 mod host_step;
 pub mod journal;
+pub mod lease;
 mod look;
 mod meter;
 pub mod metrics_step;

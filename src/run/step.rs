@@ -12,6 +12,7 @@ use futures::future::{Either, select};
 
 use super::event::{Event, How};
 use super::executor::{Context, Unrecorded};
+use super::lease::Denied;
 use super::meter::millis;
 use super::state::StepState;
 use super::{
@@ -20,6 +21,7 @@ use super::{
 };
 use crate::host::op::OpRef;
 use crate::plan::data::{Action, HookPoint, Step};
+use crate::ports::{Failure, Permit};
 use crate::rules::eviction::Policy;
 
 /// Before a failed try is repeated: long enough for a restarting daemon or a released package lock, short beside what the
@@ -182,6 +184,15 @@ impl<'c, 'a> Try<'c, 'a> {
                 Either::Right(((), _)) if self.cx.stopping() => return Err(Trouble::LetGo),
                 Either::Right(((), _)) => {}
             }
+        }
+    }
+
+    /// Leave for one change of the API. A step without it is let go of where another refit has the cluster.
+    pub(super) async fn permit(&self) -> Result<Result<Permit, Failure>, Trouble> {
+        match self.cx.run.lease.permit().await {
+            Ok(permit) => Ok(Ok(permit)),
+            Err(Denied::NotNow(failure)) => Ok(Err(failure)),
+            Err(Denied::Lost) => Err(Trouble::LetGo),
         }
     }
 

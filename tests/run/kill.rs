@@ -68,13 +68,13 @@ async fn an_operation_that_a_later_try_had_joined_is_found_again() {
     let plan = plan(vec![only]);
     let sim = Sim::usual();
     let mut memory = Memory::default();
-    let mutate = 4; // begin, look, start, and then the operation
+    let mutate = 3 + 4; // the lease, begin, look, start, and then the operation
     let died = until_killed(&plan, &sim, &mut memory, mutate, When::Midway).await;
     assert!(died.is_none());
     assert_eq!(sim.inner.borrow().changes, ["cp1 cp1/apply"]);
     // The second process cannot ask at first, tries again, joins, and dies; the third must not begin anew.
     sim.inner.borrow_mut().silences = 1;
-    let join = 7; // begin, ask in vain, start, wait, ask again, start, and then the wait for its end
+    let join = 3 + 7; // the lease, begin, ask in vain, start, wait, ask again, start, and then the wait for its end
     let died = until_killed(&plan, &sim, &mut memory, join, When::Midway).await;
     assert!(died.is_none());
     let second_try = |event: &Event| matches!(event, Event::StepStarted { attempt: 2, .. });

@@ -12,9 +12,14 @@ use http::{Method, Request, Response};
 use kube::client::Body;
 use refit::adapters::kube::Kube;
 use refit::cluster::model::{NodeName, Pod, PodPhase};
-use refit::ports::{ClusterApi as _, Eviction, Failure, PodList};
+use refit::ports::{Claim, ClusterApi as _, Eviction, Failure, Permit, PodList, Token};
 use serde_json::{Value, json};
 use tokio::time::Instant;
+
+/// Leave for a change, with all the time it wants.
+const PERMIT: Permit = Permit {
+    within: Duration::from_secs(60),
+};
 
 /// What was asked.
 #[derive(Debug, Clone)]
@@ -136,7 +141,9 @@ async fn an_eviction_carries_uid_and_grace_where_the_server_reads_them() {
         (Some(10), json!(10)),
     ] {
         let (server, kube) = Server::answering([created()]);
-        let outcome = kube.evict(&pod(), grace.map(Duration::from_secs)).await;
+        let outcome = kube
+            .evict(PERMIT, &pod(), grace.map(Duration::from_secs))
+            .await;
         assert_eq!(outcome, Ok(Eviction::Granted));
         let asked = server.asked();
         assert_eq!(asked.len(), 1);
@@ -164,7 +171,7 @@ async fn a_budget_that_says_no_is_told_with_its_name_and_never_asked_again_by_it
             "details": {"causes": [{"reason": "DisruptionBudget",
                 "message": "The disruption budget web needs 3 healthy pods and has 3 currently"}]}}),
     )]);
-    let outcome = kube.evict(&pod(), None).await;
+    let outcome = kube.evict(PERMIT, &pod(), None).await;
     let Ok(Eviction::Blocked {
         message,
         retry_after,
@@ -191,7 +198,7 @@ async fn a_stale_budget_says_when_to_come_back() {
         message: "stale".to_owned(),
         retry_after: Some(Duration::from_secs(10)),
     };
-    assert_eq!(kube.evict(&pod(), None).await, Ok(blocked));
+    assert_eq!(kube.evict(PERMIT, &pod(), None).await, Ok(blocked));
 }
 
 #[tokio::test(start_paused = true)]
@@ -216,7 +223,7 @@ async fn each_answer_to_an_eviction_is_understood() {
         ),
     ] {
         let (server, kube) = Server::answering([answer]);
-        assert_eq!(kube.evict(&pod(), None).await, expected);
+        assert_eq!(kube.evict(PERMIT, &pod(), None).await, expected);
         assert_eq!(server.asked().len(), 1, "an eviction is sent once");
     }
 }
@@ -236,7 +243,7 @@ async fn a_conflict_is_settled_by_looking_at_the_pod() {
         (named("uid-1"), false),
     ] {
         let (_, kube) = Server::answering([status(409, "conflict"), now]);
-        let outcome = kube.evict(&pod(), None).await.unwrap();
+        let outcome = kube.evict(PERMIT, &pod(), None).await.unwrap();
         assert_eq!(outcome == Eviction::Gone, gone, "{outcome:?}");
         assert_eq!(matches!(outcome, Eviction::Blocked { .. }), !gone);
     }
@@ -249,12 +256,15 @@ async fn the_want_of_rights_is_waited_for_only_where_they_were_there_before() {
         "pods \"web-1\" is forbidden: User \"kubernetes-admin\" cannot create resource \"pods/eviction\"",
     );
     let (_, fresh) = Server::answering([rbac.clone()]);
-    let outcome = fresh.evict(&pod(), None).await;
+    let outcome = fresh.evict(PERMIT, &pod(), None).await;
     assert!(matches!(outcome, Ok(Eviction::Denied(_))), "{outcome:?}");
 
     let (_, proven) = Server::answering([created(), rbac]);
-    assert_eq!(proven.evict(&pod(), None).await, Ok(Eviction::Granted));
-    let outcome = proven.evict(&pod(), None).await;
+    assert_eq!(
+        proven.evict(PERMIT, &pod(), None).await,
+        Ok(Eviction::Granted)
+    );
+    let outcome = proven.evict(PERMIT, &pod(), None).await;
     let Ok(Eviction::Blocked { message, .. }) = outcome else {
         unreachable!("{outcome:?}")
     };
@@ -264,7 +274,7 @@ async fn the_want_of_rights_is_waited_for_only_where_they_were_there_before() {
          resource \"pods/eviction\""
     );
     tokio::time::advance(Duration::from_secs(80)).await;
-    let outcome = proven.evict(&pod(), None).await;
+    let outcome = proven.evict(PERMIT, &pod(), None).await;
     assert!(matches!(outcome, Ok(Eviction::Denied(_))), "{outcome:?}");
 }
 
@@ -403,7 +413,7 @@ async fn a_cordon_says_who_and_holds_only_for_the_node_as_it_was_read() {
         node("6", false, None),
         node("7", true, Some("r1")),
     ]);
-    kube.cordon(&w1(), "r1").await.unwrap();
+    kube.cordon(PERMIT, &w1(), "r1").await.unwrap();
     let asked = server.asked();
     assert_eq!(asked.len(), 4);
     assert_eq!(asked[3].method, Method::PATCH);
@@ -419,11 +429,11 @@ async fn a_cordon_says_who_and_holds_only_for_the_node_as_it_was_read() {
 async fn what_someone_else_cordoned_stays_theirs() {
     let (server, kube) = Server::answering([node("5", true, None)]);
     assert!(matches!(
-        kube.cordon(&w1(), "r1").await,
+        kube.cordon(PERMIT, &w1(), "r1").await,
         Err(Failure::Refused(_))
     ));
     assert!(matches!(
-        kube.uncordon(&w1()).await,
+        kube.uncordon(PERMIT, &w1()).await,
         Err(Failure::Refused(_))
     ));
     assert!(
@@ -434,14 +444,14 @@ async fn what_someone_else_cordoned_stays_theirs() {
     );
 
     let (server, kube) = Server::answering([node("5", true, Some("r1"))]);
-    kube.cordon(&w1(), "r1").await.unwrap();
+    kube.cordon(PERMIT, &w1(), "r1").await.unwrap();
     assert_eq!(server.asked().len(), 1, "already ours: nothing to write");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_uncordon_takes_the_mark_off_in_the_same_change() {
     let (server, kube) = Server::answering([node("5", true, Some("r1")), node("6", false, None)]);
-    kube.uncordon(&w1()).await.unwrap();
+    kube.uncordon(PERMIT, &w1()).await.unwrap();
     let written = json!({
         "metadata": {"annotations": {"refit.dev/cordoned-by": null}, "resourceVersion": "5"},
         "spec": {"unschedulable": null},
@@ -453,7 +463,7 @@ async fn an_uncordon_takes_the_mark_off_in_the_same_change() {
 async fn a_change_without_a_clear_answer_may_have_happened() {
     for (answer, maybe) in [(status(500, "oops"), true), (status(403, "no"), false)] {
         let (server, kube) = Server::answering([node("5", false, None), answer]);
-        let failure = kube.cordon(&w1(), "r1").await.unwrap_err();
+        let failure = kube.cordon(PERMIT, &w1(), "r1").await.unwrap_err();
         assert_eq!(
             matches!(failure, Failure::MaybeDone(_)),
             maybe,
@@ -468,7 +478,7 @@ async fn a_change_without_a_clear_answer_may_have_happened() {
 async fn without_a_listener_nothing_was_sent() {
     let config = kubeconfig("https://127.0.0.1:1");
     let kube = Kube::open(config.path(), None).await.unwrap();
-    let failure = kube.evict(&pod(), None).await.unwrap_err();
+    let failure = kube.evict(PERMIT, &pod(), None).await.unwrap_err();
     assert!(matches!(failure, Failure::NotSent(_)), "{failure:?}");
     let text = failure.to_string();
     assert!(
@@ -495,7 +505,7 @@ async fn a_connection_cut_after_the_request_may_have_done_it() {
         let mut buffer = [0; 4096];
         assert!(stream.read(&mut buffer).await.unwrap() > 0);
     };
-    let (failure, ()) = futures::join!(kube.evict(&pod, None), server);
+    let (failure, ()) = futures::join!(kube.evict(PERMIT, &pod, None), server);
     assert!(matches!(failure, Err(Failure::MaybeDone(_))), "{failure:?}");
 }
 
@@ -560,4 +570,72 @@ async fn a_watch_wakes_on_the_first_event_and_does_not_spin_on_errors() {
     kube.pods_changed(&w1(), &list, Duration::from_secs(5))
         .await;
     assert_eq!(begun.elapsed(), Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lease_is_made_then_replaced_as_it_was_read_and_a_conflict_is_a_refusal() {
+    let found = json!({
+        "kind": "Lease", "apiVersion": "coordination.k8s.io/v1",
+        "metadata": {"name": "refit", "namespace": "kube-system", "resourceVersion": "41"},
+        "spec": {"holderIdentity": "r1/ops@desk/here", "leaseTransitions": 7, "leaseDurationSeconds": 120},
+    });
+    let (server, kube) = Server::answering([
+        status(404, "leases.coordination.k8s.io \"refit\" not found"),
+        (201, found.clone()),
+        (200, found.clone()),
+        (200, found),
+        status(409, "the object has been modified"),
+    ]);
+    let lasts = Duration::from_secs(120);
+    assert_eq!(kube.claim().await, Ok(None));
+    let mut mine = Claim {
+        holder: Some("r1/ops@desk/here".to_owned()),
+        token: Token(7),
+        version: None,
+    };
+    kube.put_claim(&mine, lasts).await.unwrap();
+    mine.version = Some("41".to_owned());
+    assert_eq!(kube.claim().await, Ok(Some(mine.clone())));
+    mine.holder = None;
+    kube.put_claim(&mine, lasts).await.unwrap();
+    assert!(matches!(
+        kube.put_claim(&mine, lasts).await,
+        Err(Failure::Refused(_))
+    ));
+    let asked = server.asked();
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
+    assert_eq!(
+        (&asked[1].method, asked[1].uri.as_str()),
+        (&Method::POST, format!("{leases}?").as_str())
+    );
+    assert_eq!(asked[1].body["spec"]["leaseTransitions"], 7);
+    assert_eq!(asked[1].body["spec"]["leaseDurationSeconds"], 120);
+    assert!(asked[1].body["metadata"].get("resourceVersion").is_none());
+    assert_eq!(
+        (&asked[3].method, asked[3].uri.as_str()),
+        (&Method::PUT, format!("{leases}/refit?").as_str())
+    );
+    assert_eq!(asked[3].body["metadata"]["resourceVersion"], "41");
+    assert!(asked[3].body["spec"].get("holderIdentity").is_none());
+}
+
+/// The lease may be another's by then.
+#[tokio::test(start_paused = true)]
+async fn a_change_is_given_up_when_its_leave_is_over() {
+    let service = tower::service_fn(|_: Request<Body>| {
+        std::future::pending::<Result<Response<Body>, std::io::Error>>()
+    });
+    let kube = Kube::over(kube::Client::new(service, "default"));
+    let began = Instant::now();
+    let short = Permit {
+        within: Duration::from_secs(7),
+    };
+    for outcome in [
+        kube.evict(short, &pod(), None).await.map(drop),
+        kube.cordon(short, &w1(), "r1").await,
+        kube.uncordon(short, &w1()).await,
+    ] {
+        assert!(matches!(outcome, Err(Failure::MaybeDone(_))), "{outcome:?}");
+    }
+    assert_eq!(began.elapsed(), Duration::from_secs(21));
 }

@@ -8,6 +8,7 @@ mod hooks;
 mod host_scripts;
 mod kill;
 mod kube_adapter;
+mod lease;
 mod metrics;
 mod sim;
 mod soak;

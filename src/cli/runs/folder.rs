@@ -260,6 +260,18 @@ impl RunFolder {
         }
     }
 
+    /// Makes the journal's file: from now on the run has begun.
+    ///
+    /// # Errors
+    /// If it is not on disk.
+    pub fn begin(&self) -> Result<AppendFile, CommandError> {
+        AppendFile::create(&self.journal()).map_err(|error| {
+            CommandError::new(format!("run {}: cannot make its journal", self.id))
+                .because(&error)
+                .nothing_changed()
+        })
+    }
+
     /// The journal's file, cut to what was read and ready to go on.
     ///
     /// # Errors

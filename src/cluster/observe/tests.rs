@@ -16,7 +16,9 @@ use crate::documents::settings::{
     UnmanagedPods, WorkerStrategy,
 };
 use crate::host::op::{Mutation, OpEnd, OpRef, OpState};
-use crate::ports::{Clock, ClusterApi, Eviction, Failure, Hosts, Lease, PodList};
+use crate::ports::{
+    Claim, Clock, ClusterApi, Eviction, Failure, Hosts, Lease, Permit, PodList, Token,
+};
 use crate::rules::version::Version;
 
 /// An API that is away.
@@ -67,13 +69,19 @@ impl ClusterApi for Away {
     async fn surroundings(&self) -> Surroundings {
         Surroundings::default()
     }
-    async fn cordon(&self, _: &NodeName, _: &str) -> Result<(), Failure> {
+    async fn claim(&self) -> Result<Option<Claim>, Failure> {
         away()
     }
-    async fn uncordon(&self, _: &NodeName) -> Result<(), Failure> {
+    async fn put_claim(&self, _: &Claim, _: Duration) -> Result<(), Failure> {
         away()
     }
-    async fn evict(&self, _: &Pod, _: Option<Duration>) -> Result<Eviction, Failure> {
+    async fn cordon(&self, _: Permit, _: &NodeName, _: &str) -> Result<(), Failure> {
+        away()
+    }
+    async fn uncordon(&self, _: Permit, _: &NodeName) -> Result<(), Failure> {
+        away()
+    }
+    async fn evict(&self, _: Permit, _: &Pod, _: Option<Duration>) -> Result<Eviction, Failure> {
         away()
     }
     async fn pods_changed(&self, _: &NodeName, _: &PodList, _: Duration) {}
@@ -123,9 +131,13 @@ impl Hosts for Silent {
         _: &HostName,
         _: &OpRef,
         _: &Mutation,
+        _: Token,
         _: Duration,
     ) -> Result<OpEnd, Failure> {
         unreachable!("observation changes nothing")
+    }
+    async fn fence(&self, _: &HostName, _: Token) -> Result<Token, Failure> {
+        unreachable!("observation tells nothing")
     }
     async fn operation(&self, _: &HostName, _: &OpRef) -> Result<OpState, Failure> {
         unreachable!("observation asks only")
@@ -194,9 +206,13 @@ impl Hosts for Scattered {
         _: &HostName,
         _: &OpRef,
         _: &Mutation,
+        _: Token,
         _: Duration,
     ) -> Result<OpEnd, Failure> {
         unreachable!("observation changes nothing")
+    }
+    async fn fence(&self, _: &HostName, _: Token) -> Result<Token, Failure> {
+        unreachable!("observation tells nothing")
     }
     async fn operation(&self, _: &HostName, _: &OpRef) -> Result<OpState, Failure> {
         unreachable!("observation asks only")
@@ -365,9 +381,13 @@ impl Hosts for Slow {
         _: &HostName,
         _: &OpRef,
         _: &Mutation,
+        _: Token,
         _: Duration,
     ) -> Result<OpEnd, Failure> {
         unreachable!("observation changes nothing")
+    }
+    async fn fence(&self, _: &HostName, _: Token) -> Result<Token, Failure> {
+        unreachable!("observation tells nothing")
     }
     async fn operation(&self, _: &HostName, _: &OpRef) -> Result<OpState, Failure> {
         unreachable!("observation asks only")

@@ -1,6 +1,6 @@
 # $1: start, wait or state; $2, $3: run and step as they are; $4, $5: the same as file names; $6: seconds to wait;
-# to start also $7: one line for the log; $8: the runner; then the command
-home=/var/lib/refit unit=refit-op.service
+# to start also $7: the token; $8: one line for the log; $9: the runner; then the command
+unit=refit-op.service
 mode=$1 run=$2 op=$3 dir=$home/runs/$4 base=$home/runs/$4/$5 wait=$6
 umask 077
 active() {
@@ -56,8 +56,8 @@ case $mode in
 esac
 [ "$(id -u)" = 0 ] || die 'we are not root here'
 command -v systemd-run >/dev/null 2>&1 || die 'systemd-run is not installed here'
-label=$7 runner=$8
-shift 8
+token=$7 label=$8 runner=$9
+shift 9
 mkdir -p "$dir" && chmod 700 $home $home/runs "$dir" || die "$dir cannot be made"
 exec 8>>$home/start
 flock -w 30 8 || die 'another start is under way and does not end'
@@ -67,7 +67,10 @@ case $state in
   ended) tell ;;
   running) exec 8>&-; await_end ;;
 esac
+know
+if [ "$token" -lt "$known" ]; then emit state echo overtaken; emit token echo "$known"; exit 0; fi
 if [ -n "$other" ]; then emit state echo busy; emit other printf '%s' "$other"; exit 0; fi
+learn "$token"
 if [ $state = lost ]; then
   printf '%s\tlost\t%s\t%s\n' "$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)" "$run" "$op" >> $home/log
 fi

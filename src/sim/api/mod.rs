@@ -36,6 +36,7 @@ use self::workloads::{Rollout, WorkloadKey};
 use super::effect::Effect;
 use crate::cluster::facts::{Facts, KubeadmConfig, KubeletSettings, Observed, Surroundings};
 use crate::cluster::model::{HostName, Node, NodeName, Role, Workload};
+use crate::ports::Claim;
 use crate::rules::eviction::Exception;
 
 /// A node, and what is known of its kubelet.
@@ -81,6 +82,8 @@ pub struct Api {
     workloads: BTreeMap<WorkloadKey, Rollout>,
     servers: Servers,
     leaders: Leaders,
+    /// refit's own lease, and how often it was written.
+    claim: (Option<Claim>, u64),
     running: Running,
     uid: Observed<String>,
     kubeadm_config: Observed<KubeadmConfig>,
@@ -143,6 +146,7 @@ impl Api {
             workloads: BTreeMap::new(),
             servers: Servers::of(facts, nodes),
             leaders: Leaders::default(),
+            claim: (None, 0),
             running: Running::default(),
             uid: cluster.uid.clone(),
             kubeadm_config: cluster.kubeadm_config.clone(),

@@ -12,7 +12,7 @@ use super::client::Refusal;
 use super::evict::{Answer, Request};
 use crate::cluster::facts::{KubeadmConfig, KubeletConfig, Observed, Surroundings};
 use crate::cluster::model::{Budget, Node, NodeName, Pod, Workload};
-use crate::ports::{ClusterApi, Eviction, Failure, Lease, PodList};
+use crate::ports::{Claim, ClusterApi, Eviction, Failure, Lease, Permit, PodList};
 use crate::rules::version::Version;
 use crate::sim::Sim;
 
@@ -210,14 +210,40 @@ impl ClusterApi for Sim {
         })
     }
 
-    async fn cordon(&self, node: &NodeName, run: &str) -> Result<(), Failure> {
+    async fn claim(&self) -> Result<Option<Claim>, Failure> {
+        self.read("reading Lease kube-system/refit", |api| {
+            Ok(api.claim.0.clone())
+        })
+        .await
+    }
+
+    async fn put_claim(&self, claim: &Claim, _: Duration) -> Result<(), Failure> {
+        let what = "writing Lease kube-system/refit";
+        self.change(what, |api| {
+            let (held, written) = &mut api.claim;
+            if held.as_ref().and_then(|held| held.version.as_ref()) != claim.version.as_ref() {
+                return Err(Failure::Refused(format!(
+                    "{what}: somebody else wrote it meanwhile"
+                )));
+            }
+            *written += 1;
+            *held = Some(Claim {
+                version: Some(written.to_string()),
+                ..claim.clone()
+            });
+            Ok(())
+        })
+        .await
+    }
+
+    async fn cordon(&self, _: Permit, node: &NodeName, run: &str) -> Result<(), Failure> {
         self.change(&format!("cordoning {node}"), |api| {
             Ok(api.cordon(node, run)?)
         })
         .await
     }
 
-    async fn uncordon(&self, node: &NodeName) -> Result<(), Failure> {
+    async fn uncordon(&self, _: Permit, node: &NodeName) -> Result<(), Failure> {
         self.change(
             &format!("uncordoning {node}"),
             |api| Ok(api.uncordon(node)?),
@@ -225,7 +251,12 @@ impl ClusterApi for Sim {
         .await
     }
 
-    async fn evict(&self, pod: &Pod, grace: Option<Duration>) -> Result<Eviction, Failure> {
+    async fn evict(
+        &self,
+        _: Permit,
+        pod: &Pod,
+        grace: Option<Duration>,
+    ) -> Result<Eviction, Failure> {
         let what = format!("evicting pod {}/{}", pod.namespace, pod.name);
         self.change(&what, |api| {
             let request = Request {

@@ -67,8 +67,8 @@ fn an_operation_runs_once_under_its_name_and_its_end_is_kept() {
         Answer::State(OpState::Absent)
     );
     for call in [
-        unit::start(&first, &command, WAIT),
-        unit::start(&first, &command, WAIT),
+        unit::start(&first, &command, 1, WAIT),
+        unit::start(&first, &command, 1, WAIT),
         unit::wait(&first, WAIT),
         unit::state(&first),
     ] {
@@ -108,7 +108,7 @@ fn an_operation_that_is_just_being_started_is_not_lost() {
     let op = op("w1/x");
     let started = machine.path("/var/lib/refit/runs/r1/w1=2fx.started");
     std::thread::scope(|scope| {
-        let start = scope.spawn(|| answer(&machine, &unit::start(&op, &slow, WAIT)));
+        let start = scope.spawn(|| answer(&machine, &unit::start(&op, &slow, 1, WAIT)));
         while !started.exists() {
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -129,7 +129,7 @@ fn an_operation_that_is_just_being_started_is_not_lost() {
 fn a_full_disk_leaves_no_outcome_rather_than_an_empty_one() {
     let machine = host();
     let op = op("w1/x");
-    let start = unit::start(&op, &command(&machine, 0), WAIT);
+    let start = unit::start(&op, &command(&machine, 0), 1, WAIT);
     let base = machine.path("/var/lib/refit/runs/r1/w1=2fx");
     fs::create_dir_all(base.parent().unwrap()).unwrap();
     for (ending, text) in [("label", "x\n"), ("argv", "2\0true\0x\0"), ("log", "")] {
@@ -141,7 +141,7 @@ fn a_full_disk_leaves_no_outcome_rather_than_an_empty_one() {
         argv: vec![
             "sh".to_owned(),
             "-c".to_owned(),
-            start.argv[11].clone(),
+            start.argv[12].clone(),
             "runner".to_owned(),
             "/var/lib/refit/runs/r1/w1=2fx".to_owned(),
         ],
@@ -155,4 +155,33 @@ fn a_full_disk_leaves_no_outcome_rather_than_an_empty_one() {
         fs::symlink_metadata(base.with_extension("outcome")).is_err(),
         "{output:?}"
     );
+}
+
+/// A process that slept while another took the cluster over begins nothing; what it began before is still found.
+#[test]
+fn nothing_is_begun_for_a_lower_token_than_the_host_was_told() {
+    let machine = host();
+    let told = |token| unit::read_token(&machine.run(&unit::fence(token)));
+    let command = command(&machine, 0);
+    let begin =
+        |step: &str, token| answer(&machine, &unit::start(&op(step), &command, token, WAIT));
+    let ended = |answer: &Answer| matches!(answer, Answer::State(OpState::Ended(_)));
+    assert!(
+        ended(&begin("w1/x", 4)),
+        "a host that was told nothing learns it"
+    );
+    assert_eq!(told(3), Ok(4));
+    assert_eq!(told(7), Ok(7));
+    assert_eq!(begin("w1/y", 4), Answer::Overtaken(7));
+    assert_eq!(
+        answer(&machine, &unit::state(&op("w1/y"))),
+        Answer::State(OpState::Absent)
+    );
+    assert!(ended(&begin("w1/x", 4)));
+    assert!(ended(&begin("w1/y", 7)));
+    assert!(ended(&begin("w1/z", 8)));
+    assert_eq!(told(7), Ok(8));
+    machine.write("/var/lib/refit/token", "seven\n");
+    assert!(unit::read(&machine.run(&unit::start(&op("w1/q"), &command, 9, WAIT))).is_err());
+    assert!(told(9).is_err(), "what cannot be read is not overwritten");
 }

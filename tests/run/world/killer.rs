@@ -12,7 +12,8 @@ use refit::cluster::model::{Budget, HostName, Node, NodeName, Pod, Workload};
 use refit::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
 use refit::plan::data::Plan;
 use refit::ports::{
-    Clock, ClusterApi, Eviction, Failure, Hosts, JournalFile, Lease, PodList, World,
+    Claim, Clock, ClusterApi, Eviction, Failure, Hosts, JournalFile, Lease, Permit, PodList, Token,
+    World,
 };
 use refit::rules::version::Version;
 use refit::run::executor::Outcome;
@@ -192,14 +193,25 @@ impl ClusterApi for Killer<'_> {
     async fn surroundings(&self) -> Surroundings {
         self.sim.surroundings().await
     }
-    async fn cordon(&self, node: &NodeName, run: &str) -> Result<(), Failure> {
-        self.call(self.sim.cordon(node, run)).await
+    async fn claim(&self) -> Result<Option<Claim>, Failure> {
+        self.call(self.sim.claim()).await
     }
-    async fn uncordon(&self, node: &NodeName) -> Result<(), Failure> {
-        self.call(self.sim.uncordon(node)).await
+    async fn put_claim(&self, claim: &Claim, lasts: Duration) -> Result<(), Failure> {
+        self.call(self.sim.put_claim(claim, lasts)).await
     }
-    async fn evict(&self, pod: &Pod, grace: Option<Duration>) -> Result<Eviction, Failure> {
-        self.call(self.sim.evict(pod, grace)).await
+    async fn cordon(&self, permit: Permit, node: &NodeName, run: &str) -> Result<(), Failure> {
+        self.call(self.sim.cordon(permit, node, run)).await
+    }
+    async fn uncordon(&self, permit: Permit, node: &NodeName) -> Result<(), Failure> {
+        self.call(self.sim.uncordon(permit, node)).await
+    }
+    async fn evict(
+        &self,
+        permit: Permit,
+        pod: &Pod,
+        grace: Option<Duration>,
+    ) -> Result<Eviction, Failure> {
+        self.call(self.sim.evict(permit, pod, grace)).await
     }
     async fn pods_changed(&self, node: &NodeName, list: &PodList, at_most: Duration) {
         self.call(self.sim.pods_changed(node, list, at_most)).await;
@@ -219,10 +231,14 @@ impl Hosts for Killer<'_> {
         host: &HostName,
         op: &OpRef,
         mutation: &Mutation,
+        token: Token,
         timeout: Duration,
     ) -> Result<OpEnd, Failure> {
-        self.call(self.sim.mutate(host, op, mutation, timeout))
+        self.call(self.sim.mutate(host, op, mutation, token, timeout))
             .await
+    }
+    async fn fence(&self, host: &HostName, token: Token) -> Result<Token, Failure> {
+        self.call(self.sim.fence(host, token)).await
     }
     async fn operation(&self, host: &HostName, op: &OpRef) -> Result<OpState, Failure> {
         self.call(self.sim.operation(host, op)).await

@@ -28,8 +28,8 @@ use refit::cluster::model::{
 };
 use refit::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
 use refit::ports::{
-    Clock, ClusterApi, Eviction, Failure, Hosts, JournalFile, Lease, PodList, Store, StoredFile,
-    World,
+    Claim, Clock, ClusterApi, Eviction, Failure, Hosts, JournalFile, Lease, Permit, PodList, Store,
+    StoredFile, Token, World,
 };
 use refit::rules::eviction::{self, Admission};
 use refit::rules::version::Version;
@@ -93,6 +93,8 @@ pub struct SimHost {
     pub hooked: u32,
     /// What the next checks of hooks end with; then 0 once one ran here, else 1.
     pub checks: VecDeque<i32>,
+    /// The highest token it was told.
+    pub token: u64,
     /// Another boot after each loss of power.
     boots: u32,
     /// Does not answer until then.
@@ -129,6 +131,13 @@ pub struct Inner {
     pub files: BTreeMap<PathBuf, (u64, String, i64)>,
     /// Changes of the API fail so often, with 403, as after an API server's restart.
     pub refusals: u32,
+    /// How far the wall clock has jumped ahead.
+    pub wall_ahead_s: i64,
+    /// The API does not answer for refit's lease.
+    pub api_down: bool,
+    /// refit's lease, and how often it was written.
+    pub claim: Option<Claim>,
+    pub claims: u32,
     /// Someone undoes each change of a cordon at once.
     pub stubborn: bool,
     /// What became of operations cannot be asked so often.
@@ -253,6 +262,7 @@ impl Sim {
                 operations: BTreeMap::new(),
                 hooked: 0,
                 checks: VecDeque::new(),
+                token: 0,
                 boots: 0,
                 down_until: None,
                 statuses: VecDeque::new(),
@@ -799,7 +809,35 @@ impl ClusterApi for Sim {
         Surroundings::default()
     }
 
-    async fn cordon(&self, name: &NodeName, run: &str) -> Result<(), Failure> {
+    async fn claim(&self) -> Result<Option<Claim>, Failure> {
+        tokio::task::yield_now().await;
+        let inner = self.inner.borrow();
+        match inner.api_down {
+            true => Err(Failure::NotSent("connection refused".into())),
+            false => Ok(inner.claim.clone()),
+        }
+    }
+
+    async fn put_claim(&self, claim: &Claim, _: Duration) -> Result<(), Failure> {
+        tokio::task::yield_now().await;
+        let inner = &mut *self.inner.borrow_mut();
+        if inner.api_down {
+            return Err(Failure::NotSent("connection refused".into()));
+        }
+        if inner.claim.as_ref().and_then(|known| known.version.clone()) != claim.version {
+            return Err(Failure::Refused("somebody else wrote it meanwhile".into()));
+        }
+        inner.claims += 1;
+        let version = Some(inner.claims.to_string());
+        let claim = Claim {
+            version,
+            ..claim.clone()
+        };
+        inner.claim = Some(claim);
+        Ok(())
+    }
+
+    async fn cordon(&self, _: Permit, name: &NodeName, run: &str) -> Result<(), Failure> {
         tokio::task::yield_now().await;
         let mut inner = self.inner.borrow_mut();
         inner.settle(self.now());
@@ -820,7 +858,7 @@ impl ClusterApi for Sim {
         Ok(())
     }
 
-    async fn uncordon(&self, name: &NodeName) -> Result<(), Failure> {
+    async fn uncordon(&self, _: Permit, name: &NodeName) -> Result<(), Failure> {
         tokio::task::yield_now().await;
         let mut inner = self.inner.borrow_mut();
         inner.settle(self.now());
@@ -840,7 +878,12 @@ impl ClusterApi for Sim {
         Ok(())
     }
 
-    async fn evict(&self, pod: &Pod, grace: Option<Duration>) -> Result<Eviction, Failure> {
+    async fn evict(
+        &self,
+        _: Permit,
+        pod: &Pod,
+        grace: Option<Duration>,
+    ) -> Result<Eviction, Failure> {
         self.inner.borrow_mut().evictions_at_once += 1;
         tokio::time::sleep(Duration::from_millis(5)).await;
         let now = self.now();
@@ -1032,6 +1075,7 @@ impl Hosts for Sim {
         name: &HostName,
         op: &OpRef,
         mutation: &Mutation,
+        token: Token,
         timeout: Duration,
     ) -> Result<OpEnd, Failure> {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -1044,7 +1088,12 @@ impl Hosts for Sim {
             };
             match host.operations.get(op) {
                 Some(known) => known.ends,
+                None if token.0 < host.token => {
+                    let known = host.token;
+                    return Err(Failure::Refused(format!("{name}: knows token {known}")));
+                }
                 None => {
+                    host.token = token.0;
                     if let Some((other, _)) = host.operations.iter().find(|(_, op)| !op.settled) {
                         inner
                             .violations
@@ -1096,6 +1145,17 @@ impl Hosts for Sim {
         Ok(end(known))
     }
 
+    async fn fence(&self, name: &HostName, token: Token) -> Result<Token, Failure> {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let now = self.now();
+        let mut inner = self.inner.borrow_mut();
+        let Some(host) = inner.hosts.get_mut(name).filter(|host| host.answers(now)) else {
+            return Err(Failure::NotSent(format!("{name}: no route to host")));
+        };
+        host.token = host.token.max(token.0);
+        Ok(Token(host.token))
+    }
+
     async fn operation(&self, name: &HostName, op: &OpRef) -> Result<OpState, Failure> {
         tokio::time::sleep(Duration::from_millis(10)).await;
         let mut inner = self.inner.borrow_mut();
@@ -1142,7 +1202,9 @@ fn end(operation: &Operation) -> OpEnd {
 #[async_trait(?Send)]
 impl Clock for Sim {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millisecond(1_795_000_000_000 + Sim::now(self).as_millis() as i64).unwrap()
+        let ahead = self.inner.borrow().wall_ahead_s * 1000;
+        Timestamp::from_millisecond(1_795_000_000_000 + ahead + Sim::now(self).as_millis() as i64)
+            .unwrap()
     }
 
     fn monotonic(&self) -> Duration {

@@ -1,6 +1,6 @@
 //! Plans for the world in memory, and how they are carried out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use refit::rules::version::Version;
 use refit::run::event::Stamped;
 use refit::run::executor::{Outcome, Run, execute};
 use refit::run::journal::{Journal, read};
+use refit::run::lease::{self, Claimant, Lease};
 
 use super::{Memory, NEW, Sim};
 
@@ -384,6 +385,7 @@ pub async fn go_with(
 ) -> (Outcome, Vec<Stamped>) {
     let past = read(text).unwrap();
     let mut seen = Vec::new();
+    let lease = held(world).await;
     let run = Run {
         id: RUN,
         plan,
@@ -395,11 +397,27 @@ pub async fn go_with(
         people: around.people,
         programs: around.programs,
         metrics: around.metrics,
+        lease: &lease,
     };
     let mut journal = Journal::after(&past, file);
     let mut events = |event: &Stamped| seen.push(event.clone());
     let outcome = execute(&run, past.state.clone(), &mut journal, &mut events, stop).await;
     (outcome, seen)
+}
+
+/// The lease, taken as a run in the same state directory takes it.
+async fn held(world: World<'_>) -> Lease<'_> {
+    let me = Claimant {
+        run: RUN.into(),
+        who: "ops@desk".into(),
+        place: "here".into(),
+    };
+    let mut tell = |_: &str| {};
+    let seen = lease::look(world, &me.place, &mut tell).await.unwrap();
+    let hosts = BTreeSet::new();
+    Lease::take(world, &me, seen, &hosts, &mut tell)
+        .await
+        .unwrap()
 }
 
 /// Nobody asks it to stop.
