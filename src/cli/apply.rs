@@ -9,7 +9,7 @@ use super::connect::{Connection, block_on, cluster_uid, look};
 use super::inputs::Declaration;
 use super::runs::{ReadRun, RunFolder, Runs};
 use super::verify::refuse_unfit;
-use super::{CommandError, Exit, Global, gates, lease, plan as planning, ui};
+use super::{CommandError, Exit, Global, gates, lease, left_hooks, plan as planning, ui};
 use crate::adapters::clock::RealClock;
 use crate::adapters::disk;
 use crate::cluster::drift::{basis, drift};
@@ -109,6 +109,8 @@ pub fn run(args: &ApplyArgs, global: &Global) -> Result<Exit, CommandError> {
             return Ok(Exit::Done);
         }
         gates::refuse_unready(&plan, |_| false, &again)?;
+        let (hosts, upgrade) = (connection.world().hosts, args.upgrade.to_string_lossy());
+        left_hooks::refuse_begun(&plan, &displaced, hosts, &upgrade, runs.refit()).await?;
         let question = format!(
             "Carry out these {} steps on `{}`?",
             plan.steps.len(),

@@ -17,6 +17,7 @@ mod gates;
 mod inputs;
 mod inspect;
 mod lease;
+mod left_hooks;
 mod login;
 mod plan;
 mod resume;

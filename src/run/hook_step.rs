@@ -90,7 +90,11 @@ pub(super) async fn here(
     directory: &str,
     hook: &Hook<'_>,
 ) -> Result<Finished, Trouble> {
-    let Some(left) = check_here(attempt, directory, hook).await?.told()? else {
+    let asked = check_here(attempt, directory, hook).await;
+    let Some(left) = asked
+        .and_then(Verdict::told)
+        .map_err(|trouble| still_cut_short(attempt, hook, trouble))?
+    else {
         return Ok(finished(attempt.found_done()));
     };
     if attempt.taken_up {
@@ -125,6 +129,17 @@ pub(super) async fn here(
     match check_here(attempt, directory, hook).await?.told()? {
         None => Ok(finished(How::Acted)),
         Some(how) => Err(not_done(hook, &how)),
+    }
+}
+
+/// A check that does not answer changes nothing about a hook that was cut short: were that recorded as a failure, nobody would
+/// know any more that it was.
+fn still_cut_short(attempt: &Try<'_, '_>, hook: &Hook<'_>, trouble: Trouble) -> Trouble {
+    match (hook.rerun, trouble) {
+        (Rerun::Never, Trouble::Failed(why) | Trouble::Hopeless(why)) if attempt.taken_up => {
+            Trouble::CutShort(format!("it was cut short, and {why}"))
+        }
+        (Rerun::Never | Rerun::Safe | Rerun::Check, trouble) => trouble,
     }
 }
 

@@ -30,6 +30,7 @@ mod hook_step;
 mod host_step;
 pub mod journal;
 pub mod lease;
+pub mod left_hooks;
 mod look;
 mod meter;
 pub mod metrics_step;

@@ -20,7 +20,7 @@ use super::{
     wait_step,
 };
 use crate::host::op::OpRef;
-use crate::plan::data::{Action, HookPoint, Step};
+use crate::plan::data::{Action, HookPoint, Step, StepId};
 use crate::ports::{Failure, Permit};
 use crate::rules::eviction::Policy;
 
@@ -207,17 +207,9 @@ impl<'c, 'a> Try<'c, 'a> {
 
     /// The name of an operation of this try on a host; `part` tells several of one step apart.
     pub(super) fn op(&self, part: Option<&str>, number: u32) -> OpRef {
-        let mut op = self.step.id.to_string();
-        if let Some(part) = part {
-            op.push('/');
-            op.push_str(part);
-        }
-        if number > 1 {
-            op.push_str(&format!("#{number}"));
-        }
         OpRef {
             run: self.cx.run.id.to_owned(),
-            op,
+            op: op_name(&self.step.id, part, number),
         }
     }
 
@@ -229,6 +221,19 @@ impl<'c, 'a> Try<'c, 'a> {
             How::Already
         }
     }
+}
+
+/// What an operation of a step's try is called on a host; `part` tells several of one step apart.
+pub(super) fn op_name(step: &StepId, part: Option<&str>, number: u32) -> String {
+    let mut op = step.to_string();
+    if let Some(part) = part {
+        op.push('/');
+        op.push_str(part);
+    }
+    if number > 1 {
+        op.push_str(&format!("#{number}"));
+    }
+    op
 }
 
 /// Carries one step out.

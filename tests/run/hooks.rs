@@ -1,6 +1,8 @@
 //! Hooks: on hosts and on this machine, done already, failing, cut short, timed out, and on hosts that reboot.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
+mod left;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;

@@ -237,7 +237,8 @@ pub(in crate::documents) static HOOK: Object = object(
             Shape::OneOf(&["never", "safe", "check"]),
             "never",
             "What `resume` may do when it was cut short, so that nobody knows how it ended. never: the run halts until somebody \
-             says with `refit approve` that it is done. safe: it is run again. check: it is run again unless `check` ends with \
+             says with `refit approve` that it is done, and `apply --new-run` refuses to put such a run aside for one that would \
+             begin the hook again at the same place. safe: it is run again. check: it is run again unless `check` ends with \
              0. One that has failed is run again in any case: whoever resumes has seen why.",
         ),
     ],
