@@ -5,7 +5,7 @@
 //! ([`Failure`]), because resuming depends on it.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -279,6 +279,23 @@ pub trait Programs {
         words: &[String],
         at_most: Duration,
     ) -> std::io::Result<Ended>;
+    /// As [`Programs::run`], and never beside itself: what is started under a name is known by it for as long as it lives,
+    /// also where whoever has started it was killed.
+    ///
+    /// # Errors
+    /// If it cannot be started, or one that was started under this name goes on.
+    async fn run_alone(
+        &self,
+        name: &str,
+        directory: &Path,
+        words: &[String],
+        at_most: Duration,
+    ) -> std::io::Result<Ended>;
+    /// The file that a program holds open which was started under this name and goes on; none where there is none.
+    ///
+    /// # Errors
+    /// If that cannot be told.
+    fn goes_on(&self, name: &str) -> std::io::Result<Option<PathBuf>>;
 }
 
 /// A server that keeps measurements, and what it takes to ask it.

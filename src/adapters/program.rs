@@ -3,10 +3,14 @@
 //! No shell stands between: words are arguments. What a program says is kept as far as its last part only. One that is not
 //! waited for any longer is killed, together with whatever it has started in its process group. What it leaves behind when
 //! it ends by itself, or puts into a session of its own, is its own concern.
+//!
+//! One that must not run beside itself gets a locked file as its standard input, which is empty. The lock (flock(2)) belongs to
+//! the open file, so that it lasts as long as the program or any that it gave its standard input to, whatever becomes of refit.
 
 use std::cell::{Cell, RefCell};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::Stdio;
@@ -18,6 +22,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
+use super::disk;
+use crate::host::unit::slug;
 use crate::ports::{Ended, Programs};
 
 /// So much of the end of what a program says is kept.
@@ -27,8 +33,23 @@ const KEPT: usize = 8 * 1024;
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// This machine's programs.
-#[derive(Debug, Clone, Copy)]
-pub struct LocalPrograms;
+#[derive(Debug, Clone)]
+pub struct LocalPrograms {
+    /// Where the locks are of those that must not run beside themselves; made when it is needed.
+    locks: PathBuf,
+}
+
+impl LocalPrograms {
+    /// With the directory for their locks.
+    #[must_use]
+    pub const fn new(locks: PathBuf) -> Self {
+        Self { locks }
+    }
+
+    fn lock(&self, name: &str) -> PathBuf {
+        self.locks.join(format!("{}.lock", slug(name)))
+    }
+}
 
 /// Where a program is looked for: a name in PATH, a path from the directory on, wherever refit itself works.
 fn place(directory: &Path, program: &str) -> PathBuf {
@@ -79,51 +100,102 @@ impl Programs for LocalPrograms {
         words: &[String],
         at_most: Duration,
     ) -> io::Result<Ended> {
-        let [program, arguments @ ..] = words else {
-            return Err(io::Error::other("it has no words"));
-        };
-        let directory = std::path::absolute(directory)?;
-        let mut child = Command::new(place(&directory, program))
-            .args(arguments)
-            .current_dir(&directory)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // Ctrl-C at the terminal is for refit, which ends what is under way by itself.
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()?;
-        // Dropped before the child, which is what keeps the group's number from going to others.
-        let group = Group::of(child.id());
-        let kept = RefCell::new(Vec::new());
-        let (out, err) = (child.stdout.take(), child.stderr.take());
-        let mut reading = pin!(join(keep(out, &kept), keep(err, &kept)));
-        let mut whole = pin!(async {
-            match select(pin!(child.wait()), reading.as_mut()).await {
-                // What it has started may hold on to its output, and is not waited for.
-                Either::Left((status, _)) => {
-                    group.has_ended();
-                    let _ = tokio::time::timeout(LAST_WORDS, reading.as_mut()).await;
-                    status
-                }
-                Either::Right((_, ends)) => {
-                    let status = ends.await;
-                    group.has_ended();
-                    status
-                }
-            }
-        });
-        let status = match tokio::time::timeout(at_most, whole.as_mut()).await {
-            Ok(status) => status?.code(),
-            Err(_) => {
-                group.kill();
-                let _ = tokio::time::timeout(LAST_WORDS, whole).await;
-                None
-            }
-        };
-        let output = String::from_utf8_lossy(&kept.borrow()).into_owned();
-        Ok(Ended { status, output })
+        run(directory, words, at_most, Stdio::null()).await
     }
+
+    async fn run_alone(
+        &self,
+        name: &str,
+        directory: &Path,
+        words: &[String],
+        at_most: Duration,
+    ) -> io::Result<Ended> {
+        disk::make_folders(&self.locks)?;
+        let path = self.lock(name);
+        let lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)?;
+        match lock.try_lock() {
+            Ok(()) => run(directory, words, at_most, lock.into()).await,
+            Err(TryLockError::WouldBlock) => Err(io::Error::other(format!(
+                "one that was started before goes on and holds {} open",
+                path.display()
+            ))),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn goes_on(&self, name: &str) -> io::Result<Option<PathBuf>> {
+        let path = self.lock(name);
+        let lock = match File::open(&path) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match lock.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => Ok(Some(path)),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+/// One program, to its end.
+async fn run(
+    directory: &Path,
+    words: &[String],
+    at_most: Duration,
+    input: Stdio,
+) -> io::Result<Ended> {
+    let [program, arguments @ ..] = words else {
+        return Err(io::Error::other("it has no words"));
+    };
+    let directory = std::path::absolute(directory)?;
+    // What it is given is closed here as soon as it runs: the command is gone by the end of this.
+    let mut child = Command::new(place(&directory, program))
+        .args(arguments)
+        .current_dir(&directory)
+        .stdin(input)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // Ctrl-C at the terminal is for refit, which ends what is under way by itself.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()?;
+    // Dropped before the child, which is what keeps the group's number from going to others.
+    let group = Group::of(child.id());
+    let kept = RefCell::new(Vec::new());
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let mut reading = pin!(join(keep(out, &kept), keep(err, &kept)));
+    let mut whole = pin!(async {
+        match select(pin!(child.wait()), reading.as_mut()).await {
+            // What it has started may hold on to its output, and is not waited for.
+            Either::Left((status, _)) => {
+                group.has_ended();
+                let _ = tokio::time::timeout(LAST_WORDS, reading.as_mut()).await;
+                status
+            }
+            Either::Right((_, ends)) => {
+                let status = ends.await;
+                group.has_ended();
+                status
+            }
+        }
+    });
+    let status = match tokio::time::timeout(at_most, whole.as_mut()).await {
+        Ok(status) => status?.code(),
+        Err(_) => {
+            group.kill();
+            let _ = tokio::time::timeout(LAST_WORDS, whole).await;
+            None
+        }
+    };
+    let output = String::from_utf8_lossy(&kept.borrow()).into_owned();
+    Ok(Ended { status, output })
 }
 
 /// A program and what it has started, until it is known to have ended.
@@ -174,7 +246,7 @@ mod tests {
 
     async fn run(directory: &Path, words: &[&str], seconds: u64) -> io::Result<Ended> {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        LocalPrograms
+        LocalPrograms::new(directory.join("locks"))
             .run(directory, &words, Duration::from_secs(seconds))
             .await
     }
@@ -274,5 +346,56 @@ mod tests {
         assert!(ended.output.len() <= KEPT);
         let ended = run(folder.path(), &["sleep", "600"], 1).await.unwrap();
         assert_eq!(ended.status, None);
+    }
+
+    /// Its process number.
+    async fn number(folder: &Path) -> Pid {
+        for _ in 0..200 {
+            let text = std::fs::read_to_string(folder.join("number")).unwrap_or_default();
+            if let Some(number) = text.trim().parse().ok().and_then(Pid::from_raw) {
+                return number;
+            }
+            patience().await;
+        }
+        unreachable!("it has not begun")
+    }
+
+    #[allow(clippy::disallowed_methods)] // programs live in real time
+    async fn patience() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    #[tokio::test]
+    async fn one_that_outlives_whoever_started_it_is_known_and_not_started_beside_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let programs = LocalPrograms::new(folder.path().join("hooks"));
+        let (name, minutes) = ("hook/tell@1.35.4", Duration::from_secs(600));
+        let words = |script: &str| ["sh", "-c", script].map(str::to_owned);
+        assert_eq!(programs.goes_on(name).unwrap(), None);
+        let script = words("[ -z \"$(cat)\" ] && echo $$ > number && sleep 600");
+        let mut running = Box::pin(programs.run_alone(name, folder.path(), &script, minutes));
+        let begun = select(running.as_mut(), pin!(number(folder.path()))).await;
+        let Either::Right((number, _)) = begun else {
+            unreachable!("it has ended")
+        };
+        // As of a process that is killed, nothing of this one is cleared away.
+        std::mem::forget(running);
+        let held = programs.goes_on(name).unwrap().unwrap();
+        assert!(held.starts_with(folder.path()), "{}", held.display());
+        assert_eq!(programs.goes_on("hook/other@1.35.4").unwrap(), None);
+        let quick = words("true");
+        let beside = programs.run_alone(name, folder.path(), &quick, minutes);
+        let why = beside.await.unwrap_err().to_string();
+        assert!(why.contains("goes on"), "{why}");
+        kill_process_group(number, Signal::KILL).unwrap();
+        for _ in 0..200 {
+            if programs.goes_on(name).unwrap().is_none() {
+                break;
+            }
+            patience().await;
+        }
+        let alone = programs.run_alone(name, folder.path(), &quick, minutes);
+        assert_eq!(alone.await.unwrap().status, Some(0));
+        assert_eq!(programs.goes_on(name).unwrap(), None);
     }
 }

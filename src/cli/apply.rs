@@ -141,6 +141,7 @@ pub fn run(args: &ApplyArgs, global: &Global) -> Result<Exit, CommandError> {
             plan: &plan,
             plan_sha256: &plan_sha256,
             people: &people,
+            programs: &folder.programs(),
             past: Past::none(),
             file,
             lease,

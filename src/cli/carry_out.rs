@@ -47,6 +47,8 @@ pub struct Job<'a> {
     pub plan_sha256: &'a str,
     /// Who may be waited for, and what they have said.
     pub people: &'a Approvals,
+    /// This machine's programs.
+    pub programs: &'a LocalPrograms,
     /// What has happened.
     pub past: Past,
     /// The journal's file, which ends where `past` ends.
@@ -83,7 +85,7 @@ pub async fn carry_out(
         world: connection.world(),
         store: &LocalStore,
         people: job.people,
-        programs: &LocalPrograms,
+        programs: job.programs,
         metrics: &Prometheus,
         lease: &job.lease,
     };

@@ -1,14 +1,14 @@
-//! `refit apply --new-run`: hooks that the run which is put aside was cut short in must not begin again unseen.
+//! `refit apply --new-run`: hooks that were cut short in the run which is put aside must not begin again unseen.
 
 use super::runs::{Approvals, ReadRun, RunFolder};
 use super::{CommandError, Exit, ui};
-use crate::plan::data::{Action, Plan, Rerun, StepId};
+use crate::plan::data::{Action, Plan, StepId};
 use crate::ports::Hosts;
 use crate::run::left_hooks::{LeftEnd, LeftHook, left_hooks};
 use crate::run::state::StepState;
 
-/// Refuses a plan that would begin a hook with `rerun: never` again which one of these runs began and was cut short in. What
-/// somebody has said to be done, and what cannot be read, is told.
+/// Refuses a plan that would begin a hook with `rerun: never` again which was cut short in one of these runs, or any that goes on
+/// still on this machine. What somebody has said to be done, and a run that cannot be read, is told.
 ///
 /// # Errors
 /// Which hooks, where, of which run, and what to do.
@@ -19,16 +19,8 @@ pub async fn refuse_begun(
     upgrade: &str,
     refit: &str,
 ) -> Result<(), CommandError> {
-    let never = |action: &Action| {
-        matches!(
-            action,
-            Action::Hook {
-                rerun: Rerun::Never,
-                ..
-            }
-        )
-    };
-    if !plan.steps.iter().any(|step| never(&step.action)) {
+    let hook = |action: &Action| matches!(action, Action::Hook { .. });
+    if !plan.steps.iter().any(|step| hook(&step.action)) {
         return Ok(());
     }
     let mut found = Vec::new();
@@ -45,7 +37,8 @@ pub async fn refuse_begun(
             }
         };
         let people: Approvals = folder.approvals(&run.plan_sha256, false);
-        let left = left_hooks(hosts, &people, &folder.id, &run.plan, &run.past.state).await;
+        let (programs, state) = (folder.programs(), &run.past.state);
+        let left = left_hooks(hosts, &people, &programs, &folder.id, &run.plan, state).await;
         for hook in left {
             let again = plan
                 .steps
@@ -112,12 +105,12 @@ impl Found {
     fn told(&self) -> String {
         let how = match &self.hook.end {
             LeftEnd::GoesOn => "it goes on still".to_owned(),
-            LeftEnd::CutShort => "it was cut short".to_owned(),
+            LeftEnd::CutShort => "it was cut short, and has `rerun: never`".to_owned(),
             LeftEnd::Untold(why) => format!("how it ended cannot be asked: {why}"),
             LeftEnd::SaidDone(given) => format!("{} says that it is done", given.by),
         };
         format!(
-            "hook {}, step {} of run {}: {how}; the new run's {} has `rerun: never`",
+            "hook {}, step {} of run {}: {how}; the new run would begin it as {}",
             place(&self.hook),
             self.hook.step,
             self.run,

@@ -109,6 +109,7 @@ pub fn run(args: &ResumeArgs, global: &Global) -> Result<Exit, CommandError> {
             plan: &run.plan,
             plan_sha256: &run.plan_sha256,
             people: &people,
+            programs: &folder.programs(),
             past: run.past,
             file,
             lease,

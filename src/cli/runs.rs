@@ -11,6 +11,7 @@
 //!                plan.json           what is carried out
 //!                journal.jsonl       what has happened; made last
 //!                approvals/          what people have said of its steps, a file each
+//!                hooks/              locked by hooks on this machine while they run, whatever has become of refit
 //!                put-aside           there when a newer run has taken its place
 //! ```
 //!
@@ -44,6 +45,7 @@ const PUT_ASIDE: &str = "put-aside";
 const PLACE: &str = "place";
 /// A state directory's name is shorter.
 const PLACE_LIMIT: u64 = 64;
+const HOOKS: &str = "hooks";
 
 /// The state directory.
 #[derive(Debug, Clone)]

@@ -39,7 +39,19 @@ pub(super) struct Hook<'p> {
     pub(super) drained: Option<&'p NodeName>,
 }
 
+/// From this status on a shell tells of a signal (POSIX.1-2024, Shell Command Language, 2.8.2); the unit's runner tells by 255
+/// of what ended without a status.
+pub(super) const BY_SIGNAL: i32 = 128;
+
 impl Hook<'_> {
+    /// It ended in its midst on a host, and nobody knows how far it came, which counts where it must never be run again.
+    const fn cut_off(&self, end: &OpEnd) -> bool {
+        match self.rerun {
+            Rerun::Never => end.status >= BY_SIGNAL,
+            Rerun::Safe | Rerun::Check => false,
+        }
+    }
+
     /// Right before it begins.
     async fn still_drained(&self, attempt: &Try<'_, '_>) -> Result<(), Trouble> {
         match self.drained {
@@ -90,6 +102,9 @@ pub(super) async fn here(
     directory: &str,
     hook: &Hook<'_>,
 ) -> Result<Finished, Trouble> {
+    older_has_ended(attempt, hook)
+        .await
+        .map_err(|trouble| still_cut_short(attempt, hook, trouble))?;
     let asked = check_here(attempt, directory, hook).await;
     let Some(left) = asked
         .and_then(Verdict::told)
@@ -99,7 +114,7 @@ pub(super) async fn here(
     };
     if attempt.taken_up {
         let look = format!(
-            "whether `{}` still runs on this machine, and how far it came",
+            "on this machine how far `{}` came; it does not run any more",
             hook.run.join(" ")
         );
         if let Some(said_done) = cut_short(attempt, hook, &look, &left)? {
@@ -108,7 +123,14 @@ pub(super) async fn here(
     }
     hook.still_drained(attempt).await?;
     attempt.start()?;
-    let end = program(attempt, directory, hook.run, hook).await?;
+    let end = program(
+        attempt,
+        directory,
+        hook.run,
+        hook,
+        Some(attempt.step.id.as_str()),
+    )
+    .await?;
     if end.status != Some(0) {
         let why = format!(
             "on this machine, {}",
@@ -132,6 +154,39 @@ pub(super) async fn here(
     }
 }
 
+/// A refit that was killed leaves the hook running that it has started here. It is neither asked about nor started beside itself
+/// before it has ended, which takes of the earlier try's time and not of this one's.
+async fn older_has_ended(attempt: &Try<'_, '_>, hook: &Hook<'_>) -> Result<(), Trouble> {
+    let name = hook.run.join(" ");
+    let mut waited = false;
+    loop {
+        let goes_on = attempt.cx.run.programs.goes_on(attempt.step.id.as_str());
+        let held = goes_on.map_err(|error| {
+            Trouble::Failed(format!(
+                "whether `{name}` still runs on this machine cannot be told: {error}"
+            ))
+        })?;
+        let Some(held) = held else {
+            if waited {
+                attempt.all_time_anew();
+            }
+            return Ok(());
+        };
+        if attempt.left().is_zero() {
+            return Err(Trouble::Failed(format!(
+                "`{name}` goes on still on this machine; an earlier refit started it, and nothing was started now. \
+                 `fuser -v {}` tells its processes. Once it has ended, by itself or by your hand, `refit resume`",
+                held.display()
+            )));
+        }
+        attempt.waiting(&format!(
+            "the end of `{name}` on this machine, which an earlier refit started"
+        ))?;
+        waited = true;
+        attempt.idle(REACH_AGAIN).await?;
+    }
+}
+
 /// A check that does not answer changes nothing about a hook that was cut short: were that recorded as a failure, nobody would
 /// know any more that it was.
 fn still_cut_short(attempt: &Try<'_, '_>, hook: &Hook<'_>, trouble: Trouble) -> Trouble {
@@ -152,28 +207,34 @@ async fn check_here(
     let Some(words) = hook.check else {
         return Ok(Verdict::Left(String::new()));
     };
-    let end = program(attempt, directory, words, hook).await?;
+    let end = program(attempt, directory, words, hook, None).await?;
     Ok(Verdict::of(words, end.status, &end.output))
 }
 
-/// One program on this machine, to its end.
+/// One program on this machine, to its end; never beside itself where it has a name.
 async fn program(
     attempt: &Try<'_, '_>,
     directory: &str,
     words: &[String],
     hook: &Hook<'_>,
+    alone: Option<&str>,
 ) -> Result<Ended, Trouble> {
     let all = with_environment(words, hook.env);
-    let programs = attempt.cx.run.programs;
-    programs
-        .run(Path::new(directory), &all, attempt.left())
-        .await
-        .map_err(|error| {
-            Trouble::Hopeless(format!(
-                "`{}` cannot be run in {directory}: {error}. Mend it, then `refit resume`",
-                words.join(" ")
-            ))
-        })
+    let (programs, folder, left) = (
+        attempt.cx.run.programs,
+        Path::new(directory),
+        attempt.left(),
+    );
+    let ended = match alone {
+        Some(name) => programs.run_alone(name, folder, &all, left).await,
+        None => programs.run(folder, &all, left).await,
+    };
+    ended.map_err(|error| {
+        Trouble::Hopeless(format!(
+            "`{}` cannot be run in {directory}: {error}. Mend it, then `refit resume`",
+            words.join(" ")
+        ))
+    })
 }
 
 /// On a host.
@@ -186,7 +247,7 @@ pub(super) async fn on_host(
         argv: hook.run.to_vec(),
         env: hook.env.clone(),
     };
-    if let Some(left) = host_step::left_behind(attempt, host, None).await? {
+    if let Some(left) = left_behind(attempt, host, hook).await? {
         let LeftBehind { op, state, own } = left;
         match state {
             OpState::Running => {
@@ -204,21 +265,19 @@ pub(super) async fn on_host(
             OpState::Ended(end) if end.status == 0 && (own || hook.check.is_none()) => {
                 return confirmed(attempt, host, hook, attempt.found_done()).await;
             }
+            OpState::Ended(end) if hook.cut_off(&end) => {
+                if let Some(done) = cut_off(attempt, host, hook, &op).await? {
+                    return Ok(done);
+                }
+            }
             OpState::Ended(end) if own => {
                 return ended_badly(attempt, host, hook, &op, &end).await;
             }
             // Whoever resumes has seen that it failed.
             OpState::Ended(_) | OpState::Absent => {}
             OpState::Lost => {
-                let Some(left) = settled(attempt, host, hook).await?.told()? else {
-                    return Ok(finished(How::Recovered));
-                };
-                let look = format!(
-                    "on host {host} how far it came; what it said is in {}",
-                    unit::log_file(&op)
-                );
-                if let Some(said_done) = cut_short(attempt, hook, &look, &left)? {
-                    return Ok(said_done);
+                if let Some(done) = cut_off(attempt, host, hook, &op).await? {
+                    return Ok(done);
                 }
                 if own {
                     attempt.next_number();
@@ -229,7 +288,15 @@ pub(super) async fn on_host(
     if ask(attempt, host, hook).await?.told()?.is_none() {
         return Ok(finished(attempt.found_done()));
     }
-    let before = boot(attempt, host).await?;
+    let before = boot(attempt, host).await.map_err(|trouble| match trouble {
+        Trouble::Failed(why) => Trouble::Failed(format!(
+            "host {host} cannot be asked; nothing was started: {why}"
+        )),
+        other @ (Trouble::Hopeless(_)
+        | Trouble::CutShort(_)
+        | Trouble::LetGo
+        | Trouble::Unrecorded) => other,
+    })?;
     hook.still_drained(attempt).await?;
     attempt.start()?;
     let op = attempt.op(None, attempt.number());
@@ -237,8 +304,10 @@ pub(super) async fn on_host(
     let Some(end) = end else {
         return lost(attempt, host, hook, How::Acted).await;
     };
-    let rebooted = reached_boot(attempt, host).await? != before;
+    let now = once_answered(attempt, host, async || boot(attempt, host).await).await?;
+    let rebooted = now != before;
     match (rebooted, hook.reboots) {
+        (_, false) if hook.cut_off(&end) => Err(badly(attempt, host, hook, &op, &end)),
         (true, false) => Err(Trouble::Failed(format!(
             "host {host} rebooted meanwhile, and the hook is not declared with `reboots: true`; it ended with status {}. \
              Look whether the host is well, then `refit resume`",
@@ -246,9 +315,41 @@ pub(super) async fn on_host(
         ))),
         // What the shutdown did to it says nothing; its check does.
         (true, true) => confirmed(attempt, host, hook, How::Acted).await,
-        (false, _) if end.status != 0 => Err(host_step::ended_badly(host, &op, &end)),
+        (false, _) if end.status != 0 => Err(badly(attempt, host, hook, &op, &end)),
         (false, _) => confirmed(attempt, host, hook, How::Acted).await,
     }
+}
+
+/// What an earlier try left on the host. One that may reboot its host may be about it still.
+async fn left_behind(
+    attempt: &Try<'_, '_>,
+    host: &HostName,
+    hook: &Hook<'_>,
+) -> Result<Option<LeftBehind>, Trouble> {
+    match hook.reboots {
+        true => {
+            let left = async || host_step::left_behind(attempt, host, None).await;
+            once_answered(attempt, host, left).await
+        }
+        false => host_step::left_behind(attempt, host, None).await,
+    }
+}
+
+/// It was cut off on its host while nobody looked: done all the same, or what may be done now.
+async fn cut_off(
+    attempt: &Try<'_, '_>,
+    host: &HostName,
+    hook: &Hook<'_>,
+    op: &OpRef,
+) -> Result<Option<Finished>, Trouble> {
+    let Some(left) = settled(attempt, host, hook).await?.told()? else {
+        return Ok(Some(finished(How::Recovered)));
+    };
+    let look = format!(
+        "on host {host} how far it came; what it said is in {}",
+        unit::log_file(op)
+    );
+    cut_short(attempt, hook, &look, &left)
 }
 
 /// It was cut off on its host in front of our eyes.
@@ -290,7 +391,25 @@ async fn ended_badly(
     {
         return Ok(finished(How::Recovered));
     }
-    Err(host_step::ended_badly(host, op, end))
+    Err(badly(attempt, host, hook, op, end))
+}
+
+/// It ended otherwise than with 0: it has failed, or was cut short.
+fn badly(
+    attempt: &Try<'_, '_>,
+    host: &HostName,
+    hook: &Hook<'_>,
+    op: &OpRef,
+    end: &OpEnd,
+) -> Trouble {
+    match host_step::ended_badly(host, op, end) {
+        Trouble::Failed(why) if hook.cut_off(end) => Trouble::CutShort(format!(
+            "{why}\nA status from 128 on tells of a signal, as when the host shuts down; its declaration says `rerun: never`. \
+             Look how far it came. {}",
+            once_done(attempt, "")
+        )),
+        other => other,
+    }
 }
 
 /// Asks the check after the hook: it must say that nothing is left to do, after a reboot in the end.
@@ -345,8 +464,17 @@ async fn reached(
     host: &HostName,
     hook: &Hook<'_>,
 ) -> Result<Verdict, Trouble> {
+    once_answered(attempt, host, async || ask(attempt, host, hook).await).await
+}
+
+/// What a host is asked, once it answers; for as long as there is time.
+async fn once_answered<T>(
+    attempt: &Try<'_, '_>,
+    host: &HostName,
+    ask: impl AsyncFn() -> Result<T, Trouble>,
+) -> Result<T, Trouble> {
     loop {
-        match ask(attempt, host, hook).await {
+        match ask().await {
             Err(Trouble::Failed(why)) if !attempt.left().is_zero() => {
                 attempt.waiting(&format!("host {host} to answer again: {why}"))?;
                 attempt.pause(REACH_AGAIN).await;
@@ -376,28 +504,11 @@ async fn ask(attempt: &Try<'_, '_>, host: &HostName, hook: &Hook<'_>) -> Result<
     }
 }
 
-/// The host's boot, asked once.
+/// The host's boot.
 async fn boot(attempt: &Try<'_, '_>, host: &HostName) -> Result<String, Trouble> {
     match attempt.within(look::boot(attempt.cx.world, host)).await {
         None => Err(attempt.timed_out()),
-        Some(Ok(boot)) => Ok(boot),
-        Some(Err(problem)) => Err(Trouble::Failed(format!(
-            "host {host} cannot be asked; nothing was started: {problem}"
-        ))),
-    }
-}
-
-/// The host's boot, once it answers.
-async fn reached_boot(attempt: &Try<'_, '_>, host: &HostName) -> Result<String, Trouble> {
-    loop {
-        match attempt.within(look::boot(attempt.cx.world, host)).await {
-            None => return Err(attempt.timed_out()),
-            Some(Ok(boot)) => return Ok(boot),
-            Some(Err(problem)) => {
-                attempt.waiting(&format!("host {host} to answer again: {problem}"))?;
-                attempt.pause(REACH_AGAIN).await;
-            }
-        }
+        Some(boot) => boot.map_err(|problem| Trouble::Failed(problem.to_string())),
     }
 }
 

@@ -4,12 +4,13 @@
 //! has left half done. Whoever begins one has to hear of it before. What is known here is told by the older run's journal, by
 //! its hosts, which keep how its operations ended, and by whoever has looked and said so.
 
+use super::hook_step::BY_SIGNAL;
 use super::state::{State, StepState};
 use super::step::op_name;
 use crate::cluster::model::{HostName, NodeName};
 use crate::host::op::{OpRef, OpState};
 use crate::plan::data::{Action, Plan, Rerun, StepId};
-use crate::ports::{Approval, Hosts, People};
+use crate::ports::{Approval, Hosts, People, Programs};
 
 /// A hook that began, and of which the run that began it does not know how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,21 +41,23 @@ pub enum LeftEnd {
 }
 
 impl LeftHook {
-    /// Whether this step would begin the same hook again at the same place, while its declaration says that one which was cut
-    /// short is never run again.
+    /// Whether this step would begin the same hook again at the same place though its declaration says that one which was cut
+    /// short is never run again, or though it goes on still: two at once are kept apart by a host, and by nothing here.
     #[must_use]
     pub fn begins_again(&self, action: &Action) -> bool {
-        if let Action::Hook {
+        let Action::Hook {
             name,
             host,
             node,
-            rerun: Rerun::Never,
+            rerun,
             ..
         } = action
-        {
-            return *name == self.name && *host == self.host && *node == self.node;
-        }
-        false
+        else {
+            return false;
+        };
+        let same = *name == self.name && *host == self.host && *node == self.node;
+        let beside = self.host.is_none() && self.end == LeftEnd::GoesOn;
+        same && (beside || *rerun == Rerun::Never)
     }
 }
 
@@ -62,6 +65,7 @@ impl LeftHook {
 pub async fn left_hooks(
     hosts: &dyn Hosts,
     people: &dyn People,
+    programs: &dyn Programs,
     run: &str,
     plan: &Plan,
     state: &State,
@@ -74,17 +78,17 @@ pub async fn left_hooks(
         else {
             continue;
         };
-        // A hook on this machine that failed has ended; of one on a host the run may only have lost sight.
-        let (tries, began) = match (state.steps.get(&step.id), host) {
-            (Some(StepState::Started { attempt, began, .. }), _) => (*attempt, *began),
-            (Some(StepState::Failed { attempt, at, .. }), Some(_)) => (*attempt, *at),
-            (Some(StepState::Failed { .. }), None) | (Some(StepState::Done { .. }) | None, _) => {
-                continue;
-            }
+        let (failed, tries, began) = match state.steps.get(&step.id) {
+            Some(StepState::Started { attempt, began, .. }) => (false, *attempt, *began),
+            Some(StepState::Failed { attempt, at, .. }) => (true, *attempt, *at),
+            Some(StepState::Done { .. }) | None => continue,
         };
-        let end = match host {
-            None => Some(LeftEnd::CutShort),
-            Some(host) => asked(hosts, run, &step.id, host, tries).await,
+        // A hook on this machine that failed has ended; of one on a host the run may only have lost sight.
+        let end = match (host, programs.goes_on(step.id.as_str())) {
+            (Some(host), _) => asked(hosts, run, &step.id, host, tries).await,
+            (None, Ok(Some(_))) => Some(LeftEnd::GoesOn),
+            (None, Ok(None)) => (!failed).then_some(LeftEnd::CutShort),
+            (None, Err(error)) => Some(LeftEnd::Untold(error.to_string())),
         };
         let Some(mut end) = end else { continue };
         match &end {
@@ -123,9 +127,9 @@ async fn asked(
         };
         match hosts.operation(host, &op).await {
             Ok(OpState::Absent) => {}
-            Ok(OpState::Ended(_)) => return None,
+            Ok(OpState::Ended(end)) if end.status < BY_SIGNAL => return None,
             Ok(OpState::Running) => return Some(LeftEnd::GoesOn),
-            Ok(OpState::Lost) => return Some(LeftEnd::CutShort),
+            Ok(OpState::Lost | OpState::Ended(_)) => return Some(LeftEnd::CutShort),
             Err(failure) => return Some(LeftEnd::Untold(failure.to_string())),
         }
     }

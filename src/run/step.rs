@@ -83,7 +83,7 @@ pub(super) struct Try<'c, 'a> {
     pub(super) taken_up: bool,
     /// Its start is on disk, written by this process.
     announced: Cell<bool>,
-    deadline: Duration,
+    deadline: Cell<Duration>,
     said: RefCell<Option<String>>,
 }
 
@@ -95,7 +95,7 @@ impl<'c, 'a> Try<'c, 'a> {
             number: Cell::new(number),
             taken_up,
             announced: Cell::new(false),
-            deadline: cx.world.clock.monotonic() + Duration::from_secs(step.timeout_s),
+            deadline: Cell::new(cx.world.clock.monotonic() + Duration::from_secs(step.timeout_s)),
             said: RefCell::new(None),
         }
     }
@@ -140,7 +140,15 @@ impl<'c, 'a> Try<'c, 'a> {
     /// Time left for this try.
     pub(super) fn left(&self) -> Duration {
         self.deadline
+            .get()
             .saturating_sub(self.cx.world.clock.monotonic())
+    }
+
+    /// All of its time is left again: what has passed was an earlier try's.
+    pub(super) fn all_time_anew(&self) {
+        let now = self.cx.world.clock.monotonic();
+        let whole = Duration::from_secs(self.step.timeout_s);
+        self.deadline.set(now + whole);
     }
 
     /// Pauses, but not beyond the try's time.

@@ -288,6 +288,20 @@ impl Programs for Script {
             output: format!("looked, {status:?}\n"),
         })
     }
+
+    async fn run_alone(
+        &self,
+        name: &str,
+        _: &Path,
+        _: &[String],
+        _: Duration,
+    ) -> std::io::Result<Ended> {
+        unreachable!("{name} is no hook")
+    }
+
+    fn goes_on(&self, _: &str) -> std::io::Result<Option<std::path::PathBuf>> {
+        Ok(None)
+    }
 }
 
 fn smoke(for_s: u64) -> Plan {

@@ -6,7 +6,7 @@ mod left;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -413,6 +413,53 @@ async fn a_host_may_reboot_while_nobody_looks() {
     }
 }
 
+/// Whoever resumes does not have to wait until its host is up again.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_is_down_when_the_run_is_resumed_is_waited_for() {
+    for down in [120, 1000] {
+        let sim = Sim::usual();
+        let mut memory = Memory::default();
+        let plan = on_host(Rerun::Never, true, true);
+        killed_meanwhile(&plan, &sim, &mut memory).await;
+        sim.reboot("w1", Duration::from_secs(down));
+        sim.change_host("w1", |host| host.checks = [1, 0].into());
+        let (outcome, events) = go_on(&plan, &sim, &mut memory).await;
+        if down < 300 {
+            finished(&outcome);
+            assert_eq!(done(&events), Some((How::Recovered, None)));
+        } else {
+            let why = failure(outcome);
+            assert!(why.contains("cannot be asked"), "{why}");
+        }
+        assert!(said(&events).contains("host w1 to answer again"));
+        assert_eq!(begun(&sim), 1);
+    }
+}
+
+/// A status as of a signal: the host went down, or somebody ended it, and nobody knows how far it came.
+#[tokio::test(start_paused = true)]
+async fn what_was_ended_by_a_signal_is_run_again_only_where_that_is_declared() {
+    for rerun in [Rerun::Never, Rerun::Safe] {
+        let (sim, somebody) = (Sim::usual(), Somebody::default());
+        sim.change_host("w1", |host| host.statuses = [143].into());
+        let mut memory = Memory::default();
+        let plan = on_host(rerun, false, false);
+        let (outcome, _) = with(&plan, &sim, &mut memory, &somebody, &Nobody).await;
+        let why = failure(outcome);
+        assert!(why.contains("status 143"), "{why}");
+        if rerun == Rerun::Never {
+            assert!(why.contains("tells of a signal"), "{why}");
+            let (outcome, _) = with(&plan, &sim, &mut memory, &somebody, &Nobody).await;
+            let why = failure(outcome);
+            assert!(why.contains("cut short") && why.contains(".log"), "{why}");
+            somebody.says(&sim);
+        }
+        let (outcome, _) = with(&plan, &sim, &mut memory, &somebody, &Nobody).await;
+        finished(&outcome);
+        assert_eq!(begun(&sim), 1 + usize::from(rerun == Rerun::Safe));
+    }
+}
+
 /// But not for ever: its host may have lost power before the hook had done its work.
 #[tokio::test(start_paused = true)]
 async fn a_hook_that_reboots_and_stays_undone_goes_by_its_declaration() {
@@ -521,6 +568,8 @@ async fn a_host_that_does_not_come_back_in_time_has_failed_and_is_found_later() 
 struct Here {
     answers: RefCell<VecDeque<(u64, i32)>>,
     runs: RefCell<Vec<String>>,
+    /// One that an earlier refit has started goes on until then.
+    older_until: tokio::time::Instant,
 }
 
 impl Here {
@@ -528,6 +577,16 @@ impl Here {
         Self {
             answers: RefCell::new(answers.iter().copied().collect()),
             runs: RefCell::new(Vec::new()),
+            older_until: tokio::time::Instant::now(),
+        }
+    }
+
+    /// The same, while one goes on for so many seconds that an earlier refit has started.
+    fn beside_an_older(answers: &[(u64, i32)], seconds: u64) -> Self {
+        let older_until = tokio::time::Instant::now() + Duration::from_secs(seconds);
+        Self {
+            older_until,
+            ..Self::new(answers)
         }
     }
 }
@@ -550,6 +609,23 @@ impl Programs for Here {
             status: (takes < at_most).then_some(status),
             output: "one\ntwo \u{1b}[31mred\n".into(),
         })
+    }
+
+    async fn run_alone(
+        &self,
+        name: &str,
+        directory: &Path,
+        words: &[String],
+        at_most: Duration,
+    ) -> io::Result<Ended> {
+        assert_eq!(self.goes_on(name)?, None);
+        self.run(directory, words, at_most).await
+    }
+
+    fn goes_on(&self, name: &str) -> io::Result<Option<PathBuf>> {
+        assert_eq!(name, HOOK);
+        let goes_on = tokio::time::Instant::now() < self.older_until;
+        Ok(goes_on.then(|| "hooks/patch.lock".into()))
     }
 }
 
@@ -685,11 +761,7 @@ async fn what_was_cut_short_on_this_machine_goes_by_its_declaration() {
     for _ in 0..2 {
         let (outcome, _) = with(&plan, &sim, &mut memory, &somebody, &programs).await;
         let why = failure(outcome);
-        for words in [
-            "cut short",
-            "still runs on this machine",
-            "refit approve r1",
-        ] {
+        for words in ["cut short", "does not run any more", "refit approve r1"] {
             assert!(why.contains(words), "{words}: {why}");
         }
     }
@@ -697,6 +769,50 @@ async fn what_was_cut_short_on_this_machine_goes_by_its_declaration() {
     let (outcome, _) = with(&plan, &sim, &mut memory, &somebody, &programs).await;
     finished(&outcome);
     assert_eq!(programs.runs.borrow().len(), 0);
+}
+
+/// refit was killed, and what it had started goes on.
+#[tokio::test(start_paused = true)]
+async fn what_outlives_refit_is_not_run_beside_itself() {
+    for rerun in [Rerun::Safe, Rerun::Check, Rerun::Never] {
+        let sim = Sim::usual();
+        let plan = here(rerun, rerun == Rerun::Check);
+        let answers = match rerun {
+            Rerun::Check => vec![(1, 1), (200, 0), (1, 0)],
+            Rerun::Safe | Rerun::Never => vec![(200, 0)],
+        };
+        let mut memory = Memory::default();
+        let first = Here::new(&answers);
+        let run = with(&plan, &sim, &mut memory, &Nobody, &first);
+        assert!(
+            tokio::time::timeout(Duration::from_secs(10), run)
+                .await
+                .is_err()
+        );
+        // Longer than there is time.
+        let programs = Here::beside_an_older(&answers, 1000);
+        let (outcome, events) = with(&plan, &sim, &mut memory, &Nobody, &programs).await;
+        let why = failure(outcome);
+        for words in ["goes on still on this machine", "fuser -v hooks/patch.lock"] {
+            assert!(why.contains(words), "{words}: {why}");
+        }
+        assert!(said(&events).contains("the end of `./tell.sh a b`"));
+        assert_eq!(programs.runs.borrow().len(), 0);
+        // Almost so long; all of its own time is left to the next.
+        let programs = Here::beside_an_older(&answers, 290);
+        let (outcome, events) = with(&plan, &sim, &mut memory, &Nobody, &programs).await;
+        match rerun {
+            Rerun::Never => {
+                let why = failure(outcome);
+                assert!(why.contains("refit approve r1"), "{why}");
+                assert_eq!(programs.runs.borrow().len(), 0);
+            }
+            Rerun::Safe | Rerun::Check => {
+                finished(&outcome);
+                assert_eq!(done(&events), Some((How::Acted, None)));
+            }
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

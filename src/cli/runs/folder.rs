@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::approvals::{APPROVALS, Approvals};
-use super::{FORMAT, JOURNAL, PLAN, PUT_ASIDE, RECORD};
+use super::{FORMAT, HOOKS, JOURNAL, PLAN, PUT_ASIDE, RECORD};
 use crate::adapters::disk::{self, Access, AppendFile};
+use crate::adapters::program::LocalPrograms;
 use crate::cli::CommandError;
 use crate::plan::data::Plan;
 use crate::plan::file::{Label, PlanError, sha256};
@@ -270,6 +271,12 @@ impl RunFolder {
                 .because(&error)
                 .nothing_changed()
         })
+    }
+
+    /// This machine's programs, of which the run's hooks must not run beside themselves.
+    #[must_use]
+    pub fn programs(&self) -> LocalPrograms {
+        LocalPrograms::new(self.path.join(HOOKS))
     }
 
     /// The journal's file, cut to what was read and ready to go on.

@@ -208,8 +208,9 @@ pub(in crate::documents) static HOOK: Object = object(
             COMMAND,
             NULL,
             "A command that changes nothing and ends with 0 when nothing is left to do, filled in like `run`. It is asked \
-             before: ends it with 0, then `run` is left out. It is asked after: it must end with 0 then. On a host it has five minutes \
-             to answer.",
+             before: ends it with 0, then `run` is left out. It is asked after: it must end with 0 then. 1 to 124 say that something is \
+             left to do. Any other end says nothing (125 to 127: it cannot be run; from 128 on: it was killed): the step fails, \
+             and `run` is not begun. On a host it has five minutes to answer.",
         ),
         optional(
             "env",
@@ -229,17 +230,19 @@ pub(in crate::documents) static HOOK: Object = object(
             Shape::Flag,
             "false",
             "true: the host may reboot meanwhile; it is waited for, and `check` is asked until it ends with 0. Only at drained, \
-             on nodes, and with a check, which should not end with 0 before the reboot. Without it, a reboot meanwhile is a \
-             failure.",
+             on nodes, and with a check, which should not end with 0 before the reboot. Without it, a reboot meanwhile halts the \
+             run: the hook was cut short, or has failed where it had come to its end.",
         ),
         optional(
             "rerun",
             Shape::OneOf(&["never", "safe", "check"]),
             "never",
-            "What `resume` may do when it was cut short, so that nobody knows how it ended. never: the run halts until somebody \
-             says with `refit approve` that it is done, and `apply --new-run` refuses to put such a run aside for one that would \
-             begin the hook again at the same place. safe: it is run again. check: it is run again unless `check` ends with \
-             0. One that has failed is run again in any case: whoever resumes has seen why.",
+            "What `resume` may do when it was cut short: it began, left no outcome or was ended by a signal, as by a shutdown of its \
+             host, so that nobody knows how far it came. never: the run halts until somebody says with `refit approve` that it is \
+             done, and `apply --new-run` refuses to put such a run aside for one that would begin the hook again at the same place. \
+             safe: it is run again. check: it is run again unless `check` ends with 0. One that is still under way is waited for, \
+             on this machine as on a host. One that ended by itself with another status than 0 has failed and is run again in any \
+             case: whoever resumes has seen why.",
         ),
     ],
 );

@@ -5,8 +5,18 @@ use refit::run::left_hooks::{LeftEnd, LeftHook, left_hooks};
 use super::*;
 
 async fn left(plan: &Plan, sim: &Sim, memory: &Memory, people: &dyn People) -> Vec<LeftHook> {
+    left_by(plan, sim, memory, people, &Here::new(&[])).await
+}
+
+async fn left_by(
+    plan: &Plan,
+    sim: &Sim,
+    memory: &Memory,
+    people: &dyn People,
+    programs: &dyn Programs,
+) -> Vec<LeftHook> {
     let state = read(&memory.text).unwrap().state;
-    left_hooks(sim.world().hosts, people, "r1", plan, &state).await
+    left_hooks(sim.world().hosts, people, programs, "r1", plan, &state).await
 }
 
 fn ends(left: &[LeftHook]) -> Vec<&LeftEnd> {
@@ -28,6 +38,12 @@ async fn its_host_tells_how_a_hook_ended_that_was_left_behind() {
     assert_eq!(ends(&found), [&LeftEnd::GoesOn]);
     tokio::time::sleep(Duration::from_secs(1000)).await;
     assert_eq!(left(&plan, &sim, &memory, &Nobody).await, []);
+    // Its status tells that it was ended in its midst.
+    let (sim, mut memory) = (Sim::usual(), Memory::default());
+    sim.change_host("w1", |host| host.statuses = [143].into());
+    failure(go_on(&plan, &sim, &mut memory).await.0);
+    let found = left(&plan, &sim, &memory, &Nobody).await;
+    assert_eq!(ends(&found), [&LeftEnd::CutShort]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -54,6 +70,7 @@ async fn what_was_cut_short_stays_so_until_somebody_has_looked() {
     tokio::time::sleep(Duration::from_secs(1000)).await;
     let found = left(&plan, &sim, &memory, &somebody).await;
     assert_eq!(ends(&found), [&LeftEnd::CutShort]);
+    tokio::time::sleep(Duration::from_secs(60)).await;
     somebody.says(&sim);
     let found = left(&plan, &sim, &memory, &somebody).await;
     assert!(
@@ -69,6 +86,12 @@ async fn on_this_machine_what_has_no_outcome_was_cut_short_and_what_failed_has_o
     let memory = dies_here(&plan, &sim).await;
     let found = left(&plan, &sim, &memory, &Nobody).await;
     assert_eq!(ends(&found), [&LeftEnd::CutShort]);
+    assert!(!found[0].begins_again(&here(Rerun::Safe, false).steps[0].action));
+    // Two of one hook at once are kept apart by nothing here, whatever may be done with one that was cut short.
+    let programs = Here::beside_an_older(&[], 60);
+    let found = left_by(&plan, &sim, &memory, &Nobody, &programs).await;
+    assert_eq!(ends(&found), [&LeftEnd::GoesOn]);
+    assert!(found[0].begins_again(&here(Rerun::Safe, false).steps[0].action));
 
     let (sim, mut memory) = (Sim::usual(), Memory::default());
     let programs = Here::new(&[(1, 4)]);

@@ -351,6 +351,20 @@ impl Programs for Nobody {
     async fn run(&self, _: &Path, words: &[String], _: Duration) -> std::io::Result<Ended> {
         unreachable!("{words:?}")
     }
+
+    async fn run_alone(
+        &self,
+        name: &str,
+        _: &Path,
+        _: &[String],
+        _: Duration,
+    ) -> std::io::Result<Ended> {
+        unreachable!("{name} is no hook")
+    }
+
+    fn goes_on(&self, _: &str) -> std::io::Result<Option<std::path::PathBuf>> {
+        Ok(None)
+    }
 }
 
 #[async_trait(?Send)]
