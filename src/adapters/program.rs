@@ -374,7 +374,8 @@ mod tests {
         assert_eq!(programs.goes_on(name).unwrap(), None);
         let script = words("[ -z \"$(cat)\" ] && echo $$ > number && sleep 600");
         let mut running = Box::pin(programs.run_alone(name, folder.path(), &script, minutes));
-        let begun = select(running.as_mut(), pin!(number(folder.path()))).await;
+        let begins = pin!(number(folder.path()));
+        let begun = select(running.as_mut(), begins).await;
         let Either::Right((number, _)) = begun else {
             unreachable!("it has ended")
         };

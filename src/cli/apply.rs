@@ -17,6 +17,7 @@ use crate::cluster::facts::Facts;
 use crate::plan::data::Plan;
 use crate::plan::diff::PlanDiff;
 use crate::plan::file::Label;
+use crate::plan::windows;
 use crate::ports::Clock as _;
 use crate::report::diff::lines;
 use crate::report::plan::{Look, blocked, summary, table};
@@ -263,6 +264,22 @@ fn refuse_drift(plan: &Plan, facts: &Facts, args: &ApplyArgs) -> Result<(), Comm
 
 /// Refuses a plan unless the one that would be made now does exactly the same, and says what else is not as it was.
 fn refuse_other_steps(given: &Plan, fresh: &Plan, args: &ApplyArgs) -> Result<(), CommandError> {
+    let short: Vec<String> = windows::too_little(given)
+        .into_iter()
+        .map(|found| {
+            let kept = found
+                .kept_s
+                .map_or_else(|| "nothing".to_owned(), |kept_s| format!("{kept_s} s"));
+            format!(
+                "{}: it keeps {kept} of a window, and by its own durations {} s are needed",
+                found.step, found.needs_s
+            )
+        })
+        .collect();
+    if !short.is_empty() {
+        let what = "the plan keeps too little room in its windows";
+        return Err(differing(what.to_owned(), &short, args));
+    }
     let (binding, rest) = PlanDiff::of(given, fresh).split();
     if !binding.is_empty() {
         let lines = lines(&binding);

@@ -25,4 +25,28 @@ pub struct Durations {
     /// The longest time, in seconds, that each hook took on any host, by its name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub hooks: BTreeMap<String, u64>,
+    /// Which runs that was.
+    #[serde(default, skip_serializing_if = "Origins::is_empty")]
+    pub origins: Origins,
+}
+
+/// The ids of the runs in which the longest times were seen, under the same keys as the times.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origins {
+    /// By kind of step.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kinds: BTreeMap<String, String>,
+    /// By node.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub drains: BTreeMap<NodeName, String>,
+    /// By hook.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hooks: BTreeMap<String, String>,
+}
+
+impl Origins {
+    fn is_empty(&self) -> bool {
+        self.kinds.is_empty() && self.drains.is_empty() && self.hooks.is_empty()
+    }
 }

@@ -33,6 +33,9 @@ pub struct Hook {
     pub directory: String,
     /// Seconds until it has failed.
     pub timeout_s: u64,
+    /// Seconds that it should take, where that is declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_s: Option<u64>,
     /// The host may reboot meanwhile, and `check` tells how it ended.
     pub reboots: bool,
     /// What may be done when it was cut short.
@@ -298,6 +301,7 @@ mod tests {
             env: BTreeMap::from([("TO".to_owned(), "{release}".to_owned())]),
             directory: ".".to_owned(),
             timeout_s: 60,
+            expected_s: None,
             reboots: false,
             rerun: Rerun::Never,
         };

@@ -134,12 +134,16 @@ impl PlanDiff {
 
     /// What forbids that the old plan is carried out where the new one would be made, and what a reader is only told: notes,
     /// reasons, and how long steps should take. What is done to whom, in which order, on which conditions and on the
-    /// strength of which observations binds.
+    /// strength of which observations binds. How much of a window the old plan keeps is the reviewers' number, and it counts
+    /// whatever was learned since; that it is enough by the plan's own durations is [`too_little`](super::windows::too_little)'s.
     #[must_use]
     pub fn split(self) -> (Self, Self) {
         let told = |change: &Change| matches!(change.what.as_str(), "because" | "expected");
-        // How much of a window steps need is the sum of what they are expected to take.
-        let room = |change: &Change| change.what.starts_with("windows.room_s.");
+        // How much of a window a step needs is the sum of what steps are expected to take. Whether it needs any binds.
+        let room = |change: &Change| {
+            let both = change.old.is_some() && change.new.is_some();
+            both && change.what.starts_with("windows.room_s.")
+        };
         let (rooms, limits): (Vec<Change>, Vec<Change>) =
             self.limits.iter().cloned().partition(room);
         let changed = |keep: &dyn Fn(&Change) -> bool| -> Vec<StepChange> {

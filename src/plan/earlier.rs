@@ -4,7 +4,9 @@
 //! long as the longest one of its own node, where that was drained then, and a hook as long as the longest of its name. What passes because the declaration says so takes
 //! what is declared. Nothing is ordered or allowed by it.
 
-use super::data::{Action, Step};
+use std::fmt;
+
+use super::data::{Action, Step, StepId};
 use crate::cluster::durations::Durations;
 use crate::cluster::model::Role;
 
@@ -50,16 +52,111 @@ pub const fn kind(action: &Action) -> Option<&'static str> {
 /// Expects of the steps what was seen before, and never more than a step is given.
 pub fn expect(steps: &mut [Step], durations: &Durations) {
     for step in steps {
-        let its_own = match &step.action {
-            Action::Drain { node, .. } => durations.drains.get(node),
-            Action::Hook { name, .. } => durations.hooks.get(name),
-            _ => None,
-        };
-        let of_kind = kind(&step.action).and_then(|kind| durations.kinds.get(kind));
-        if let Some(&seconds) = its_own.or(of_kind) {
-            step.expected_s = seconds.min(step.timeout_s);
+        if let Some(learned) = learned(&step.action, durations) {
+            step.expected_s = learned.took_s.min(step.timeout_s);
         }
     }
+}
+
+/// How long something like it took before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Learned<'d> {
+    /// Seconds.
+    pub took_s: u64,
+    /// The id of the run, where that is known.
+    pub run: Option<&'d str>,
+}
+
+/// What earlier runs tell about how long this takes.
+#[must_use]
+pub fn learned<'d>(action: &Action, durations: &'d Durations) -> Option<Learned<'d>> {
+    let origins = &durations.origins;
+    let its_own = match action {
+        Action::Drain { node, .. } => durations
+            .drains
+            .get(node)
+            .map(|took_s| (took_s, origins.drains.get(node))),
+        Action::Hook { name, .. } => durations
+            .hooks
+            .get(name)
+            .map(|took_s| (took_s, origins.hooks.get(name))),
+        Action::CheckHost { .. }
+        | Action::CheckCluster { .. }
+        | Action::SnapshotEtcd { .. }
+        | Action::HoldPackages { .. }
+        | Action::SwitchRepository { .. }
+        | Action::PrefetchPackages { .. }
+        | Action::InstallKubeadm { .. }
+        | Action::PullImages { .. }
+        | Action::KubeadmApply { .. }
+        | Action::KubeadmNode { .. }
+        | Action::AwaitControlPlane { .. }
+        | Action::AwaitAddons { .. }
+        | Action::Cordon { .. }
+        | Action::InstallKubelet { .. }
+        | Action::AwaitNode { .. }
+        | Action::AwaitStaticPods { .. }
+        | Action::Uncordon { .. }
+        | Action::ReleaseHolds { .. }
+        | Action::Verify { .. }
+        | Action::Soak { .. }
+        | Action::Gate { .. }
+        | Action::Barrier { .. } => None,
+    };
+    let of_kind = || {
+        let kind = kind(action)?;
+        let took_s = durations.kinds.get(kind)?;
+        Some((took_s, origins.kinds.get(kind)))
+    };
+    its_own.or_else(of_kind).map(|(&took_s, run)| Learned {
+        took_s,
+        run: run.map(String::as_str),
+    })
+}
+
+/// A step of which it was learned how long it takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LearnedStep {
+    /// The step.
+    pub step: StepId,
+    /// Seconds.
+    pub took_s: u64,
+    /// The id of the run that showed it, where that is known.
+    pub run: Option<String>,
+}
+
+impl fmt::Display for LearnedStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.run {
+            Some(run) => write!(f, "learned from run {run}: ")?,
+            None => f.write_str("learned from an earlier run: ")?,
+        }
+        let (minutes, seconds) = (self.took_s / 60, self.took_s % 60);
+        write!(f, "{} takes ", self.step)?;
+        match (minutes, seconds) {
+            (0, seconds) => write!(f, "{seconds} s"),
+            (minutes, 0) => write!(f, "{minutes} min"),
+            (minutes, seconds) => write!(f, "{minutes} min {seconds} s"),
+        }
+    }
+}
+
+/// What of these steps' durations was learned, the longest first, of so many at most.
+#[must_use]
+pub fn longest_learned(steps: &[&Step], durations: &Durations, at_most: usize) -> Vec<LearnedStep> {
+    let mut all: Vec<LearnedStep> = steps
+        .iter()
+        .filter_map(|step| {
+            learned(&step.action, durations).map(|learned| LearnedStep {
+                step: step.id.clone(),
+                took_s: learned.took_s,
+                run: learned.run.map(str::to_owned),
+            })
+        })
+        .collect();
+    all.sort_by_key(|of| std::cmp::Reverse(of.took_s));
+    all.truncate(at_most);
+    all
 }
 
 /// Where expected durations come from.
@@ -81,8 +178,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::cluster::durations::Origins;
     use crate::cluster::model::NodeName;
-    use crate::plan::data::StepId;
 
     fn step(action: Action) -> Step {
         Step {
@@ -115,6 +212,7 @@ mod tests {
             kinds: BTreeMap::from([("drain".to_owned(), 60), ("cordon".to_owned(), 4000)]),
             drains: BTreeMap::from([(NodeName::new("w1"), 30)]),
             hooks: BTreeMap::new(),
+            origins: Origins::default(),
         };
         let cordon = Action::Cordon {
             node: NodeName::new("w1"),

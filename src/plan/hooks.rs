@@ -6,10 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use super::data::{Action, StepId};
+use super::data::{Action, Step, StepId};
 use super::draft::Draft;
 use super::pace::{self, Pace};
+use super::reason::as_declared;
 use super::view::{HostView, View};
+use crate::cluster::durations::Durations;
 use crate::cluster::model::HostName;
 use crate::documents::settings::{Hook, HookPlace, HookPoint, Upgrade};
 
@@ -176,13 +178,43 @@ fn add(
 
 /// Never tried again by itself: what may be done again is the declaration's to say, once somebody has looked.
 fn pace(hook: &Hook) -> Pace {
-    let expected_s = match hook.reboots {
+    Pace {
+        timeout_s: hook.timeout_s,
+        expected_s: hook.expected_s.unwrap_or_else(|| guess(hook)),
+        retries: 0,
+    }
+}
+
+/// The seconds that are assumed of a hook of which nobody has said how long it takes.
+fn guess(hook: &Hook) -> u64 {
+    let assumed = match hook.reboots {
         false => pace::HOOK_EXPECTED_S,
         true => pace::HOOK_WITH_REBOOT_EXPECTED_S,
     };
-    Pace {
-        timeout_s: hook.timeout_s,
-        expected_s: expected_s.min(hook.timeout_s),
-        retries: 0,
+    assumed.min(hook.timeout_s)
+}
+
+/// Where windows are filled by what steps should take: the hooks among them of which that is only assumed.
+pub fn guessed(upgrade: &Upgrade, steps: &[Step], durations: Option<&Durations>) -> Vec<String> {
+    if upgrade.windows.is_empty() {
+        return Vec::new();
     }
+    let is_step = |hook: &Hook| {
+        let of_it =
+            |step: &Step| matches!(&step.action, Action::Hook { name, .. } if *name == hook.name);
+        steps.iter().any(of_it)
+    };
+    let seen = |hook: &Hook| durations.is_some_and(|seen| seen.hooks.contains_key(&hook.name));
+    upgrade
+        .hooks
+        .iter()
+        .filter(|hook| hook.expected_s.is_none() && !seen(hook) && is_step(hook))
+        .map(|hook| {
+            format!(
+                "hook `{}` is assumed to take {}: no run has shown how long it takes, and windows are filled by that; `expected` declares it",
+                hook.name,
+                as_declared(guess(hook))
+            )
+        })
+        .collect()
 }

@@ -147,12 +147,19 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, Blocked> {
     } else {
         notes.extend(hazards::not_on_the_way(upgrade, &hops, facts));
         notes.extend(facts.durations.as_ref().map(earlier::note));
+        notes.extend(hooks::guessed(upgrade, &steps, facts.durations.as_ref()));
     }
     let plan = sealed(inputs, &view, notes, steps);
     // From when the facts were seen, so that the answer does not depend on when it is asked for.
     match windows::fits(&plan, facts.observed_at) {
         Ok(()) => Ok(plan),
-        Err(Trouble::NoRoom(room)) => Err(blocked(vec![Reason::NoWindow(room)])),
+        Err(Trouble::NoRoom(room)) => {
+            let stretch = windows::stretch(&plan.steps, &room.step);
+            let learned = facts.durations.as_ref().map_or_else(Vec::new, |durations| {
+                earlier::longest_learned(&stretch, durations, LEARNED_NAMED)
+            });
+            Err(blocked(vec![Reason::NoWindow { room, learned }]))
+        }
         Err(Trouble::Window(bad)) => Err(blocked(vec![Reason::Fault(bad.to_string())])),
         Err(Trouble::Steps(bad)) => Err(blocked(vec![Reason::Fault(bad.to_string())])),
     }
@@ -297,6 +304,9 @@ fn skipping(touched: &[Touched<'_, '_>], hop: Hop<'_>, upgrade: &Upgrade) -> Vec
         })
         .collect()
 }
+
+/// So many of the durations that keep a step from its window are named with the runs that showed them.
+const LEARNED_NAMED: usize = 3;
 
 fn blocked(reasons: Vec<Reason>) -> Blocked {
     let mut unique: Vec<Reason> = Vec::with_capacity(reasons.len());

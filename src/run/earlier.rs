@@ -6,8 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::event::{Event, How, Stamped};
-use crate::cluster::durations::Durations;
-use crate::cluster::model::NodeName;
+use crate::cluster::durations::{Durations, Origins};
 use crate::plan::data::{Action, Plan, StepId};
 use crate::plan::earlier::kind;
 
@@ -30,6 +29,7 @@ pub fn durations<'r>(
             kinds: BTreeMap::new(),
             drains: BTreeMap::new(),
             hooks: BTreeMap::new(),
+            origins: Origins::default(),
         });
         all.runs += 1;
         all.newest = all.newest.max(ended);
@@ -38,6 +38,18 @@ pub fn durations<'r>(
             .iter()
             .map(|step| (&step.id, &step.action))
             .collect();
+        let run = events.iter().find_map(|stamped| match &stamped.event {
+            Event::RunStarted { run, .. } => Some(run.as_str()),
+            Event::RunResumed { .. }
+            | Event::StepStarted { .. }
+            | Event::StepWaiting { .. }
+            | Event::StepDone { .. }
+            | Event::StepFailed { .. }
+            | Event::Halted { .. }
+            | Event::Finished { .. } => None,
+        });
+        let run = run.unwrap_or_default();
+        let origins = &mut all.origins;
         for stamped in events {
             let Event::StepDone {
                 step,
@@ -53,22 +65,32 @@ pub fn durations<'r>(
             };
             let took_s = took_ms.div_ceil(1000).max(1);
             if let Some(kind) = kind(action) {
-                longest(&mut all.kinds, kind.to_owned(), took_s);
+                let kind = kind.to_owned();
+                longest(&mut all.kinds, &mut origins.kinds, kind, (took_s, run));
             }
             if let Action::Drain { node, .. } = action {
-                longest::<NodeName>(&mut all.drains, node.clone(), took_s);
+                let node = node.clone();
+                longest(&mut all.drains, &mut origins.drains, node, (took_s, run));
             }
             if let Action::Hook { name, .. } = action {
-                longest(&mut all.hooks, name.clone(), took_s);
+                let name = name.clone();
+                longest(&mut all.hooks, &mut origins.hooks, name, (took_s, run));
             }
         }
     }
     found
 }
 
-fn longest<K: Ord>(all: &mut BTreeMap<K, u64>, of: K, took_s: u64) {
-    let most = all.entry(of).or_default();
-    *most = took_s.max(*most);
+fn longest<K: Ord + Clone>(
+    all: &mut BTreeMap<K, u64>,
+    runs: &mut BTreeMap<K, String>,
+    of: K,
+    (took_s, run): (u64, &str),
+) {
+    if all.get(&of).is_none_or(|&most| most < took_s) {
+        all.insert(of.clone(), took_s);
+        runs.insert(of, run.to_owned());
+    }
 }
 
 #[cfg(test)]
@@ -77,6 +99,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::cluster::model::NodeName;
     use crate::plan::data::Step;
 
     fn drain(node: &str) -> Step {
@@ -143,6 +166,16 @@ mod tests {
         Stamped { at, event }
     }
 
+    fn began(run: &str) -> Stamped {
+        let event = Event::RunStarted {
+            run: run.to_owned(),
+            plan_sha256: "p".to_owned(),
+            refit: "0.1.0".to_owned(),
+            pid: 1,
+        };
+        stamped(event, "2026-09-01T00:00:00Z")
+    }
+
     fn finished(at: &str) -> Stamped {
         let event = Event::Finished {
             own_ms: 1,
@@ -176,6 +209,7 @@ mod tests {
         .unwrap();
         let [w1, w2, barrier, hook] = &steps;
         let newer = [
+            began("r2"),
             done(w1, How::Acted, 12_001),
             done(w2, How::Already, 900_000),
             done(barrier, How::Acted, 5),
@@ -183,6 +217,7 @@ mod tests {
             finished("2026-10-02T00:00:00Z"),
         ];
         let older = [
+            began("r1"),
             done(w1, How::Acted, 9_000),
             done(w2, How::Recovered, 800_000),
             done(w2, How::Acted, 30_000),
@@ -196,6 +231,14 @@ mod tests {
                 kinds: BTreeMap::from([("drain".to_owned(), 30)]),
                 drains: BTreeMap::from([(NodeName::new("w1"), 13), (NodeName::new("w2"), 30)]),
                 hooks: BTreeMap::from([("patches".to_owned(), 41)]),
+                origins: Origins {
+                    kinds: BTreeMap::from([("drain".to_owned(), "r1".to_owned())]),
+                    drains: BTreeMap::from([
+                        (NodeName::new("w1"), "r2".to_owned()),
+                        (NodeName::new("w2"), "r1".to_owned()),
+                    ]),
+                    hooks: BTreeMap::from([("patches".to_owned(), "r2".to_owned())]),
+                },
             })
         );
         assert_eq!(durations([]), None);

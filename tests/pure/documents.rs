@@ -340,6 +340,7 @@ fn hooks_are_read_as_written() {
         env: BTreeMap::new(),
         directory: "plans".into(),
         timeout_s: 600,
+        expected_s: None,
         reboots: false,
         rerun: Rerun::Never,
     };
@@ -363,6 +364,7 @@ fn hooks_are_read_as_written() {
         run: words(&["/usr/local/sbin/patch-os"]),
         check: Some(words(&["/usr/local/sbin/patch-os", "--done"])),
         timeout_s: 1800,
+        expected_s: Some(720),
         reboots: true,
         rerun: Rerun::Check,
         ..tell.clone()

@@ -226,6 +226,14 @@ pub(in crate::documents) static HOOK: Object = object(
              `resume` finds its end.",
         ),
         optional(
+            "expected",
+            TIMEOUT,
+            NULL,
+            "How long one run of it should take, its checks included, until earlier runs of the cluster have shown how long it \
+             takes: what plans foresee, and what must be left of a window for a node that it belongs to. Without it 10s is assumed, \
+             with `reboots` 5m, and a plan with windows says so. Not longer than `timeout`.",
+        ),
+        optional(
             "reboots",
             Shape::Flag,
             "false",

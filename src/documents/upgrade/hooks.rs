@@ -34,6 +34,7 @@ pub(super) fn check(upgrade: View<'_>, errors: &mut Vec<DocumentError>) {
             words(hook, command, errors);
         }
         rerun(hook, errors);
+        expected(hook, errors);
         place(hook, upgrade, errors);
     }
 }
@@ -108,6 +109,30 @@ fn rerun(hook: &Node, errors: &mut Vec<DocumentError>) {
             "a node may reboot only while it is drained",
             "expected `at: drained` on nodes: there no pod is left on it, and it is awaited afterwards",
         ));
+    }
+}
+
+/// What is expected to take longer than it may would never be done.
+fn expected(node: &Node, errors: &mut Vec<DocumentError>) {
+    let hook = View {
+        node: Some(node),
+        object: &HOOK,
+    };
+    let Some(expected) = value(node, "expected") else {
+        return;
+    };
+    if let (Some(takes), Some(may)) = (hook.duration("expected"), hook.duration("timeout"))
+        && takes > may
+    {
+        let error = conflict(
+            expected.span,
+            "it is expected to take longer than it may",
+            "expected at most its `timeout`, which is 10m where none is declared",
+        );
+        errors.push(match value(node, "timeout") {
+            Some(timeout) => error.also(timeout.span, "the timeout"),
+            None => error,
+        });
     }
 }
 
@@ -215,6 +240,10 @@ pub(super) fn build(upgrade: View<'_>, directory: &str) -> Option<Vec<Hook>> {
                 .collect::<Option<_>>()?,
             directory: directory.to_owned(),
             timeout_s: hook.duration("timeout")?.as_secs(),
+            expected_s: match hook.node("expected") {
+                Some(_) => Some(hook.duration("expected")?.as_secs()),
+                None => None,
+            },
             reboots: hook.flag("reboots")?,
             rerun: [Rerun::Never, Rerun::Safe, Rerun::Check]
                 .into_iter()

@@ -31,7 +31,7 @@ impl Reason {
             Self::Skew { .. } => "skew",
             Self::Kubeadm { .. } => "kubeadm-policy",
             Self::SkipPhase { .. } => "skip-phase",
-            Self::NoWindow(_) => "no-window",
+            Self::NoWindow { .. } => "no-window",
             Self::ImageTag { .. } => "image-tag",
             Self::ManifestMissing { .. } => "manifest-missing",
             Self::NotPackaged { .. } => "not-packaged",
@@ -108,7 +108,7 @@ impl Reason {
             Self::KeyNotRead
             | Self::SkipPhase { .. }
             | Self::UnsupportedMinor { .. }
-            | Self::NoWindow(_) => "declaration".to_owned(),
+            | Self::NoWindow { .. } => "declaration".to_owned(),
             Self::Downgrade { .. }
             | Self::AheadOfHop { .. }
             | Self::Kubeadm { .. }

@@ -15,6 +15,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::data::StepId;
+use super::earlier::LearnedStep;
 use super::hazards::Threat;
 use super::windows::NoRoom;
 use crate::cluster::model::{HostName, NodeName, Role};
@@ -221,7 +222,12 @@ pub enum Reason {
         trouble: PhaseTrouble,
     },
     /// No window is long enough for a step, or none comes.
-    NoWindow(NoRoom),
+    NoWindow {
+        /// The step, and what it needs.
+        room: NoRoom,
+        /// What of that earlier runs have shown; the longest first.
+        learned: Vec<LearnedStep>,
+    },
     /// A static pod's image has no release for a tag.
     ImageTag {
         /// The host.

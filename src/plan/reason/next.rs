@@ -120,7 +120,7 @@ impl Reason {
                     "remove it from `kubeadm.skipPhases`".to_owned()
                 }
             },
-            Self::NoWindow(room) => format!(
+            Self::NoWindow { room, .. } => format!(
                 "make a window of at least {} (`windows`)",
                 as_declared(room.needs_s)
             ),

@@ -68,7 +68,7 @@ impl Reason {
             Self::NodeNotReady { .. } => {
                 "kubernetes/kubernetes cmd/kubeadm/app/phases/upgrade/health.go, ControlPlaneNodesReady"
             }
-            Self::NoWindow(_) => {
+            Self::NoWindow { .. } => {
                 "refit: what was begun is finished, so nothing is begun that a window cannot hold"
             }
             Self::OperationUnderWay { .. } => "refit: one operation on a host at a time",

@@ -185,12 +185,15 @@ impl fmt::Display for Reason {
                 f,
                 "phase `{phase}` is to be left out (kubeadm.skipPhases): kubeadm {minor} {trouble}"
             ),
-            Self::NoWindow(room) => write!(
-                f,
-                "no window is long enough for {}: it and what must follow it at once take about {} s, and the longest window that \
-                 comes has {} s",
-                room.step, room.needs_s, room.longest_s
-            ),
+            Self::NoWindow { room, learned } => {
+                write!(
+                    f,
+                    "no window is long enough for {}: it and what must follow it at once take about {} s, and the longest window \
+                     that comes has {} s",
+                    room.step, room.needs_s, room.longest_s
+                )?;
+                learned.iter().try_for_each(|of| write!(f, "; {of}"))
+            }
             Self::ImageTag { host, file, image } => write!(
                 f,
                 "{file} on {host} runs `{image}`, whose tag is no release: its version cannot be told"

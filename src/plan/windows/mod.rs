@@ -44,6 +44,42 @@ pub fn of(declared: &[Window], steps: &[Step]) -> Option<Windows> {
     })
 }
 
+/// The steps that must end within the window in which this one begins, itself included.
+#[must_use]
+pub fn stretch<'s>(steps: &'s [Step], first: &StepId) -> Vec<&'s Step> {
+    room::stretches(steps).remove(first).unwrap_or_default()
+}
+
+/// A step for which a plan keeps less room than its own steps are expected to need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TooLittle {
+    /// The step.
+    pub step: StepId,
+    /// The seconds that the plan keeps; none where it lets the step start at any time.
+    pub kept_s: Option<u64>,
+    /// The seconds that it and what must follow it at once are expected to take.
+    pub needs_s: u64,
+}
+
+/// Where a plan keeps too little room, going by the durations that it was made with itself: what was learned since tells
+/// nothing about what its reviewers saw.
+#[must_use]
+pub fn too_little(plan: &Plan) -> Vec<TooLittle> {
+    let Some(windows) = &plan.windows else {
+        return Vec::new();
+    };
+    let kept = |step: &StepId| windows.room_s.get(step).copied();
+    room::room(&plan.steps)
+        .into_iter()
+        .map(|(step, needs_s)| TooLittle {
+            kept_s: kept(&step),
+            step,
+            needs_s,
+        })
+        .filter(|found| found.kept_s.is_none_or(|kept_s| kept_s < found.needs_s))
+        .collect()
+}
+
 /// What a plan's windows say about starting its steps.
 #[derive(Debug)]
 pub struct Guard<'p> {

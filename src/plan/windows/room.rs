@@ -7,6 +7,17 @@ use crate::plan::data::{Action, HookPoint, Step, StepId};
 
 /// What must be left of a window for each step of a plan that may only start within one.
 pub fn room(steps: &[Step]) -> BTreeMap<StepId, u64> {
+    stretches(steps)
+        .into_iter()
+        .map(|(first, steps)| {
+            let needs_s = steps.iter().map(|step| step.expected_s).sum();
+            (first.clone(), needs_s)
+        })
+        .collect()
+}
+
+/// The steps that may only start within a window, each with all that must then end within it, itself included.
+pub fn stretches(steps: &[Step]) -> BTreeMap<&StepId, Vec<&Step>> {
     let hosts: BTreeMap<&NodeName, &HostName> = steps
         .iter()
         .filter_map(|step| match &step.action {
@@ -14,13 +25,13 @@ pub fn room(steps: &[Step]) -> BTreeMap<StepId, u64> {
             _ => None,
         })
         .collect();
-    let mut room = BTreeMap::new();
+    let mut stretches = BTreeMap::new();
     let mut bound: BTreeMap<&str, Vec<&Step>> = BTreeMap::new();
     for step in steps {
         match part(&step.action) {
             Part::Always => {}
             Part::Alone => {
-                room.insert(step.id.clone(), step.expected_s);
+                stretches.insert(&step.id, vec![step]);
             }
             Part::OfInstance(host) => bound.entry(host.as_str()).or_default().push(step),
             Part::OfNode(node) => {
@@ -30,21 +41,16 @@ pub fn room(steps: &[Step]) -> BTreeMap<StepId, u64> {
         }
     }
     for steps in bound.values() {
-        let mut first = None;
-        for (at, step) in steps.iter().enumerate() {
-            let opener: &mut (&StepId, u64) = first.get_or_insert((&step.id, 0));
-            opener.1 += step.expected_s;
-            if ends(step, steps.get(at + 1).copied())
-                && let Some((id, seconds)) = first.take()
-            {
-                room.insert(id.clone(), seconds);
+        let mut first: Option<&StepId> = None;
+        for (at, &step) in steps.iter().enumerate() {
+            let opener = *first.get_or_insert(&step.id);
+            stretches.entry(opener).or_default().push(step);
+            if ends(step, steps.get(at + 1).copied()) {
+                first = None;
             }
         }
-        if let Some((id, seconds)) = first {
-            room.insert(id.clone(), seconds);
-        }
     }
-    room
+    stretches
 }
 
 /// How a step is bound to others in time.

@@ -100,6 +100,7 @@ pub fn hook(name: &str, at: HookPoint, on: HookPlace) -> Hook {
         env: BTreeMap::from([("TO".to_owned(), "{release}".to_owned())]),
         directory: "plans".to_owned(),
         timeout_s: 600,
+        expected_s: None,
         reboots: false,
         rerun: Rerun::Never,
     };

@@ -25,6 +25,7 @@ fn hook(name: &str, at: HookPoint, on: HookPlace) -> Hook {
         env: BTreeMap::new(),
         directory: "plans".to_owned(),
         timeout_s: 600,
+        expected_s: None,
         reboots: false,
         rerun: Rerun::Never,
     }
@@ -317,6 +318,7 @@ fn a_hook_is_expected_to_take_what_it_took() {
         kinds: BTreeMap::new(),
         drains: BTreeMap::new(),
         hooks: BTreeMap::from([("seen".to_owned(), 123)]),
+        origins: refit::cluster::durations::Origins::default(),
     });
     let plan = world.planned();
     let expected = |id: &str| plan.step(&StepId::new(id)).unwrap().expected_s;

@@ -56,6 +56,7 @@ const TABLE: &[(&str, Change, &[&str], &[&str])] = &[
                 kinds: BTreeMap::from([("drain".to_owned(), 77)]),
                 drains: BTreeMap::new(),
                 hooks: BTreeMap::new(),
+                origins: refit::cluster::durations::Origins::default(),
             });
         },
         &[],

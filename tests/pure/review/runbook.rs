@@ -143,6 +143,7 @@ fn hooks_are_told_word_by_word() {
         env: std::collections::BTreeMap::new(),
         directory: "the plans".to_owned(),
         timeout_s: 600,
+        expected_s: None,
         reboots: true,
         rerun: Rerun::Check,
     };

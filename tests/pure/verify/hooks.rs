@@ -26,6 +26,7 @@ fn hooked() -> World {
                     env: BTreeMap::from([("A".to_owned(), "b".to_owned())]),
                     directory: "plans".to_owned(),
                     timeout_s: 600,
+                    expected_s: None,
                     reboots: false,
                     rerun: Rerun::Check,
                 });
