@@ -60,8 +60,19 @@ pub fn run(args: &ApplyArgs, global: &Global) -> Result<Exit, CommandError> {
         None => None,
     };
     let clock = RealClock::new();
-    let again = format!("refit apply {}", args.upgrade.display());
+    let again = match &args.plan {
+        Some(plan) => format!(
+            "refit apply {} --plan {}",
+            args.upgrade.display(),
+            plan.display()
+        ),
+        None => format!("refit apply {}", args.upgrade.display()),
+    };
     refuse_outside(&declaration.upgrade.windows, clock.now(), &again)?;
+    // What was reviewed as a file tells before the cluster is looked at what this machine lacks.
+    if let Some(given) = &given {
+        gates::refuse_unready(given, |_| false, &again)?;
+    }
     let runs = Runs::of(global)?;
     let mut lock = runs.lock("refit apply", clock.now())?;
     let of_inventory = |label: &Label| {

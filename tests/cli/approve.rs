@@ -115,16 +115,20 @@ fn gates_that_could_not_be_asked_from_here_are_told_before_anything_else() {
          \x20 - {name: smoke, at: after-hop, command: [./smoke.sh]}\n",
     );
     desk.record(|plan| vec![started(plan, 0), done(plan, 0)]);
-    desk.refit(&["resume", "--yes"]).ends(
-        1,
-        &[
-            "gate `rate`: the environment variable REFIT_TEST_UNSET is not set",
-            "gate `ca`: the authorities in none.pem cannot be read",
-            "gate `smoke`: ./smoke.sh cannot be run in .: No such file",
-            "nothing was changed now",
-            &format!("then `refit resume {RUN}`"),
-        ],
-    );
+    let missing = [
+        "gate `rate`: the environment variable REFIT_TEST_UNSET is not set",
+        "gate `ca`: the authorities in none.pem cannot be read",
+        "gate `smoke`: ./smoke.sh cannot be run in .: No such file",
+        "nothing was changed now",
+    ];
+    let resume = format!("then `refit resume {RUN}`");
+    let resumed = [&missing[..], &[&resume]].concat();
+    desk.refit(&["resume", "--yes"]).ends(1, &resumed);
+    // There is no kubeconfig: the cluster is not even looked at.
+    desk.plan(&["--out", "plan.json"]).ends(0, &[]);
+    let apply = ["apply", "upgrade.yaml", "--plan", "plan.json", "--yes", "--new-run"];
+    let applied = [&missing[..], &["then `refit apply upgrade.yaml --plan plan.json`"]].concat();
+    desk.refit(&apply).ends(1, &applied);
 }
 
 /// A hook on a host was cut short, and its declaration lets nobody run it again.

@@ -8,6 +8,7 @@ mod build;
 mod dead_hosts;
 mod desk;
 mod examples;
+mod learned;
 mod review;
 mod stored;
 mod times;

@@ -2,6 +2,8 @@
 //! scripted byte by byte.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod tls;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
