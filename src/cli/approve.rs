@@ -180,7 +180,32 @@ fn word<'r>(run: &'r ReadRun, step: &'r Step) -> Option<Word<'r>> {
             let begun = matches!(state.steps.get(&step.id), Some(StepState::Started { .. }));
             (begun && state.halted.is_some()).then_some(Word::OfAnybody)
         }
-        _ => None,
+        Action::Hook {
+            rerun: Rerun::Safe | Rerun::Check,
+            ..
+        }
+        | Action::CheckHost { .. }
+        | Action::CheckCluster { .. }
+        | Action::SnapshotEtcd { .. }
+        | Action::HoldPackages { .. }
+        | Action::SwitchRepository { .. }
+        | Action::PrefetchPackages { .. }
+        | Action::InstallKubeadm { .. }
+        | Action::PullImages { .. }
+        | Action::KubeadmApply { .. }
+        | Action::KubeadmNode { .. }
+        | Action::AwaitControlPlane { .. }
+        | Action::AwaitAddons { .. }
+        | Action::Cordon { .. }
+        | Action::Drain { .. }
+        | Action::InstallKubelet { .. }
+        | Action::AwaitNode { .. }
+        | Action::AwaitStaticPods { .. }
+        | Action::Uncordon { .. }
+        | Action::ReleaseHolds { .. }
+        | Action::Verify { .. }
+        | Action::Soak { .. }
+        | Action::Barrier { .. } => None,
     }
 }
 
