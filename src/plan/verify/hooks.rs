@@ -5,21 +5,22 @@
 //! workers before them, one after another. Hops are told apart by the looks that end them, so that a plan in which kubeadm has
 //! nothing left to do has one as well.
 
+mod between;
+mod hop;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::between::between;
+use self::hop::{Hop, Turn, hops};
 use super::cluster::{Cluster, Machine};
 use super::order::Order;
-use super::rounds::{OfNode, Round, Rounds, Stage};
+use super::rounds::Rounds;
 use super::violation::{Invariant, Needed, Violation};
 use crate::cluster::model::{HostName, NodeName, Role};
 use crate::documents::settings::{GatePoint, Hook, HookPlace, HookPoint};
 use crate::plan::data::{Action, Plan};
-use crate::rules::version::Version;
 
 const INVARIANT: Invariant = Invariant::Declared;
-
-/// So many pairs are asked one by one; more are walked for together.
-const FEW: usize = 256;
 
 /// Everything declared that is not there, and every hook that is not declared.
 pub fn judge(
@@ -68,164 +69,6 @@ pub fn judge(
         }));
     }
     wrong
-}
-
-/// A node out of service, or left so, until it is back.
-struct Turn<'p> {
-    host: &'p HostName,
-    node: &'p NodeName,
-    role: Role,
-    first: usize,
-    drain: Option<usize>,
-    install: Option<usize>,
-    /// After which it is ready.
-    ready: Option<usize>,
-    uncordon: Option<usize>,
-}
-
-impl<'p> Turn<'p> {
-    /// None where only kubeadm was there.
-    fn of(of: &OfNode<'_, 'p>, round: &Round) -> Option<Self> {
-        Some(Self {
-            host: of.host,
-            node: &of.on.node.name,
-            role: of.on.role(),
-            first: round.begins()?,
-            drain: round.at(Stage::Drain),
-            install: round.at(Stage::Install),
-            ready: round.at(Stage::Settle).or(round.at(Stage::Await)),
-            uncordon: round.at(Stage::Uncordon),
-        })
-    }
-
-    fn back(&self) -> usize {
-        let last = [self.uncordon, self.ready, self.install, self.drain];
-        last.into_iter().flatten().next().unwrap_or(self.first)
-    }
-}
-
-/// What hooks stand between.
-struct Hop<'p> {
-    release: &'p Version,
-    /// The look that ends it.
-    look: Option<usize>,
-    /// The looks and the snapshot that it begins with.
-    beginning: Vec<usize>,
-    /// The looks at hosts.
-    looked_at: BTreeMap<&'p HostName, Vec<usize>>,
-    gates: Vec<(usize, GatePoint)>,
-    hooks: Vec<usize>,
-    /// Whatever changes something, but the end of holds.
-    changing: Vec<usize>,
-    /// `kubeadm upgrade` on control planes.
-    upgrades: Vec<usize>,
-    /// Where `kubeadm upgrade apply` runs.
-    apply: Option<&'p HostName>,
-    awaited: Vec<(usize, &'p HostName)>,
-    /// The wait for the addons.
-    addons: Vec<usize>,
-    /// `kubeadm upgrade node` on workers.
-    configured: Vec<usize>,
-    turns: Vec<Turn<'p>>,
-}
-
-fn hops<'p>(plan: &'p Plan, order: &Order<'p>, rounds: &Rounds<'_, 'p>) -> Vec<Hop<'p>> {
-    let mut hops: Vec<Hop<'p>> = Vec::new();
-    for (at, step) in order.iter() {
-        if let Action::Verify { version, .. } = &step.action {
-            hops.push(Hop::new(version, Some(at)));
-        }
-    }
-    if hops.is_empty() {
-        hops.push(Hop::new(&plan.target, None));
-    }
-    let looks: Vec<usize> = hops.iter().filter_map(|hop| hop.look).collect();
-    let hop_of = |at: usize| {
-        let past = looks.iter().filter(|&&look| order.precedes(look, at));
-        past.count().min(hops.len() - 1)
-    };
-    let of: Vec<usize> = (0..order.len()).map(hop_of).collect();
-    for (at, step) in order.iter() {
-        let Some(hop) = hops.get_mut(of[at]) else {
-            continue;
-        };
-        match &step.action {
-            Action::CheckHost { host, .. } => {
-                hop.beginning.push(at);
-                hop.looked_at.entry(host).or_default().push(at);
-            }
-            Action::CheckCluster { .. } | Action::SnapshotEtcd { .. } => hop.beginning.push(at),
-            Action::Gate { gate } => hop.gates.push((at, gate.at)),
-            Action::Hook { .. } => hop.hooks.push(at),
-            Action::AwaitControlPlane { host, .. } => hop.awaited.push((at, host)),
-            Action::KubeadmApply { host, .. } => {
-                hop.apply = Some(host);
-                hop.upgrades.push(at);
-                hop.changing.push(at);
-            }
-            Action::KubeadmNode { role, .. } => {
-                match role {
-                    Role::ControlPlane => hop.upgrades.push(at),
-                    Role::Worker => hop.configured.push(at),
-                }
-                hop.changing.push(at);
-            }
-            Action::HoldPackages { .. }
-            | Action::SwitchRepository { .. }
-            | Action::PrefetchPackages { .. }
-            | Action::InstallKubeadm { .. }
-            | Action::PullImages { .. }
-            | Action::Cordon { .. }
-            | Action::Drain { .. }
-            | Action::InstallKubelet { .. }
-            | Action::Uncordon { .. } => hop.changing.push(at),
-            Action::AwaitAddons { .. } => hop.addons.push(at),
-            Action::ReleaseHolds { .. }
-            | Action::AwaitNode { .. }
-            | Action::AwaitStaticPods { .. }
-            | Action::Verify { .. }
-            | Action::Soak { .. }
-            | Action::Barrier { .. } => {}
-        }
-    }
-    let turns = rounds
-        .iter()
-        .flat_map(|node| node.rounds.iter().filter_map(|round| Turn::of(node, round)));
-    let mut turns: Vec<Turn<'p>> = turns.collect();
-    turns.sort_by_key(|turn| turn.first);
-    for turn in turns {
-        if let Some(hop) = hops.get_mut(of[turn.first]) {
-            hop.turns.push(turn);
-        }
-    }
-    hops
-}
-
-impl<'p> Hop<'p> {
-    fn new(release: &'p Version, look: Option<usize>) -> Self {
-        Self {
-            release,
-            look,
-            beginning: Vec::new(),
-            looked_at: BTreeMap::new(),
-            gates: Vec::new(),
-            hooks: Vec::new(),
-            changing: Vec::new(),
-            upgrades: Vec::new(),
-            apply: None,
-            awaited: Vec::new(),
-            addons: Vec::new(),
-            configured: Vec::new(),
-            turns: Vec::new(),
-        }
-    }
-
-    fn gates_at(&self, point: GatePoint) -> impl Iterator<Item = usize> {
-        let gates = self.gates.iter();
-        gates
-            .filter(move |(_, at)| *at == point)
-            .map(|(step, _)| *step)
-    }
 }
 
 /// A hook's name, the host on which it runs, the node that it is about.
@@ -609,63 +452,4 @@ fn depths(order: &Order<'_>, workers: &[Over<'_, '_>]) -> Vec<usize> {
         }
     }
     depths
-}
-
-/// Of these steps those that come after all of `before` and before all of `then`.
-fn between(
-    order: &Order<'_>,
-    before: &[usize],
-    steps: &[usize],
-    then: &[usize],
-) -> BTreeSet<usize> {
-    let pairs = |first: &[usize], then: &[usize]| -> Vec<(usize, usize)> {
-        let all = first.iter();
-        all.flat_map(|&first| then.iter().map(move |&then| (first, then)))
-            .collect()
-    };
-    let mut fitting: BTreeSet<usize> = steps.iter().copied().collect();
-    if before.len() * steps.len() <= FEW {
-        for (_, early) in order.unordered(&pairs(before, steps)) {
-            fitting.remove(&early);
-        }
-    } else {
-        for firsts in before.chunks(64) {
-            let (whole, masks) = masks(order, firsts);
-            fitting.retain(|&at| masks[at] == whole && !firsts.contains(&at));
-        }
-    }
-    if steps.len() * then.len() <= FEW {
-        for (late, _) in order.unordered(&pairs(steps, then)) {
-            fitting.remove(&late);
-        }
-    } else {
-        for firsts in steps.chunks(64) {
-            let (whole, masks) = masks(order, firsts);
-            let reached = then.iter().fold(whole, |left, &at| left & masks[at]);
-            for (index, at) in firsts.iter().enumerate() {
-                if reached >> index & 1 == 0 || then.contains(at) {
-                    fitting.remove(at);
-                }
-            }
-        }
-    }
-    fitting
-}
-
-/// For each step which of at most 64 others come at or before it; and all of them.
-fn masks(order: &Order<'_>, firsts: &[usize]) -> (u64, Vec<u64>) {
-    let mut masks = vec![0_u64; order.len()];
-    let mut whole = 0;
-    for (index, &first) in firsts.iter().enumerate() {
-        masks[first] |= 1 << index;
-        whole |= 1 << index;
-    }
-    for at in 0..order.len() {
-        if masks[at] != 0 {
-            for &follower in order.followers(at) {
-                masks[follower] |= masks[at];
-            }
-        }
-    }
-    (whole, masks)
 }
