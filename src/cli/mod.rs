@@ -16,6 +16,7 @@ mod exit;
 mod gates;
 mod inputs;
 mod inspect;
+mod journal;
 mod lease;
 mod left_hooks;
 mod login;
@@ -108,6 +109,7 @@ enum Command {
     Resume(resume::ResumeArgs),
     Approve(approve::ApproveArgs),
     Status(status::StatusArgs),
+    Journal(journal::JournalArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -144,6 +146,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Resume(args) => resume::run(args, &cli.global),
         Command::Approve(args) => approve::run(args, &cli.global),
         Command::Status(args) => status::run(args, &cli.global),
+        Command::Journal(args) => journal::run(args, &cli.global),
         Command::Schema(args) => schema::run(args),
         Command::Completions(args) => completions::run(args, &mut Cli::command()),
     };

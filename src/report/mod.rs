@@ -7,6 +7,7 @@ pub mod diff;
 pub mod drawing;
 pub mod facts;
 pub mod html;
+pub mod journal;
 pub mod look;
 pub mod markdown;
 pub mod parts;

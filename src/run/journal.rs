@@ -166,20 +166,32 @@ pub enum AppendError {
 /// # Errors
 /// If any finished line is damaged. An unfinished last line is not an error: see [`Past::torn`].
 pub fn read(text: &[u8]) -> Result<Past, Damage> {
+    match walk(text) {
+        (past, None) => Ok(past),
+        (_, Some(damage)) => Err(damage),
+    }
+}
+
+/// As [`read`], for those who look only: what happened up to the first line that cannot be trusted, and why that one cannot.
+/// Nothing may be appended to a journal with a damage, whatever its past says.
+#[must_use]
+pub fn walk(text: &[u8]) -> (Past, Option<Damage>) {
     let mut past = Past::none();
     past.valid_len = whole(text).len() as u64;
     past.torn = text.len() as u64 - past.valid_len;
-    let mut link = Link::first();
-    for (number, line) in lines(text) {
-        let damage = |kind| Damage { line: number, kind };
-        let record: Line = link.take(line).map_err(damage)?;
-        past.state
-            .apply(&record.stamped)
-            .map_err(|error| damage(DamageKind::Transition(error)))?;
-        past.events.push(record.stamped);
+    for (line, text) in lines(text) {
+        let follows = past.link.take(text).and_then(|record: Line| {
+            past.state
+                .apply(&record.stamped)
+                .map_err(DamageKind::Transition)?;
+            past.events.push(record.stamped);
+            Ok(())
+        });
+        if let Err(kind) = follows {
+            return (past, Some(Damage { line, kind }));
+        }
     }
-    past.link = link;
-    Ok(past)
+    (past, None)
 }
 
 /// What is told even by a journal that this refit cannot go on with: one of a refit with other events.

@@ -126,8 +126,19 @@ fn gates_that_could_not_be_asked_from_here_are_told_before_anything_else() {
     desk.refit(&["resume", "--yes"]).ends(1, &resumed);
     // There is no kubeconfig: the cluster is not even looked at.
     desk.plan(&["--out", "plan.json"]).ends(0, &[]);
-    let apply = ["apply", "upgrade.yaml", "--plan", "plan.json", "--yes", "--new-run"];
-    let applied = [&missing[..], &["then `refit apply upgrade.yaml --plan plan.json`"]].concat();
+    let apply = [
+        "apply",
+        "upgrade.yaml",
+        "--plan",
+        "plan.json",
+        "--yes",
+        "--new-run",
+    ];
+    let applied = [
+        &missing[..],
+        &["then `refit apply upgrade.yaml --plan plan.json`"],
+    ]
+    .concat();
     desk.refit(&apply).ends(1, &applied);
 }
 

@@ -8,6 +8,7 @@ mod build;
 mod dead_hosts;
 mod desk;
 mod examples;
+mod journal;
 mod learned;
 mod review;
 mod stored;
@@ -39,6 +40,7 @@ fn help_says_how_each_command_is_used() {
         "resume",
         "approve",
         "status",
+        "journal",
         "schema",
         "completions",
     ] {

@@ -8,6 +8,7 @@ mod documents;
 mod documents_property;
 mod hazards;
 mod hostile;
+mod journal;
 mod planner;
 mod review;
 mod rooms;

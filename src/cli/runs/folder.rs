@@ -4,7 +4,7 @@
 
 use std::error::Error;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -92,6 +92,34 @@ impl ReadRun {
 }
 
 impl RunFolder {
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How a command begins that finds it.
+    #[must_use]
+    pub fn refit(&self) -> &str {
+        &self.refit
+    }
+
+    /// The journal's text.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn journal_text(&self) -> Result<Vec<u8>, CommandError> {
+        disk::read(&self.journal()).map_err(|error| self.unusable(JOURNAL, &error))
+    }
+
+    /// The plan's text.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn plan_text(&self) -> io::Result<Vec<u8>> {
+        disk::read(&self.path.join(PLAN))
+    }
+
     fn journal(&self) -> PathBuf {
         self.path.join(JOURNAL)
     }

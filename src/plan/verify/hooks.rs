@@ -19,6 +19,7 @@ use super::violation::{Invariant, Needed, Violation};
 use crate::cluster::model::{HostName, NodeName, Role};
 use crate::documents::settings::{GatePoint, Hook, HookPlace, HookPoint};
 use crate::plan::data::{Action, Plan};
+use crate::rules::version::Version;
 
 const INVARIANT: Invariant = Invariant::Declared;
 

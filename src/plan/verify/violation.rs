@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::cluster::model::NodeName;
 use crate::plan::data::StepId;
-use crate::rules::skew::{self, Component, Rule};
+use crate::rules::skew::{self, Component};
 use crate::rules::version::Version;
 
 /// Something that a plan gets wrong.

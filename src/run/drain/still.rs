@@ -7,7 +7,10 @@ use crate::ports::Failure;
 use crate::run::step::{Trouble, Try};
 
 /// That a node which was drained is still out of service: a halted run may be resumed long after its drain.
-pub(in crate::run) async fn still_cordoned(attempt: &Try<'_, '_>, node: &NodeName) -> Result<(), Trouble> {
+pub(in crate::run) async fn still_cordoned(
+    attempt: &Try<'_, '_>,
+    node: &NodeName,
+) -> Result<(), Trouble> {
     let found = attempt
         .within(attempt.cx.world.api.node(node))
         .await

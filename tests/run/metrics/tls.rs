@@ -32,12 +32,13 @@ fn authority(folder: &Path, name: &str) {
 fn serve(folder: &Path, connections: usize) -> String {
     let certificate = CertificateDer::from_pem_file(folder.join("server.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_file(folder.join("server.key")).unwrap();
-    let config = ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .unwrap();
+    let config =
+        ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
     let config = Arc::new(config);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
@@ -84,7 +85,9 @@ async fn its_declared_authority_is_trusted_and_no_other() {
             token: None,
             ca_file,
         };
-        Prometheus.query(server, "up", Duration::from_secs(20)).await
+        Prometheus
+            .query(server, "up", Duration::from_secs(20))
+            .await
     };
     let own = path("its-own.pem");
     assert_eq!(answer(Some(&own)).await, value(1.0));

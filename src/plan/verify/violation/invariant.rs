@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::rules::skew::Rule;
+
 /// What every plan keeps, whatever order its steps come to be done in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Invariant {
