@@ -11,6 +11,8 @@ use crate::build::World;
 /// Of the changed bytes, so that a failure can be looked at again.
 const SEED: u64 = 20_261_122;
 const CHANGES: usize = 1000;
+/// Of a plan; each change is looked at in the whole of what they leave behind.
+const STEPS: usize = 24;
 
 #[derive(Default)]
 struct Memory(Vec<u8>);
@@ -23,7 +25,7 @@ impl JournalFile for Memory {
     }
 }
 
-/// A run of this plan that was halted by a step, resumed, and has ended.
+/// A run of the plan's first steps that was halted by one, resumed, and has ended.
 fn events(plan: &Plan) -> Vec<Event> {
     let mut events = vec![Event::RunStarted {
         run: "r1".to_owned(),
@@ -31,7 +33,7 @@ fn events(plan: &Plan) -> Vec<Event> {
         refit: "0.1.0".to_owned(),
         pid: 1,
     }];
-    for (at, step) in plan.steps.iter().enumerate() {
+    for (at, step) in plan.steps.iter().enumerate().take(STEPS) {
         let started = |attempt| Event::StepStarted {
             step: step.id.clone(),
             attempt,
@@ -130,17 +132,15 @@ fn with_any_byte_changed_it_is_refused_with_the_line_or_repaired() {
         changed[at] = to;
         let what = format!("byte {at} from {} to {to}", text[at]);
         let line = line_of(&text, at);
-        match read(&changed) {
-            Err(damage) => {
+        match walk(&changed) {
+            (past, Some(damage)) => {
                 assert_eq!(damage.line, line, "{what}");
                 // What comes before it is shown as it was.
-                let (past, found) = walk(&changed);
                 assert_eq!(past.events, events[..line - 1], "{what}");
-                assert_eq!(found.unwrap().line, line, "{what}");
                 refused += 1;
             }
             // Only the end of the last line is missing: it was never finished.
-            Ok(past) => {
+            (past, None) => {
                 assert_eq!(at, text.len() - 1, "{what}");
                 assert_eq!(past.events, events[..events.len() - 1], "{what}");
                 assert!(past.torn > 0, "{what}");
