@@ -44,6 +44,12 @@ pub fn misfit(pod: &Placement, node: &Node) -> Option<Misfit> {
     if node.unschedulable {
         return Some(Misfit::Cordoned);
     }
+    misfit_uncordoned(pod, node)
+}
+
+/// As [`misfit`], once the node is not cordoned any more.
+#[must_use]
+pub fn misfit_uncordoned(pod: &Placement, node: &Node) -> Option<Misfit> {
     if !node.ready {
         return Some(Misfit::NotReady);
     }

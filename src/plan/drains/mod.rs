@@ -32,6 +32,17 @@ pub struct Seen<'a> {
     pub pods: &'a [Pod],
     /// All budgets.
     pub budgets: &'a [Budget],
+    /// Workers that an earlier run of refit left cordoned, and which the plan gives back.
+    pub ours: BTreeMap<&'a NodeName, Back>,
+}
+
+/// When a node comes back that an earlier run left cordoned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Back {
+    /// In an earlier hop.
+    Earlier,
+    /// In this one: these nodes go first, and before any other is drained.
+    First,
 }
 
 impl<'a> Seen<'a> {
@@ -42,6 +53,19 @@ impl<'a> Seen<'a> {
             nodes: view.nodes.values().map(|(node, _)| *node).collect(),
             pods: view.pods,
             budgets: view.budgets,
+            ours: view
+                .hosts
+                .iter()
+                .filter(|host| host.instance.is_none())
+                .filter(|host| host.node.unschedulable && !host.stays_cordoned())
+                .map(|host| {
+                    let back = match host.left_cordoned {
+                        true => Back::First,
+                        false => Back::Earlier,
+                    };
+                    (&host.node.name, back)
+                })
+                .collect(),
         }
     }
 }

@@ -11,12 +11,12 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
-use super::Seen;
+use super::{Back, Seen};
 use crate::cluster::model::{LabelSelector, Node, NodeName, NodeTerm, Placement, Pod, Toleration};
 use crate::plan::reason::Reason;
 use crate::plan::waves::{Amounts, KINDS};
 use crate::rules::eviction;
-use crate::rules::placement::{Misfit, misfit};
+use crate::rules::placement::{Misfit, misfit, misfit_uncordoned};
 
 /// The kinds of room that waves are packed by; others are looked at pod by pod only.
 pub const PACKED: [&str; KINDS] = ["cpu", "memory", "pods"];
@@ -96,6 +96,8 @@ struct Rule<'a> {
 #[derive(Debug)]
 pub struct Places<'a> {
     nodes: Vec<&'a Node>,
+    /// Which of them an earlier run left cordoned, and when they are given back.
+    ours: Vec<Option<Back>>,
     index: HashMap<&'a NodeName, usize>,
     /// By node and resource.
     free: Vec<Vec<u64>>,
@@ -152,8 +154,10 @@ impl<'a> Places<'a> {
             .enumerate()
             .map(|(at, node)| (&node.name, at))
             .collect();
+        let ours = nodes.iter().map(|node| seen.ours.get(&node.name).copied());
         let mut places = Self {
             by_node: vec![Vec::new(); nodes.len()],
+            ours: ours.collect(),
             nodes,
             index,
             free: Vec::new(),
@@ -231,7 +235,7 @@ impl<'a> Places<'a> {
     }
 
     fn classify(&mut self, leaving: &[(&'a Pod, Option<usize>)]) {
-        let mut classes: BTreeMap<Demands<'_>, usize> = BTreeMap::new();
+        let mut classes: BTreeMap<(Demands<'_>, bool), usize> = BTreeMap::new();
         let mut rules: BTreeMap<(&str, &[String], &LabelSelector), usize> = BTreeMap::new();
         let mut sizes: BTreeMap<Vec<(usize, u64)>, usize> = BTreeMap::new();
         for &(pod, budget) in leaving {
@@ -241,8 +245,11 @@ impl<'a> Places<'a> {
             ) else {
                 continue;
             };
-            let class = *classes.entry(demands(placement)).or_insert_with(|| {
-                self.classes.push(class_of(placement, &self.nodes));
+            let among_first = self.ours[from] == Some(Back::First);
+            let class = classes.entry((demands(placement), among_first));
+            let class = *class.or_insert_with(|| {
+                let class = self.class_of(placement, among_first);
+                self.classes.push(class);
                 self.classes.len() - 1
             });
             let mut need: Vec<(usize, u64)> = needs(placement)
@@ -377,7 +384,31 @@ impl<'a> Places<'a> {
         sum
     }
 
-    /// What a node has left for others' pods: nothing while it is cordoned.
+    /// What keeps the pod from the node by the time that its own node is drained. Nodes that an earlier run left cordoned go first
+    /// and are given back then: `among_first` tells whether the pod's own is one of them.
+    fn misfit(&self, placement: &Placement, at: usize, among_first: bool) -> Option<Misfit> {
+        match self.ours[at] {
+            Some(Back::Earlier) => misfit_uncordoned(placement, self.nodes[at]),
+            Some(Back::First) if !among_first => misfit_uncordoned(placement, self.nodes[at]),
+            Some(Back::First) | None => misfit(placement, self.nodes[at]),
+        }
+    }
+
+    fn class_of(&self, placement: &Placement, among_first: bool) -> Class {
+        let mut class = Class {
+            open: Vec::new(),
+            misfits: BTreeMap::new(),
+        };
+        for at in 0..self.nodes.len() {
+            match self.misfit(placement, at, among_first) {
+                None => class.open.push(at),
+                Some(misfit) => *class.misfits.entry(misfit).or_default() += 1,
+            }
+        }
+        class
+    }
+
+    /// What a node has left for others' pods: nothing while it is cordoned, unless the plan gives it back first.
     pub fn free(&self, node: &NodeName) -> Amounts {
         let mut free = [0; KINDS];
         let Some((&at, left)) = self
@@ -387,27 +418,14 @@ impl<'a> Places<'a> {
         else {
             return free;
         };
-        if !self.nodes[at].unschedulable && self.nodes[at].ready {
+        let node = self.nodes[at];
+        if (!node.unschedulable || self.ours[at].is_some()) && node.ready {
             for (free, left) in free.iter_mut().zip(left) {
                 *free = *left;
             }
         }
         free
     }
-}
-
-fn class_of(placement: &Placement, nodes: &[&Node]) -> Class {
-    let mut class = Class {
-        open: Vec::new(),
-        misfits: BTreeMap::new(),
-    };
-    for (at, node) in nodes.iter().enumerate() {
-        match misfit(placement, node) {
-            None => class.open.push(at),
-            Some(misfit) => *class.misfits.entry(misfit).or_default() += 1,
-        }
-    }
-    class
 }
 
 /// Pods on their way to other nodes.
@@ -475,7 +493,11 @@ impl<'a> Trial<'_, 'a> {
             let own = class.open.binary_search(&pod.from).is_ok();
             let mut misfits = class.misfits.clone();
             if !own
-                && let Some(misfit) = misfit(pod.pod.placement.as_ref()?, places.nodes[pod.from])
+                && let Some(misfit) = places.misfit(
+                    pod.pod.placement.as_ref()?,
+                    pod.from,
+                    places.ours[pod.from] == Some(Back::First),
+                )
             {
                 misfits.entry(misfit).and_modify(|nodes| *nodes -= 1);
                 misfits.retain(|_, nodes| *nodes > 0);

@@ -115,6 +115,12 @@ impl World {
             nodes: self.nodes.iter().collect(),
             pods: &self.pods,
             budgets: &self.budgets,
+            ours: self
+                .nodes
+                .iter()
+                .filter(|node| node.cordoned_by.is_some())
+                .map(|node| (&node.name, Back::First))
+                .collect(),
         };
         let all: Vec<&NodeName> = self.nodes.iter().map(|node| &node.name).collect();
         Drains::of(seen, &all, &POLICY)
@@ -310,6 +316,36 @@ fn pods_need_a_node_that_may_run_them() {
     assert_eq!(
         homeless["shop/web-0"].to_string(),
         "of the other nodes: 1 cordoned, 1 tainted"
+    );
+}
+
+/// Half way through a run that was given up: what the earlier run left cordoned is given back before any other is drained.
+#[test]
+fn a_node_that_an_earlier_run_left_cordoned_has_room_by_the_turn_of_the_others() {
+    let mut world = World::new(3);
+    for node in [0, 1] {
+        world.nodes[node].unschedulable = true;
+        world.nodes[node].cordoned_by = Some("r1".into());
+    }
+    world.pod("web", "w2");
+    world.pod("web", "w3");
+    world.nodes[2].taints = vec!["dedicated=db:NoSchedule".into()];
+    let drains = world.drains();
+    let homeless = |node: &str| drains.forecasts[&NodeName::new(node)].homeless.clone();
+    assert!(homeless("w3").is_empty(), "w1 is back by then");
+    assert_eq!(
+        homeless("w2")["shop/web-0"].to_string(),
+        "of the other nodes: 1 cordoned, 1 tainted",
+        "w1 may be out still"
+    );
+    world.nodes[0].cordoned_by = None;
+    world.nodes[1].cordoned_by = None;
+    let drains = world.drains();
+    let homeless = &drains.forecasts[&NodeName::new("w3")].homeless;
+    assert_eq!(
+        homeless["shop/web-1"].to_string(),
+        "of the other nodes: 2 cordoned",
+        "what someone else cordoned stays so"
     );
 }
 
