@@ -14,8 +14,12 @@
 //! adapter: what is proven on it must not know that it is being simulated.
 
 pub mod api;
+mod clock;
+pub mod disk;
 pub mod effect;
+pub mod fault;
 pub mod heap;
+mod hosts;
 pub mod machine;
 pub mod pace;
 pub mod seam;

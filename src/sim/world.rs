@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::api::{self, Api, Options};
+use super::disk::Disk;
 use super::heap::Heap;
 use super::machine::{self, Machine};
 use super::pace::Pace;
@@ -36,6 +37,8 @@ pub struct World {
     /// The cluster.
     pub api: Api,
     machines: BTreeMap<HostName, Machine>,
+    /// The disk of whoever runs refit.
+    pub disk: Disk,
     violations: Vec<String>,
 }
 
@@ -56,6 +59,7 @@ impl World {
             due: Heap::default(),
             api,
             machines,
+            disk: Disk::default(),
             violations: Vec::new(),
         };
         // what was under way when the world was made

@@ -64,7 +64,14 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "sim",
-        &["ports", "cluster::model", "cluster::facts", "host", "rules"],
+        &[
+            "ports",
+            "cluster::model",
+            "cluster::facts",
+            "cluster::release",
+            "host",
+            "rules",
+        ],
     ),
     (
         "cli",

@@ -1,0 +1,377 @@
+//! How what goes wrong shows on a machine, in the words of the real tools.
+//!
+//! Sources of the words: kubernetes/kubernetes `cmd/kubeadm/app/phases/upgrade/{health,staticpods}.go`,
+//! `cmd/kubeadm/app/util/apiclient/wait.go`, `cmd/kubeadm/app/preflight/checks.go`, kubernetes/kubernetes#122303 (the Job),
+//! #126170 (an image), kubernetes/release#3818 (an expired key); apt-pkg `apt-pkg/deb/debsystem.cc` and dpkg `src/main/archives.c`.
+
+use std::time::Duration;
+
+use super::phase::Phase;
+use super::{Event, Machine};
+use crate::host::op::Mutation;
+use crate::sim::effect::Effect;
+use crate::sim::fault::{Moment, What};
+use crate::sim::seam::{Turn, View};
+
+/// How long apt goes on asking for a lock: 24 times, each for 2 minutes and 5 seconds (`scripts/apt.sh`).
+const PATIENCE: Duration = Duration::from_secs(24 * 125);
+
+/// How a phase fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failing {
+    pub(super) status: i32,
+    pub(super) words: String,
+    /// Instead of the phase's own duration.
+    pub(super) after: Option<Duration>,
+}
+
+impl Failing {
+    pub(super) fn with(status: i32, words: impl Into<String>) -> Self {
+        Self {
+            status,
+            words: words.into(),
+            after: None,
+        }
+    }
+}
+
+/// The verb of the step that a change belongs to.
+pub(super) const fn verb(mutation: &Mutation) -> &'static str {
+    match mutation {
+        Mutation::HoldPackages { .. } => "hold-packages",
+        Mutation::ReleaseHolds { .. } => "release-holds",
+        Mutation::SwitchRepository { .. } => "switch-repository",
+        Mutation::PrefetchPackages { .. } => "prefetch-packages",
+        Mutation::InstallPackages { .. } => "install-kubeadm",
+        Mutation::InstallKubelet { .. } => "install-kubelet",
+        Mutation::PullImages { .. } => "pull-images",
+        Mutation::KubeadmApply { .. } => "kubeadm-apply",
+        Mutation::KubeadmNode { .. } => "kubeadm-node",
+        Mutation::Hook { .. } => "hook",
+        Mutation::SaveSnapshot { .. }
+        | Mutation::RemoveSnapshot { .. }
+        | Mutation::RemoveLeftSnapshots { .. } => "snapshot-etcd",
+    }
+}
+
+/// What is struck.
+enum Struck {
+    /// The machine, whatever it does.
+    Machine,
+    /// Only some phases.
+    Phase(bool),
+}
+
+fn struck(what: What, phase: &Phase) -> Struck {
+    match what {
+        What::SshDrop(_)
+        | What::HostGone
+        | What::Reboot(_)
+        | What::PowerCut(_)
+        | What::NodeNotReady(_)
+        | What::EtcdUnhealthy(_)
+        | What::ClockJump(_) => Struck::Machine,
+        What::AptLock(_) => Struck::Phase(phase.of_packages()),
+        What::DpkgInterrupted => {
+            Struck::Phase(matches!(phase, Phase::Unpack(_) | Phase::Configure(_)))
+        }
+        What::HeldPackage => Struck::Phase(matches!(phase, Phase::Simulate(_))),
+        What::KeyExpired => Struck::Phase(matches!(phase, Phase::Lists)),
+        What::ImagePull => Struck::Phase(matches!(phase, Phase::Pull { .. })),
+        What::StaticPodHash => Struck::Phase(matches!(phase, Phase::Move { .. })),
+        What::CreateJob => Struck::Phase(matches!(phase, Phase::Preflight { .. })),
+        What::KubeletDown => Struck::Phase(matches!(phase, Phase::Restart)),
+        What::DiskFull(_) => Struck::Phase(phase.writes()),
+        What::Api403(_)
+        | What::Api429(_)
+        | What::Api500(_)
+        | What::ApiTimeout(_)
+        | What::WebhookDenial(_) => Struck::Phase(false),
+    }
+}
+
+impl Machine {
+    /// Faults that strike in this phase, each once less often from now on.
+    pub(super) fn strikes(&mut self, view: &View<'_>, verb: &str, phase: &Phase) -> Vec<What> {
+        let mut found = Vec::new();
+        for fault in &mut self.faults {
+            let suits = match struck(fault.what, phase) {
+                Struck::Machine => true,
+                Struck::Phase(suits) => suits,
+            };
+            let now = match &fault.when {
+                Moment::First => true,
+                Moment::Step(step) => step == verb,
+                Moment::Phase(step, name) => step == verb && name == phase.name(),
+                Moment::After(after) => *after <= view.now,
+            };
+            if fault.times > 0 && suits && now {
+                fault.times -= 1;
+                found.push(fault.what);
+            }
+        }
+        found
+    }
+
+    /// Faults of the machine that wait for a moment without an operation, or for one that the API sees (`drain`).
+    pub fn noticed(&mut self, view: &View<'_>, verb: Option<&str>) -> Turn {
+        let mut due = Vec::new();
+        for fault in &mut self.faults {
+            let now = match (&fault.when, verb) {
+                (Moment::After(after), None) => *after <= view.now,
+                (Moment::Step(step), Some(verb)) => step == verb,
+                (Moment::After(_) | Moment::First | Moment::Phase(..), _)
+                | (Moment::Step(_), None) => false,
+            };
+            let of_the_machine = match struck(fault.what, &Phase::Hook) {
+                Struck::Machine => true,
+                Struck::Phase(_) => false,
+            };
+            if fault.times > 0 && now && of_the_machine {
+                fault.times -= 1;
+                due.push(fault.what);
+            }
+        }
+        let mut turn = Turn::default();
+        for what in due {
+            turn.add(self.suffer(view, what));
+        }
+        turn
+    }
+
+    /// When faults are due that wait for a time.
+    pub fn awaited(&self) -> Vec<(Duration, Event)> {
+        let times = self.faults.iter().filter_map(|fault| match fault.when {
+            Moment::After(after) => Some((after, Event::Faults)),
+            Moment::First | Moment::Step(_) | Moment::Phase(..) => None,
+        });
+        times.collect()
+    }
+
+    /// Faults that have not struck (so often as they should).
+    pub fn pending_faults(&self) -> impl Iterator<Item = &crate::sim::fault::Fault> {
+        self.faults.iter().filter(|fault| fault.times > 0)
+    }
+
+    /// What befalls the machine as a whole, now.
+    pub(super) fn suffer(&mut self, view: &View<'_>, what: What) -> Turn {
+        match what {
+            What::SshDrop(lasts) => {
+                self.cut_until = Some(view.now + lasts);
+                Turn::default()
+            }
+            What::HostGone => self.power_off(None),
+            What::Reboot(lasts) | What::PowerCut(lasts) => self.power_off(Some(lasts)),
+            What::NodeNotReady(lasts) => {
+                self.kubelet = None;
+                Turn {
+                    effects: vec![Effect::KubeletStopped],
+                    later: vec![(lasts, Event::KubeletBack(self.boots))],
+                }
+            }
+            What::EtcdUnhealthy(lasts) => {
+                self.etcd_sick_until = Some(view.now + lasts);
+                Turn {
+                    effects: vec![Effect::EtcdDown],
+                    later: vec![(lasts, Event::EtcdBack(self.boots))],
+                }
+            }
+            What::ClockJump(by) => {
+                if let crate::cluster::facts::Observed::Known(offset) =
+                    &mut self.seen.clock_offset_s
+                {
+                    *offset += i64::try_from(by.as_secs()).unwrap_or(0);
+                }
+                Turn::default()
+            }
+            What::DiskFull(lasts) => {
+                self.full_until = Some(view.now + lasts);
+                Turn::default()
+            }
+            What::AptLock(lasts) => {
+                self.locked_until = Some(view.now + lasts);
+                Turn::default()
+            }
+            What::DpkgInterrupted
+            | What::HeldPackage
+            | What::KeyExpired
+            | What::ImagePull
+            | What::StaticPodHash
+            | What::CreateJob
+            | What::KubeletDown
+            | What::Api403(_)
+            | What::Api429(_)
+            | What::Api500(_)
+            | What::ApiTimeout(_)
+            | What::WebhookDenial(_) => Turn::default(),
+        }
+    }
+
+    /// How a phase fails that is struck, if that is how it shows.
+    pub(super) fn failing(&self, what: What, phase: &Phase) -> Option<Failing> {
+        let node = &self.node;
+        match (what, phase) {
+            (What::DpkgInterrupted, _) => Some(Failing::with(
+                70,
+                "dpkg: error: dpkg frontend lock was terminated by signal (Killed)\n\
+                 E: Sub-process /usr/bin/dpkg exited unexpectedly\nrefit: apt did not install the packages",
+            )),
+            (What::HeldPackage, _) => Some(Failing::with(
+                70,
+                "refit: apt would also do this, which the plan does not say: Inst kubernetes-cni [1.6.0-1.1] (1.7.1-1.1 \
+                 isv:kubernetes:core:stable [amd64])",
+            )),
+            (What::KeyExpired, _) => {
+                let url = self.repository_url();
+                Some(Failing::with(
+                    70,
+                    format!(
+                        "W: GPG error: {url} InRelease: The following signatures were invalid: EXPKEYSIG 234654DA9A296436 \
+                         isv:kubernetes OBS Project <isv:kubernetes@build.opensuse.org>\n\
+                         E: The repository '{url} InRelease' is not signed.\nrefit: the lists of the repository cannot be fetched"
+                    ),
+                ))
+            }
+            (
+                What::ImagePull,
+                Phase::Pull {
+                    images, kubeadm, ..
+                },
+            ) => {
+                let image = images.first().map_or("", String::as_str);
+                let said = format!(
+                    "failed to pull image {image}: rpc error: code = Unavailable desc = failed to pull and unpack image \
+                     \"{image}\": failed to resolve reference \"{image}\": dial tcp: i/o timeout"
+                );
+                Some(if *kubeadm {
+                    Failing::with(2, preflight_errors(&format!("ImagePull]: {said}")))
+                } else {
+                    Failing::with(
+                        1,
+                        format!(
+                            "{said}\nTo see the stack trace of this error execute with --v=5 or higher"
+                        ),
+                    )
+                })
+            }
+            (What::StaticPodHash, Phase::Move { component, .. }) => {
+                let cause = format!(
+                    "couldn't upgrade control plane. kubeadm has tried to recover everything into the earlier state. Errors \
+                     faced: static Pod hash for component {component} on Node {node} did not change after 5m0s: client rate \
+                     limiter Wait returned an error: context deadline exceeded"
+                );
+                let words = if component == "etcd" {
+                    format!(
+                        "[upgrade/etcd] Failed to upgrade etcd: {cause}\n\
+                         [upgrade/etcd] Waiting for previous etcd to become available\n\
+                         [upgrade/etcd] Etcd was rolled back and is now available\n\
+                         error: error execution phase control-plane: fatal error when trying to upgrade the etcd cluster, \
+                         rolled the state back to pre-upgrade state: {cause}"
+                    )
+                } else {
+                    format!("error: error execution phase control-plane: {cause}")
+                };
+                Some(Failing {
+                    after: Some(self.durations.static_pod_hash),
+                    ..Failing::with(1, words)
+                })
+            }
+            (What::CreateJob, Phase::Preflight { version, .. }) => {
+                let (lasts, told) = if version.minor().minor >= 36 {
+                    (Duration::from_secs(60), "1m0s")
+                } else {
+                    (self.durations.create_job, "15s")
+                };
+                Some(Failing {
+                    after: Some(lasts),
+                    ..Failing::with(
+                        2,
+                        preflight_errors(&format!(
+                            "CreateJob]: Job \"upgrade-health-check-1768464778717\" in the namespace \"kube-system\" did not \
+                             complete in {told}: no condition of type Complete"
+                        )),
+                    )
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// How long a phase of the package manager waits for somebody else's lock, and how it fails if that is too long.
+    pub(super) fn lock(&self, now: Duration) -> Option<(Duration, Option<Failing>)> {
+        let left = self
+            .locked_until?
+            .checked_sub(now)
+            .filter(|left| !left.is_zero())?;
+        let fails = (left > PATIENCE).then(|| {
+            Failing::with(
+                70,
+                "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 2117 (unattended-upgr)\n\
+                 E: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), is another process using it?\n\
+                 refit: apt did not install the packages",
+            )
+        });
+        Some((left.min(PATIENCE), fails))
+    }
+
+    /// How a phase fails that writes where there is no room.
+    pub(super) fn no_space(&self, phase: &Phase, now: Duration) -> Option<Failing> {
+        if !self.full_until.is_some_and(|until| until > now) {
+            return None;
+        }
+        match phase {
+            Phase::Download(_) => Some(Failing::with(
+                100,
+                "E: You don't have enough free space in /var/cache/apt/archives/.",
+            )),
+            Phase::Unpack(packages) => {
+                let name = packages.first().map_or("", |package| package.name.as_str());
+                Some(Failing::with(
+                    70,
+                    format!(
+                        "dpkg: error processing archive /var/cache/apt/archives/{name}.deb (--unpack):\n \
+                         cannot copy extracted data for './usr/bin/{name}' to '/usr/bin/{name}.dpkg-new': failed to write (No \
+                         space left on device)\nE: Sub-process /usr/bin/dpkg returned an error code (1)\n\
+                         refit: apt did not install the packages"
+                    ),
+                ))
+            }
+            Phase::Pull { images, .. } => {
+                let image = images.first().map_or("", String::as_str);
+                Some(Failing::with(
+                    1,
+                    format!(
+                        "failed to pull image {image}: rpc error: code = Unknown desc = failed to pull and unpack image \
+                         \"{image}\": write /var/lib/containerd/io.containerd.content.v1.content/ingest: no space left on device"
+                    ),
+                ))
+            }
+            Phase::Backup => Some(Failing::with(
+                1,
+                "error: error execution phase control-plane: fatal error when trying to upgrade the etcd cluster: failed to back \
+                 up etcd data: write /etc/kubernetes/tmp/kubeadm-backup-etcd: no space left on device",
+            )),
+            Phase::Save { .. } => Some(Failing::with(
+                70,
+                "Error: could not write snapshot: write /var/lib/etcd: no space left on device\n\
+                 refit: etcd did not give a snapshot",
+            )),
+            _ => None,
+        }
+    }
+
+    fn repository_url(&self) -> String {
+        let packages = self.seen.packages.known();
+        let file = packages.and_then(|packages| packages.repositories.last());
+        file.map_or_else(String::new, |file| file.url.clone())
+    }
+}
+
+/// kubeadm's words for a check that failed before it changed anything.
+pub(super) fn preflight_errors(error: &str) -> String {
+    format!(
+        "error: error execution phase preflight: [preflight] Some fatal errors occurred:\n\t[ERROR {error}\n\
+         [preflight] If you know what you are doing, you can make a check non-fatal with `--ignore-preflight-errors=...`\n\
+         To see the stack trace of this error execute with --v=5 or higher"
+    )
+}
