@@ -21,6 +21,7 @@ mod lease;
 mod left_hooks;
 mod login;
 mod plan;
+mod rehearse;
 mod resume;
 mod runs;
 mod schema;
@@ -104,6 +105,7 @@ enum Command {
     Plan(plan::PlanArgs),
     Diff(diff::DiffArgs),
     Verify(verify::VerifyArgs),
+    Rehearse(rehearse::RehearseArgs),
     Artifacts(artifacts::ArtifactsArgs),
     Apply(apply::ApplyArgs),
     Resume(resume::ResumeArgs),
@@ -141,6 +143,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Plan(args) => plan::run(args, &cli.global),
         Command::Diff(args) => diff::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Rehearse(args) => rehearse::run(args, &cli.global),
         Command::Artifacts(args) => artifacts::run(args),
         Command::Apply(args) => apply::run(args, &cli.global),
         Command::Resume(args) => resume::run(args, &cli.global),

@@ -9,11 +9,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::Sim;
-use super::machine::Machine;
+use super::machine::{self, Machine};
 use super::seam::View;
 use crate::cluster::model::HostName;
 use crate::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
-use crate::ports::{Failure, Hosts};
+use crate::ports::{Failure, Hosts, Token};
 
 /// How long a host may be out of reach before the caller learns of it.
 const OUT_OF_REACH: Duration = Duration::from_secs(30);
@@ -115,10 +115,18 @@ impl Hosts for Sim {
         host: &HostName,
         op: &OpRef,
         mutation: &Mutation,
+        token: Token,
         timeout: Duration,
     ) -> Result<OpEnd, Failure> {
-        self.reach(host, timeout).await?;
+        let known = self.fence(host, token).await?;
+        if known > token {
+            return Err(Failure::Refused(format!(
+                "{host}: another refit has taken the cluster over: it knows of token {}, this one has {}",
+                known.0, token.0
+            )));
+        }
         let begun = self.act(|world| {
+            world.notice_change(machine::verb(mutation));
             world.with_machine(host, |machine, view| {
                 match machine.begin(view, op, mutation) {
                     Ok(turn) => (Ok(()), turn),
@@ -128,6 +136,12 @@ impl Hosts for Sim {
         });
         begun.ok_or_else(|| Failure::NotFound(format!("{host} is not in the inventory")))??;
         self.await_end(host, op, timeout).await
+    }
+
+    async fn fence(&self, host: &HostName, token: Token) -> Result<Token, Failure> {
+        self.reach(host, OUT_OF_REACH).await?;
+        self.act(|world| world.fence(host, token))
+            .ok_or_else(|| Failure::NotFound(format!("{host} is not in the inventory")))
     }
 
     async fn operation(&self, host: &HostName, op: &OpRef) -> Result<OpState, Failure> {

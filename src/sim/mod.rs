@@ -16,6 +16,7 @@
 pub mod api;
 mod clock;
 pub mod disk;
+mod disturb;
 pub mod effect;
 pub mod fault;
 pub mod heap;
@@ -23,6 +24,7 @@ mod hosts;
 pub mod machine;
 pub mod pace;
 pub mod seam;
+pub mod setup;
 mod world;
 
 pub use world::{Sim, World};

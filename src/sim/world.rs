@@ -4,7 +4,7 @@
 //! hosts. [`Sim`] owns the pace, and wakes those that wait for a change.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,12 +12,15 @@ use tokio::sync::Notify;
 
 use super::api::{self, Api, Options};
 use super::disk::Disk;
+use super::disturb::Disturbances;
+use super::fault::Fault;
 use super::heap::Heap;
 use super::machine::{self, Machine};
 use super::pace::Pace;
 use super::seam::{Turn, View};
 use crate::cluster::facts::Facts;
-use crate::cluster::model::HostName;
+use crate::cluster::model::{HostName, NodeName};
+use crate::ports::Token;
 
 /// Something that is due.
 #[derive(Debug, Clone)]
@@ -26,6 +29,8 @@ enum Event {
     Api(api::Event),
     /// On a machine.
     Machine(HostName, machine::Event),
+    /// Something befalls the API, or is over.
+    Disturb,
 }
 
 /// A cluster and its machines at one instant, and what is due.
@@ -39,6 +44,9 @@ pub struct World {
     machines: BTreeMap<HostName, Machine>,
     /// The disk of whoever runs refit.
     pub disk: Disk,
+    pub(super) disturbances: Disturbances,
+    /// Nodes that are being drained.
+    draining: BTreeSet<NodeName>,
     violations: Vec<String>,
 }
 
@@ -60,11 +68,75 @@ impl World {
             api,
             machines,
             disk: Disk::default(),
+            disturbances: Disturbances::default(),
+            draining: BTreeSet::new(),
             violations: Vec::new(),
         };
         // what was under way when the world was made
         world.with_api(|_| ());
+        for (host, machine) in &world.machines {
+            for (after, event) in machine.awaited() {
+                world
+                    .due
+                    .schedule(after, Event::Machine(host.clone(), event));
+            }
+        }
         world
+    }
+
+    /// What will befall the API.
+    pub(super) fn expect(&mut self, faults: Vec<Fault>) {
+        for fault in faults {
+            self.disturbances.expect(fault);
+        }
+        for after in self.disturbances.awaited() {
+            self.due.schedule(after, Event::Disturb);
+        }
+        self.disturb(None);
+    }
+
+    fn disturb(&mut self, verb: Option<&str>) {
+        for end in self.disturbances.notice(verb, self.now) {
+            // nothing happens then, but who waits looks again
+            self.due.schedule(end, Event::Disturb);
+        }
+    }
+
+    /// A step of this verb begins on a node: what waits for it strikes now.
+    pub(super) fn notice(&mut self, node: &NodeName, verb: &str) {
+        let first = match verb {
+            "drain" => self.draining.insert(node.clone()),
+            "uncordon" => {
+                self.draining.remove(node);
+                true
+            }
+            _ => true,
+        };
+        if !first {
+            return;
+        }
+        self.disturb(Some(verb));
+        let host = self.machines.values().find(|machine| machine.node == *node);
+        if let Some(host) = host.map(|machine| machine.host.clone()) {
+            self.with_machine(&host, |machine, view| {
+                ((), machine.noticed(view, Some(verb)))
+            });
+        }
+    }
+
+    /// A change begins on a host.
+    pub(super) fn notice_change(&mut self, verb: &str) {
+        self.disturb(Some(verb));
+    }
+
+    /// Faults that have not struck (so often as they should).
+    #[must_use]
+    pub fn pending_faults(&self) -> Vec<Fault> {
+        let of_machines = self.machines.values().flat_map(Machine::pending_faults);
+        of_machines
+            .chain(self.disturbances.pending())
+            .cloned()
+            .collect()
     }
 
     /// Time since the world's beginning.
@@ -87,6 +159,11 @@ impl World {
         self.due.next_due()
     }
 
+    /// Tells a host a token; gives the highest that it was told, none where there is no such host.
+    pub(super) fn fence(&mut self, host: &HostName, token: Token) -> Option<Token> {
+        Some(self.machines.get_mut(host)?.fence(token))
+    }
+
     /// What happened that must never happen.
     #[must_use]
     pub fn violations(&self) -> &[String] {
@@ -105,6 +182,7 @@ impl World {
             self.now = self.now.max(at);
             match event {
                 Event::Api(event) => self.with_api(|api| api.happen(event)),
+                Event::Disturb => self.disturb(None),
                 Event::Machine(host, event) => {
                     self.with_machine(&host, |machine, view| ((), machine.happen(view, &event)));
                 }

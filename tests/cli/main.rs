@@ -10,6 +10,7 @@ mod desk;
 mod examples;
 mod journal;
 mod learned;
+mod rehearse;
 mod review;
 mod stored;
 mod times;
@@ -35,6 +36,7 @@ fn help_says_how_each_command_is_used() {
         "plan",
         "diff",
         "verify",
+        "rehearse",
         "artifacts",
         "apply",
         "resume",

@@ -27,7 +27,10 @@ impl Sim {
     ) -> Result<T, Failure> {
         self.call().await;
         let reached = self
-            .until(PATIENCE, |world| world.api.reached().then_some(()))
+            .until(PATIENCE, |world| {
+                let read = world.api.reached() && world.disturbances.lets_read(world.now());
+                read.then_some(())
+            })
             .await;
         if reached.is_none() {
             return Err(Failure::NotSent(format!("{what}: connection refused")));
@@ -44,7 +47,10 @@ impl Sim {
         if !self.look(|world| world.api.reached()) {
             return Err(Failure::NotSent(format!("{what}: connection refused")));
         }
-        self.act(|world| world.with_api(change))
+        self.act(|world| match world.disturbances.change(what, world.now()) {
+            Some(failure) => Err(failure),
+            None => world.with_api(change),
+        })
     }
 
     /// The time that a call takes.
@@ -237,6 +243,7 @@ impl ClusterApi for Sim {
     }
 
     async fn cordon(&self, _: Permit, node: &NodeName, run: &str) -> Result<(), Failure> {
+        self.act(|world| world.notice(node, "cordon"));
         self.change(&format!("cordoning {node}"), |api| {
             Ok(api.cordon(node, run)?)
         })
@@ -244,6 +251,7 @@ impl ClusterApi for Sim {
     }
 
     async fn uncordon(&self, _: Permit, node: &NodeName) -> Result<(), Failure> {
+        self.act(|world| world.notice(node, "uncordon"));
         self.change(
             &format!("uncordoning {node}"),
             |api| Ok(api.uncordon(node)?),
@@ -258,6 +266,13 @@ impl ClusterApi for Sim {
         grace: Option<Duration>,
     ) -> Result<Eviction, Failure> {
         let what = format!("evicting pod {}/{}", pod.namespace, pod.name);
+        if let Some(node) = &pod.node {
+            self.act(|world| world.notice(node, "drain"));
+        }
+        if let Some(answer) = self.look(|world| world.disturbances.eviction(&what, world.now())) {
+            self.call().await;
+            return answer;
+        }
         self.change(&what, |api| {
             let request = Request {
                 namespace: &pod.namespace,

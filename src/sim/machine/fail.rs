@@ -36,7 +36,7 @@ impl Failing {
 }
 
 /// The verb of the step that a change belongs to.
-pub(super) const fn verb(mutation: &Mutation) -> &'static str {
+pub(in crate::sim) const fn verb(mutation: &Mutation) -> &'static str {
     match mutation {
         Mutation::HoldPackages { .. } => "hold-packages",
         Mutation::ReleaseHolds { .. } => "release-holds",
@@ -316,7 +316,7 @@ impl Machine {
 
     /// How a phase fails that writes where there is no room.
     pub(super) fn no_space(&self, phase: &Phase, now: Duration) -> Option<Failing> {
-        if !self.full_until.is_some_and(|until| until > now) {
+        if self.full_until.is_none_or(|until| until <= now) {
             return None;
         }
         match phase {

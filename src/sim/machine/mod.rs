@@ -2,8 +2,8 @@
 //!
 //! What can be seen of a machine is kept as the very facts that `refit inspect` records of it, so that the answers to
 //! questions ([`answer`]) print what is there and nothing else; what cannot be seen (a locked package database, a cut cable,
-//! a snapshot's content) stands beside them. Changes are phases, each with its own end ([`phase`]), in the machine's one unit
-//! ([`unit`]), with the semantics of `host::unit`: an operation that has ended is never run again under its name, another one is
+//! a snapshot's content) stands beside them. Changes are phases, each with its own end (`phase`), in the machine's one unit
+//! (`unit`), with the semantics of `host::unit`: an operation that has ended is never run again under its name, another one is
 //! refused while one is under way, and one that a power cut ended is lost. What the cluster sees of it leaves as effects.
 
 pub mod answer;
@@ -28,10 +28,12 @@ use crate::cluster::model::{HostName, Node, NodeName, Role};
 use crate::cluster::release::release_of_revision;
 use crate::host::judge::sha256;
 use crate::host::op::{OpRef, OpState, PackageRevision};
+use crate::ports::Token;
 use crate::rules::version::Version;
 use crate::sim::fault::{Fault, What};
 use crate::sim::seam::View;
 
+pub(super) use self::fail::verb;
 pub use self::pace::Durations;
 use self::snapshot::Snapshot;
 use self::unit::Unit;
@@ -105,6 +107,8 @@ pub struct Machine {
     /// What will go wrong here.
     faults: Vec<Fault>,
     unit: Unit,
+    /// The highest token that it was told.
+    token: Token,
 }
 
 /// Something that will happen on a machine.
@@ -235,6 +239,7 @@ impl Machine {
             hooked: false,
             faults: Vec::new(),
             unit: Unit::default(),
+            token: Token(0),
         };
         if let Observed::Known(packages) = &mut machine.seen.packages {
             machine.half_installed = packages.trouble.is_some();
@@ -268,6 +273,12 @@ impl Machine {
             }
         }
         machine
+    }
+
+    /// Takes in a token; gives the highest that it was told.
+    pub fn fence(&mut self, token: Token) -> Token {
+        self.token = self.token.max(token);
+        self.token
     }
 
     /// What will go wrong here, in the order given.

@@ -4,5 +4,6 @@
 #[allow(dead_code, unused_imports)]
 #[path = "../../pure/build.rs"]
 mod build;
+mod machines;
 mod rules;
 mod same;
