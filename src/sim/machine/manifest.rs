@@ -95,7 +95,7 @@ impl Line {
         }
         let hidden = rest.strip_suffix(" (its value is not shown)");
         let (place, value) = match (hidden, rest.split_once(": ")) {
-            (Some(place), _) => (place, json!("not shown")),
+            (Some(place), _) => (place, json!(item_named_by(place).unwrap_or("not shown"))),
             (None, Some((place, value))) => (place, scalar(place, value)),
             (None, None) => (rest, Value::Null),
         };
@@ -137,6 +137,12 @@ impl Line {
             walk(pod, place, &|item| !only_there(item));
         }
     }
+}
+
+/// The item whose own name stands at this place: `PROXY` of `env[PROXY].name`.
+fn item_named_by(place: &str) -> Option<&str> {
+    let item = place.strip_suffix("].name")?;
+    item.rsplit_once('[').map(|(_, name)| name)
 }
 
 /// A value as it was written: what reads as a number or a switch was one.
