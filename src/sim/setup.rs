@@ -31,7 +31,7 @@ pub struct Setup<'f> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{fault}` befalls nobody: {why}")]
 pub struct Misplaced {
-    fault: Fault,
+    fault: String,
     why: String,
 }
 
@@ -61,6 +61,7 @@ impl World {
                 }
                 "no host and no node is called so".to_owned()
             };
+            let fault = fault.to_string();
             return Err(Misplaced { fault, why });
         }
         let mut world = Self::of(setup.facts, hosts, setup.options);
