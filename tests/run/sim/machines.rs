@@ -333,7 +333,7 @@ mod one_unit {
 
     use refit::cluster::facts::PackageManager;
     use refit::host::op::{Mutation, OpRef, OpState};
-    use refit::ports::{Failure, Hosts as _};
+    use refit::ports::{Failure, Hosts as _, Token};
     use refit::sim::setup::Setup;
 
     use super::*;
@@ -376,7 +376,9 @@ mod one_unit {
     }
 
     async fn mutate(sim: &Sim, name: &str, timeout: Duration) -> Result<i32, Failure> {
-        let ended = sim.mutate(&w1(), &op(name), &hook(), timeout).await;
+        let ended = sim
+            .mutate(&w1(), &op(name), &hook(), Token(1), timeout)
+            .await;
         ended.map(|end| end.status)
     }
 
@@ -476,7 +478,7 @@ mod one_unit {
             packages: packages.clone(),
         };
         let ended = sim
-            .mutate(&w1(), &op("early"), &install, LONG)
+            .mutate(&w1(), &op("early"), &install, Token(1), LONG)
             .await
             .unwrap();
         assert_eq!(ended.status, 70);
@@ -497,22 +499,30 @@ mod one_unit {
             key_sha256: build::KEY.to_owned(),
         };
         assert_eq!(
-            sim.mutate(&w1(), &op("switch"), &switch, LONG)
+            sim.mutate(&w1(), &op("switch"), &switch, Token(1), LONG)
                 .await
                 .unwrap()
                 .status,
             0
         );
-        let ended = sim.mutate(&w1(), &op("a"), &install, LONG).await.unwrap();
+        let ended = sim
+            .mutate(&w1(), &op("a"), &install, Token(1), LONG)
+            .await
+            .unwrap();
         assert!(
             ended.output.contains("/usr/bin/dpkg exited unexpectedly"),
             "{ended:?}"
         );
         assert_eq!(
-            sim.mutate(&w1(), &op("a"), &install, LONG).await.unwrap(),
+            sim.mutate(&w1(), &op("a"), &install, Token(1), LONG)
+                .await
+                .unwrap(),
             ended
         );
-        let ended = sim.mutate(&w1(), &op("a#2"), &install, LONG).await.unwrap();
+        let ended = sim
+            .mutate(&w1(), &op("a#2"), &install, Token(1), LONG)
+            .await
+            .unwrap();
         assert_eq!(ended.status, 0, "{ended:?}");
         let probe = install.probe().unwrap();
         let answer = sim.query(&w1(), &probe).await.unwrap();
