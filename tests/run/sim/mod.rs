@@ -1,9 +1,18 @@
 //! The cluster in memory: by the field's rules, reproducible, as the facts say, and upgraded and killed at every call.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods
+)]
 
 #[allow(dead_code, unused_imports)]
 #[path = "../../pure/build.rs"]
 mod build;
+mod everywhere;
 mod machines;
+mod play;
 mod rules;
 mod same;
+mod upgrade;
