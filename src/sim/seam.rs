@@ -1,6 +1,6 @@
 //! Where the world and its machines meet.
 //!
-//! The world calls a [`Machine`](super::machine::Machine) with a [`View`] of everything else, and gets a [`Turn`]: what the cluster sees of it at
+//! The world calls a [`Machine`] with a [`View`] of everything else, and gets a [`Turn`]: what the cluster sees of it at
 //! once, and what will happen on that machine later. A machine never reaches into the world, and has no clock of its own.
 
 use std::collections::BTreeMap;

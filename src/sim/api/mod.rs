@@ -4,7 +4,7 @@
 //! disruption controller (`budgets`), the scheduler, kubelets and the node lifecycle (`kubelet`), API servers and leaders
 //! (`servers`), the eviction subresource (`evict`), and what clients do (`client`). They leave each other notes only as
 //! events on the world's heap ([`Event`]), as controllers do that watch. Nothing here knows what a machine is made of: machines
-//! tell what happened by [`Effect`](super::effect::Effect)s.
+//! tell what happened by [`Effect`]s.
 
 mod budgets;
 mod client;
