@@ -47,6 +47,11 @@ pub fn misfit(pod: &Placement, node: &Node) -> Option<Misfit> {
     misfit_uncordoned(pod, node)
 }
 
+/// The taint of every cordoned node, which goes with the cordon.
+///
+/// Source: kubernetes/kubernetes `staging/src/k8s.io/api/core/v1/well_known_taints.go`, `TaintNodeUnschedulable`.
+const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable:NoSchedule";
+
 /// As [`misfit`], once the node is not cordoned any more.
 #[must_use]
 pub fn misfit_uncordoned(pod: &Placement, node: &Node) -> Option<Misfit> {
@@ -56,6 +61,7 @@ pub fn misfit_uncordoned(pod: &Placement, node: &Node) -> Option<Misfit> {
     if node
         .taints
         .iter()
+        .filter(|taint| taint.as_str() != UNSCHEDULABLE)
         .any(|taint| !tolerated(taint, &pod.tolerations))
     {
         return Some(Misfit::Taint);

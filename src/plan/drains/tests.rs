@@ -326,6 +326,7 @@ fn a_node_that_an_earlier_run_left_cordoned_has_room_by_the_turn_of_the_others()
     for node in [0, 1] {
         world.nodes[node].unschedulable = true;
         world.nodes[node].cordoned_by = Some("r1".into());
+        world.nodes[node].taints = vec!["node.kubernetes.io/unschedulable:NoSchedule".into()];
     }
     world.pod("web", "w2");
     world.pod("web", "w3");
