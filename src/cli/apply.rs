@@ -134,7 +134,15 @@ pub fn run(args: &ApplyArgs, global: &Global) -> Result<Exit, CommandError> {
         }
         let now = clock.now();
         let (folder, plan_sha256) = runs.make(now, &declaration, &facts, &plan)?;
-        let lease = lease::take(&connection, &runs, &folder.id, &plan, seen, &again).await?;
+        let lease = lease::take(
+            &connection,
+            &runs,
+            &folder.id,
+            &declaration.inventory,
+            seen,
+            &again,
+        )
+        .await?;
         let file = folder.begin()?;
         // in this order: killed in between, two runs are unfinished and the newest has not begun
         for older in displaced {

@@ -1,12 +1,10 @@
 //! The lease on the cluster, for commands that carry a run out.
 
-use std::collections::BTreeSet;
-
 use super::connect::Connection;
 use super::runs::Runs;
 use super::{CommandError, Exit, ui};
 use crate::adapters::disk;
-use crate::plan::data::Plan;
+use crate::documents::settings::Inventory;
 use crate::run::lease::{self, Claimant, Lease, Refusal, Seen};
 
 /// Looks whether another refit has the cluster, before the cluster itself is looked at.
@@ -19,7 +17,7 @@ pub async fn look(connection: &Connection, runs: &Runs, again: &str) -> Result<S
         .map_err(|refusal| told(&refusal, again))
 }
 
-/// Takes the lease for a run, if nobody has since it was `seen`.
+/// Takes the lease for a run on these hosts, if nobody has since it was `seen`.
 ///
 /// # Errors
 /// If somebody has, or nobody can tell.
@@ -27,7 +25,7 @@ pub async fn take<'a>(
     connection: &'a Connection,
     runs: &Runs,
     run: &str,
-    plan: &Plan,
+    inventory: &Inventory,
     seen: Seen,
     again: &str,
 ) -> Result<Lease<'a>, CommandError> {
@@ -43,11 +41,8 @@ pub async fn take<'a>(
         .replace('/', "_"),
         place: runs.place()?,
     };
-    let hosts: BTreeSet<_> = plan
-        .steps
-        .iter()
-        .filter_map(|step| step.action.host())
-        .collect();
+    // all of them, also where this plan has nothing to do: another one may
+    let hosts = inventory.hosts.keys().collect();
     Lease::take(connection.world(), &me, seen, &hosts, &mut ui::line)
         .await
         .map_err(|refusal| told(&refusal, again))
@@ -63,7 +58,7 @@ fn told(refusal: &Refusal, again: &str) -> CommandError {
         Refusal::Changed { .. } => error
             .exits(Exit::Blocked)
             .next(format!("`{again}` looks at the cluster afresh")),
-        Refusal::Unknown(_) => error.next(format!("mend what it says, then `{again}`")).next(
+        Refusal::Unknown(_) => error.exits(Exit::Blocked).next(format!("mend what it says, then `{again}`")).next(
             "the credentials need get, create and update of leases.coordination.k8s.io in namespace kube-system",
         ),
     }

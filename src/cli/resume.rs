@@ -100,7 +100,7 @@ pub fn run(args: &ResumeArgs, global: &Global) -> Result<Exit, CommandError> {
         .await?;
         let again = format!("{} resume {id}", runs.refit());
         let seen = lease::look(&connection, &runs, &again).await?;
-        let lease = lease::take(&connection, &runs, id, &run.plan, seen, &again).await?;
+        let lease = lease::take(&connection, &runs, id, &inventory, seen, &again).await?;
         let file = folder.go_on(&run.past)?;
         let people = folder.approvals(&run.plan_sha256, ui::interactive());
         let job = Job {

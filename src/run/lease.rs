@@ -42,6 +42,9 @@ const RENEW: Duration = Duration::from_secs(20);
 /// How soon it is tried again where the API did not take it, and how often somebody else's is looked at.
 const AGAIN: Duration = Duration::from_secs(2);
 
+/// How long refusals and broken connections are taken for an API server's restart.
+const RESTARTING: Duration = Duration::from_secs(60);
+
 /// How long the end of a run may take to give it back.
 const GIVE_BACK: Duration = Duration::from_secs(10);
 
@@ -228,7 +231,7 @@ impl<'a> Lease<'a> {
         };
         loop {
             let at = At::now(world);
-            write(world, &claim).await?;
+            write(world, &claim, tell).await?;
             let known = fence(world, hosts, claim.token, tell).await;
             if known <= claim.token {
                 return Ok(Self {
@@ -337,28 +340,37 @@ impl<'a> Lease<'a> {
     }
 }
 
-/// Writes the lease for the first time. Where the answer was lost, it is looked up.
-async fn write(world: World<'_>, claim: &Claim) -> Result<(), Refusal> {
-    match world.api.put_claim(claim, LASTS).await {
-        Ok(()) => Ok(()),
-        Err(failure @ Failure::NotSent(_)) => Err(Refusal::Unknown(failure)),
-        Err(failure) => match ours(world, claim).await {
-            Ok(_) => Ok(()),
-            // not somebody else's, and not ours: the API refused it
-            Err(Refusal::Changed { .. }) if !taken(world, claim).await => {
-                Err(Refusal::Unknown(failure))
-            }
-            Err(refusal) => Err(refusal),
-        },
+/// Writes the lease for the first time. What the API server refuses may be due to its restart, as with every change: that is
+/// tried again for a while, and where an answer was lost, the lease itself tells.
+async fn write(world: World<'_>, claim: &Claim, tell: &mut dyn FnMut(&str)) -> Result<(), Refusal> {
+    let since = world.clock.monotonic();
+    let mut told_so = false;
+    while let Err(failure) = world.api.put_claim(claim, LASTS).await {
+        let now = world.api.claim().await.map_err(Refusal::Unknown)?;
+        if now
+            .as_ref()
+            .is_some_and(|now| now.holder == claim.holder && now.token == claim.token)
+        {
+            return Ok(());
+        }
+        if now.as_ref().and_then(|now| now.version.as_ref()) != claim.version.as_ref() {
+            return Err(Refusal::Changed {
+                by: told(now.and_then(|now| now.holder).as_deref()),
+            });
+        }
+        if world.clock.monotonic().saturating_sub(since) >= RESTARTING {
+            return Err(Refusal::Unknown(failure));
+        }
+        if !told_so {
+            tell(&format!(
+                "waiting for at most {} s for the API server to take the lease on the cluster: {failure}",
+                RESTARTING.as_secs()
+            ));
+            told_so = true;
+        }
+        world.clock.sleep(AGAIN).await;
     }
-}
-
-/// Whether the lease has another holder than the one who wrote `claim` found.
-async fn taken(world: World<'_>, claim: &Claim) -> bool {
-    match world.api.claim().await {
-        Ok(now) => now.and_then(|now| now.version) != claim.version,
-        Err(_) => false,
-    }
+    Ok(())
 }
 
 /// The lease as it is now, if it is ours.

@@ -243,3 +243,19 @@ async fn a_run_that_is_overtaken_halts_and_leaves_at_once() {
     assert!(!sim.pods_of("w1").is_empty(), "it had not come to its end");
     assert!(sim.inner.borrow().nodes[&node].unschedulable);
 }
+
+/// Whoever resumes does so right when an API server restarts.
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_restarts_is_waited_for_when_the_lease_is_taken() {
+    let sim = Sim::usual();
+    let seen = looks(&sim, "here").await.unwrap();
+    sim.inner.borrow_mut().claim_refusals = 7;
+    assert_eq!(takes(&sim, "here", seen).await.unwrap().token(), Token(1));
+    assert_eq!(sim.now().as_secs(), 14);
+
+    let seen = looks(&sim, "here").await.unwrap();
+    sim.inner.borrow_mut().claim_refusals = u32::MAX;
+    let refused = takes(&sim, "here", seen).await.err();
+    assert!(matches!(refused, Some(Refusal::Unknown(_))), "{refused:?}");
+    assert!(sim.now().as_secs() < 80, "{:?}", sim.now());
+}

@@ -13,15 +13,16 @@ paths = sorted(glob.glob(f"{sys.argv[1]}/*/root/var/lib/refit/log"))
 for path in paths:
     node = path.split("/")[-6]
     running, succeeded = None, set()
-    for at, kind, _run, operation, rest in host_log(path):
+    for at, kind, run, operation, rest in host_log(path):
         if kind == "start":
             commands += 1
             if running and len(sys.argv) > 2 and sys.argv[2] in running[0]:
                 running = None
             if running:
                 overlaps.append(f"{node} {at}: {operation} began while {running[0]} ran")
-            # A retry is another operation of the same step: the step and the command line tell a repetition.
-            running = (operation, (operation.split("#")[0], rest))
+            # A retry is another operation of the same step: the step and the command line tell a repetition. A new run, of
+            # another plan, may do again what leaves no trace, such as `kubeadm upgrade node` on a worker.
+            running = (operation, (run, operation.split("#")[0], rest))
             if running[1] in succeeded:
                 repeats.append(f"{node} {at}: {operation} again")
         elif kind == "end":

@@ -135,6 +135,8 @@ pub struct Inner {
     pub wall_ahead_s: i64,
     /// The API does not answer for refit's lease.
     pub api_down: bool,
+    /// Writing refit's lease is refused so often, as after an API server's restart.
+    pub claim_refusals: u32,
     /// refit's lease, and how often it was written.
     pub claim: Option<Claim>,
     pub claims: u32,
@@ -823,6 +825,10 @@ impl ClusterApi for Sim {
         let inner = &mut *self.inner.borrow_mut();
         if inner.api_down {
             return Err(Failure::NotSent("connection refused".into()));
+        }
+        if inner.claim_refusals > 0 {
+            inner.claim_refusals -= 1;
+            return Err(Failure::Refused("cannot update resource \"leases\"".into()));
         }
         if inner.claim.as_ref().and_then(|known| known.version.clone()) != claim.version {
             return Err(Failure::Refused("somebody else wrote it meanwhile".into()));
