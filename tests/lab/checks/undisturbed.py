@@ -8,7 +8,8 @@ from common import check
 probes, budget = (json.load(open(path, encoding="utf-8")) for path in sys.argv[1:])
 tries, failures = probes["tries"], probes["failures"]
 good = check(
-    f"no probe of the Service failed ({tries} probes, slowest {probes['slowest_ms']} ms, longest gap {probes['longest_gap_ms']} ms)",
+    f"no probe of the Service failed ({tries} probes, {probes['over_a_second']} slower than a second, "
+    f"slowest {probes['slowest_ms']} ms, longest gap {probes['longest_gap_ms']} ms)",
     tries > 100 and not failures,
     f"{len(failures)} of {tries} failed, such as {failures[:3]}",
 )
