@@ -12,7 +12,6 @@ use crate::documents::settings::Condition;
 use crate::plan::data::{Action, Rerun, Step};
 use crate::ports::Clock as _;
 use crate::report::words::{any_of, duration};
-use crate::run::state::StepState;
 
 /// Approve a step that a run waits for, or will come to; or say that a hook is done that was cut short
 ///
@@ -176,9 +175,10 @@ fn word<'r>(run: &'r ReadRun, step: &'r Step) -> Option<Word<'r>> {
             ..
         } => {
             // While its run is not halted it may still be under way, and nobody can say how it ends.
-            let state = &run.past.state;
-            let begun = matches!(state.steps.get(&step.id), Some(StepState::Started { .. }));
-            (begun && state.halted.is_some()).then_some(Word::OfAnybody)
+            run.past
+                .state
+                .was_cut_short(&step.id)
+                .then_some(Word::OfAnybody)
         }
         Action::Hook {
             rerun: Rerun::Safe | Rerun::Check,

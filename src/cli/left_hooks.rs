@@ -5,7 +5,6 @@ use super::{CommandError, Exit, ui};
 use crate::plan::data::{Action, Plan, StepId};
 use crate::ports::Hosts;
 use crate::run::left_hooks::{LeftEnd, LeftHook, left_hooks};
-use crate::run::state::StepState;
 
 /// Refuses a plan that would begin a hook with `rerun: never` again which was cut short in one of these runs, or any that goes on
 /// still on this machine. What somebody has said to be done, and a run that cannot be read, is told.
@@ -92,10 +91,8 @@ struct Found {
 
 impl Found {
     fn of(hook: LeftHook, folder: &RunFolder, run: &ReadRun, again: StepId) -> Self {
-        let state = &run.past.state;
-        let begun = matches!(state.steps.get(&hook.step), Some(StepState::Started { .. }));
         Self {
-            approvable: begun && state.halted.is_some(),
+            approvable: run.past.state.was_cut_short(&hook.step),
             hook,
             run: folder.id.clone(),
             again,

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, ValueHint};
 use jiff::Timestamp;
 
-use self::around::{Memory, Rehearsed};
+use self::around::Rehearsed;
 use self::told::Told;
 use super::plan::read_facts;
 use super::verify::{read_plan, refuse_unfit};
@@ -24,7 +24,7 @@ use crate::ports::{Clock as _, World as Ports};
 use crate::report::progress::{Format, Progress};
 use crate::run::event::{Halt, Stamped};
 use crate::run::executor::{Outcome, Run, execute};
-use crate::run::journal::{Journal, Past, read};
+use crate::run::journal::{Journal, Memory, read};
 use crate::run::lease::{self, Claimant, Lease, Refusal};
 use crate::sim::api::Options;
 use crate::sim::fault::Fault;
@@ -189,13 +189,9 @@ async fn rehearse(plan: &Plan, world: World, refit: &str) -> Result<Told, Comman
     let mut file = Memory::default();
     let mut told = Told::new(plan);
     loop {
-        let past = if file.text.is_empty() {
-            Past::none()
-        } else {
-            read(&file.text).map_err(|damage| {
-                CommandError::new("the rehearsal's own journal cannot be read").because(&damage)
-            })?
-        };
+        let past = read(&file.text).map_err(|damage| {
+            CommandError::new("the rehearsal's own journal cannot be read").because(&damage)
+        })?;
         let mut lines = Progress::new(plan, past.state.clone(), Format::Text);
         let began = sim.now();
         let mut journal = Journal::after(&past, &mut file);

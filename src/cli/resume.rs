@@ -53,8 +53,8 @@ pub fn run(args: &ResumeArgs, global: &Global) -> Result<Exit, CommandError> {
                 .next(format!("`{} resume` goes on with the newest", runs.refit())),
         );
     }
+    let again = format!("{} resume {id}", runs.refit());
     if let Some(windows) = &run.plan.windows {
-        let again = format!("{} resume {id}", runs.refit());
         refuse_outside(&windows.declared, RealClock::new().now(), &again)?;
     }
     if run.past.torn > 0 {
@@ -72,11 +72,7 @@ pub fn run(args: &ResumeArgs, global: &Global) -> Result<Exit, CommandError> {
         .because(&error)
         .nothing_changed()
     })?;
-    gates::refuse_unready(
-        &run.plan,
-        |step| run.past.state.is_done(step),
-        &format!("{} resume {id}", runs.refit()),
-    )?;
+    gates::refuse_unready(&run.plan, |step| run.past.state.is_done(step), &again)?;
     let done = progress(&run.past.state, &run.plan).all;
     let question = format!(
         "Go on with run {id} of `{}` to {}: {} of {} steps are left?",
@@ -92,13 +88,7 @@ pub fn run(args: &ResumeArgs, global: &Global) -> Result<Exit, CommandError> {
         .map_err(|error| CommandError::new("cannot write the lock").because(&error))?;
     block_on(async {
         let connection = Connection::open(&inventory).await?;
-        same_cluster(
-            connection.world(),
-            &run.plan,
-            &format!("{} resume {id}", runs.refit()),
-        )
-        .await?;
-        let again = format!("{} resume {id}", runs.refit());
+        same_cluster(connection.world(), &run.plan, &again).await?;
         let seen = lease::look(&connection, &runs, &again).await?;
         let lease = lease::take(&connection, &runs, id, &inventory, seen, &again).await?;
         let file = folder.go_on(&run.past)?;

@@ -255,6 +255,21 @@ fn digest(text: &str) -> String {
         .collect()
 }
 
+/// A journal's file that nothing is to outlive: of a rehearsal, or a test.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// What was written.
+    pub text: Vec<u8>,
+}
+
+impl JournalFile for Memory {
+    fn append(&mut self, line: &str) -> std::io::Result<()> {
+        self.text.extend_from_slice(line.as_bytes());
+        self.text.push(b'\n');
+        Ok(())
+    }
+}
+
 /// A journal that is being written.
 pub struct Journal<'f> {
     file: &'f mut dyn JournalFile,

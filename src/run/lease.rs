@@ -115,6 +115,14 @@ pub enum Refusal {
     Unknown(Failure),
 }
 
+impl Refusal {
+    fn changed(now: Option<Claim>) -> Self {
+        Self::Changed {
+            by: told(now.and_then(|claim| claim.holder).as_deref()),
+        }
+    }
+}
+
 /// The lease as it was before the cluster was looked at: nobody may have taken it since.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen(Option<Claim>);
@@ -219,10 +227,7 @@ impl<'a> Lease<'a> {
     ) -> Result<Self, Refusal> {
         let now = world.api.claim().await.map_err(Refusal::Unknown)?;
         if now != seen.0 {
-            let holder = now.and_then(|claim| claim.holder);
-            return Err(Refusal::Changed {
-                by: told(holder.as_deref()),
-            });
+            return Err(Refusal::changed(now));
         }
         let mut claim = Claim {
             holder: Some(me.identity()),
@@ -354,9 +359,7 @@ async fn write(world: World<'_>, claim: &Claim, tell: &mut dyn FnMut(&str)) -> R
             return Ok(());
         }
         if now.as_ref().and_then(|now| now.version.as_ref()) != claim.version.as_ref() {
-            return Err(Refusal::Changed {
-                by: told(now.and_then(|now| now.holder).as_deref()),
-            });
+            return Err(Refusal::changed(now));
         }
         if world.clock.monotonic().saturating_sub(since) >= RESTARTING {
             return Err(Refusal::Unknown(failure));
@@ -377,9 +380,7 @@ async fn write(world: World<'_>, claim: &Claim, tell: &mut dyn FnMut(&str)) -> R
 async fn ours(world: World<'_>, claim: &Claim) -> Result<Claim, Refusal> {
     match world.api.claim().await.map_err(Refusal::Unknown)? {
         Some(now) if now.holder == claim.holder && now.token == claim.token => Ok(now),
-        other => Err(Refusal::Changed {
-            by: told(other.and_then(|now| now.holder).as_deref()),
-        }),
+        other => Err(Refusal::changed(other)),
     }
 }
 

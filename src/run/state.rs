@@ -291,6 +291,12 @@ impl State {
         }
     }
 
+    /// A step began, and its run halted without a word of how it ended. While the run is not halted it may be under way.
+    #[must_use]
+    pub fn was_cut_short(&self, step: &StepId) -> bool {
+        self.halted.is_some() && matches!(self.steps.get(step), Some(StepState::Started { .. }))
+    }
+
     fn misplaced(&self, step: &StepId, event: &Event) -> TransitionError {
         let state = match self.steps.get(step) {
             None => "nothing: it had not begun".to_owned(),

@@ -27,7 +27,7 @@ impl Sim {
         ask: impl FnOnce(&Machine, &View<'_>) -> T,
     ) -> Result<T, Failure> {
         self.look(|world| world.ask(host, ask))
-            .ok_or_else(|| Failure::NotFound(format!("{host} is not in the inventory")))
+            .ok_or_else(|| unknown(host))
     }
 
     /// Returns when the host can be reached; why not, when it could not for too long.
@@ -134,14 +134,14 @@ impl Hosts for Sim {
                 }
             })
         });
-        begun.ok_or_else(|| Failure::NotFound(format!("{host} is not in the inventory")))??;
+        begun.ok_or_else(|| unknown(host))??;
         self.await_end(host, op, timeout).await
     }
 
     async fn fence(&self, host: &HostName, token: Token) -> Result<Token, Failure> {
         self.reach(host, OUT_OF_REACH).await?;
         self.act(|world| world.fence(host, token))
-            .ok_or_else(|| Failure::NotFound(format!("{host} is not in the inventory")))
+            .ok_or_else(|| unknown(host))
     }
 
     async fn operation(&self, host: &HostName, op: &OpRef) -> Result<OpState, Failure> {
@@ -170,4 +170,8 @@ impl Hosts for Sim {
         self.act(|world| world.disk.put(to, size, sha256.clone(), world.wall()));
         Ok((size, sha256))
     }
+}
+
+fn unknown(host: &HostName) -> Failure {
+    Failure::NotFound(format!("{host} is not in the inventory"))
 }

@@ -11,6 +11,7 @@
 )]
 
 use crate::build::World;
+use crate::dice::Dice;
 use crate::targets;
 use serde_json::{Value, json};
 
@@ -27,23 +28,6 @@ fn each_seed(count: u64, mut target: impl FnMut(u64)) {
         })
         .collect();
     assert_eq!(failed, Vec::<u64>::new(), "the seeds that panic");
-}
-
-/// Small numbers from a seed: the same each time, so that what is found can be found again (splitmix64, Steele et al. 2014).
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(limit).unwrap()).unwrap()
-    }
 }
 
 /// Every place in a tree, as a JSON pointer.

@@ -2,28 +2,17 @@
 #![allow(clippy::print_stdout)]
 
 use refit::plan::data::Plan;
-use refit::ports::JournalFile;
 use refit::run::event::{Event, Halt, How, Stamped};
-use refit::run::journal::{Journal, Past, read, walk};
+use refit::run::journal::{Journal, Memory, Past, read, walk};
 
 use crate::build::World;
+use crate::dice::Dice;
 
 /// Of the changed bytes, so that a failure can be looked at again.
 const SEED: u64 = 20_261_122;
 const CHANGES: usize = 1000;
 /// Of a plan; each change is looked at in the whole of what they leave behind.
 const STEPS: usize = 24;
-
-#[derive(Default)]
-struct Memory(Vec<u8>);
-
-impl JournalFile for Memory {
-    fn append(&mut self, line: &str) -> std::io::Result<()> {
-        self.0.extend_from_slice(line.as_bytes());
-        self.0.push(b'\n');
-        Ok(())
-    }
-}
 
 /// A run of the plan's first steps that was halted by one, resumed, and has ended.
 fn events(plan: &Plan) -> Vec<Event> {
@@ -88,7 +77,7 @@ fn written() -> (Vec<Stamped>, Vec<u8>) {
         journal.append(&stamped).unwrap();
         all.push(stamped);
     }
-    (all, file.0)
+    (all, file.text)
 }
 
 fn line_of(text: &[u8], at: usize) -> usize {
@@ -117,15 +106,7 @@ fn cut_at_any_byte_of_its_last_record_it_is_repaired_to_the_one_before() {
 #[test]
 fn with_any_byte_changed_it_is_refused_with_the_line_or_repaired() {
     let (events, text) = written();
-    let mut random = SEED;
-    // splitmix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators)
-    let mut next = |below: usize| {
-        random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % below as u64).unwrap()
-    };
+    let mut dice = Dice(SEED);
     let (mut refused, mut repaired) = (0, 0);
     let mut judge = |at: usize, to: u8| {
         let mut changed = text.clone();
@@ -149,8 +130,8 @@ fn with_any_byte_changed_it_is_refused_with_the_line_or_repaired() {
         }
     };
     for _ in 0..CHANGES {
-        let at = next(text.len());
-        let other = 1 + u8::try_from(next(255)).unwrap();
+        let at = dice.below(text.len());
+        let other = 1 + u8::try_from(dice.below(255)).unwrap();
         judge(at, text[at].wrapping_add(other));
     }
     // Every byte of the last line, to the values that mean something to the format.

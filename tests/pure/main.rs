@@ -4,6 +4,7 @@
 
 #[allow(dead_code)]
 mod build;
+mod dice;
 mod documents;
 mod documents_property;
 mod hazards;

@@ -8,24 +8,9 @@ use async_trait::async_trait;
 use crate::documents::settings::Condition;
 use crate::plan::data::{Action, Plan};
 use crate::ports::{
-    Approval, Clock as _, Ended, JournalFile, Metrics, MetricsError, MetricsServer, People,
-    Programs, Sample,
+    Approval, Clock as _, Ended, Metrics, MetricsError, MetricsServer, People, Programs, Sample,
 };
 use crate::sim::Sim;
-
-/// A journal in memory.
-#[derive(Debug, Default)]
-pub(super) struct Memory {
-    pub(super) text: Vec<u8>,
-}
-
-impl JournalFile for Memory {
-    fn append(&mut self, line: &str) -> std::io::Result<()> {
-        self.text.extend_from_slice(line.as_bytes());
-        self.text.push(b'\n');
-        Ok(())
-    }
-}
 
 /// What is not simulated, and counts as passed.
 pub(super) struct Rehearsed<'r> {

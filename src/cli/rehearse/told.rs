@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::plan::data::{Plan, StepId};
-use crate::report::timeline::Timeline;
 use crate::report::words::duration;
 use crate::run::event::{Event, Halt, Stamped};
 use crate::run::executor::Outcome;
@@ -67,7 +66,6 @@ struct Slow {
 
 impl Told {
     pub(super) fn new(plan: &Plan) -> Self {
-        let steps: Vec<_> = plan.steps.iter().collect();
         Self {
             upgrade: plan.upgrade.clone(),
             inventory: plan.inventory.clone(),
@@ -75,7 +73,7 @@ impl Told {
             steps: plan.steps.len(),
             steps_done: 0,
             took_s: 0,
-            expected_s: Timeline::of(plan).span(&steps).1,
+            expected_s: plan.expected_s(),
             sittings: Vec::new(),
             failures: Vec::new(),
             slow: Vec::new(),

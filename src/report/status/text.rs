@@ -112,32 +112,21 @@ impl RunStatus {
                 self.sittings
             )
         };
-        match (self.doing, self.sittings) {
-            (_, 0) => None,
-            (Doing::Finished, 1) => Some(format!("took {}", took(self.elapsed_ms))),
-            (Doing::Finished, _) => Some(format!("took {}, {}", took(self.elapsed_ms), several())),
-            (
-                Doing::Running
-                | Doing::Halted
-                | Doing::Interrupted
-                | Doing::Unapproved
-                | Doing::OutsideWindow
-                | Doing::Overtaken
-                | Doing::CutOff
-                | Doing::PutAside,
-                1,
-            ) => None,
-            (
-                Doing::Running
-                | Doing::Halted
-                | Doing::Interrupted
-                | Doing::Unapproved
-                | Doing::OutsideWindow
-                | Doing::Overtaken
-                | Doing::CutOff
-                | Doing::PutAside,
-                _,
-            ) => Some(format!("so far {}, {}", took(self.elapsed_ms), several())),
+        match self.doing {
+            Doing::Finished => match self.sittings {
+                0 => None,
+                1 => Some(format!("took {}", took(self.elapsed_ms))),
+                _ => Some(format!("took {}, {}", took(self.elapsed_ms), several())),
+            },
+            Doing::Running
+            | Doing::Halted
+            | Doing::Interrupted
+            | Doing::Unapproved
+            | Doing::OutsideWindow
+            | Doing::Overtaken
+            | Doing::CutOff
+            | Doing::PutAside => (self.sittings > 1)
+                .then(|| format!("so far {}, {}", took(self.elapsed_ms), several())),
         }
     }
 

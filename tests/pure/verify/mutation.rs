@@ -13,27 +13,10 @@ use refit::plan::verify::verify;
 
 use super::oracle;
 use crate::build::{World, v};
+use crate::dice::Dice;
 use crate::planner::declared::{everywhere, group, hook, meaningful};
 
 const CHANGES: usize = 3000;
-
-/// SplitMix64: the same changes on every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^= bits >> 31;
-        usize::try_from(bits % end as u64).unwrap()
-    }
-
-    fn of<'t, T>(&mut self, all: &'t [T]) -> &'t T {
-        &all[self.below(all.len())]
-    }
-}
 
 /// Small clusters in many states.
 fn worlds() -> Vec<World> {
@@ -281,7 +264,7 @@ const ALL: [Change; 17] = [
 ];
 
 /// The plan with one change, if this kind of change can be made to it.
-fn changed(plan: &Plan, change: Change, random: &mut Random) -> Plan {
+fn changed(plan: &Plan, change: Change, random: &mut Dice) -> Plan {
     let mut plan = plan.clone();
     let count = plan.steps.len();
     match change {
@@ -395,7 +378,7 @@ fn nodes(plan: &Plan) -> Vec<NodeName> {
 }
 
 /// One of the steps that the declaration asks for.
-fn asked(plan: &Plan, random: &mut Random) -> Option<usize> {
+fn asked(plan: &Plan, random: &mut Dice) -> Option<usize> {
     let steps = plan.steps.iter().enumerate();
     let all: Vec<usize> = steps
         .filter(|(_, step)| matches!(step.action, Action::Gate { .. } | Action::Soak { .. }))
@@ -404,7 +387,7 @@ fn asked(plan: &Plan, random: &mut Random) -> Option<usize> {
     (!all.is_empty()).then(|| *random.of(&all))
 }
 
-fn hook_step(plan: &Plan, random: &mut Random) -> Option<usize> {
+fn hook_step(plan: &Plan, random: &mut Dice) -> Option<usize> {
     let steps = plan.steps.iter().enumerate();
     let all: Vec<usize> = steps
         .filter(|(_, step)| matches!(step.action, Action::Hook { .. }))
@@ -413,7 +396,7 @@ fn hook_step(plan: &Plan, random: &mut Random) -> Option<usize> {
     (!all.is_empty()).then(|| *random.of(&all))
 }
 
-fn altered_hook(step: &mut Step, random: &mut Random) {
+fn altered_hook(step: &mut Step, random: &mut Dice) {
     let Action::Hook {
         name,
         at,
@@ -457,7 +440,7 @@ fn altered_hook(step: &mut Step, random: &mut Random) {
 }
 
 /// The host, its node, or both; or this machine.
-fn other_machine(action: &mut Action, name: &str, random: &mut Random) {
+fn other_machine(action: &mut Action, name: &str, random: &mut Dice) {
     if let Action::Hook { host, node, .. } = action {
         let which = random.below(4);
         if matches!(which, 0 | 2) {
@@ -473,7 +456,7 @@ fn other_machine(action: &mut Action, name: &str, random: &mut Random) {
 }
 
 /// To another place: between a step and all or one of those that wait for it.
-fn moved(plan: &mut Plan, at: usize, random: &mut Random) {
+fn moved(plan: &mut Plan, at: usize, random: &mut Dice) {
     let mut step = take(plan, at);
     let after = random.of(&plan.steps).id.clone();
     let followers: Vec<usize> = (0..plan.steps.len())
@@ -495,7 +478,7 @@ fn moved(plan: &mut Plan, at: usize, random: &mut Random) {
     }
 }
 
-fn altered(step: &mut Step, nodes: &[NodeName], random: &mut Random) {
+fn altered(step: &mut Step, nodes: &[NodeName], random: &mut Dice) {
     let Step {
         action, timeout_s, ..
     } = step;
@@ -521,7 +504,7 @@ fn altered(step: &mut Step, nodes: &[NodeName], random: &mut Random) {
 }
 
 /// Of one step that waits for it.
-fn passed(plan: &mut Plan, at: usize, random: &mut Random) {
+fn passed(plan: &mut Plan, at: usize, random: &mut Dice) {
     let (id, before) = (plan.steps[at].id.clone(), plan.steps[at].after.clone());
     let steps = plan.steps.iter().enumerate();
     let followers: Vec<usize> = steps
@@ -535,7 +518,7 @@ fn passed(plan: &mut Plan, at: usize, random: &mut Random) {
     }
 }
 
-fn other_room(plan: &mut Plan, random: &mut Random) {
+fn other_room(plan: &mut Plan, random: &mut Dice) {
     let step = random.of(&plan.steps).id.clone();
     let Some(windows) = &mut plan.windows else {
         return;
@@ -558,7 +541,7 @@ fn other_room(plan: &mut Plan, random: &mut Random) {
     }
 }
 
-fn other_version(action: &mut Action, other: &str, revision: &str, random: &mut Random) {
+fn other_version(action: &mut Action, other: &str, revision: &str, random: &mut Dice) {
     match action {
         Action::PrefetchPackages { packages, .. }
         | Action::InstallKubeadm { packages, .. }
@@ -590,7 +573,7 @@ fn other_version(action: &mut Action, other: &str, revision: &str, random: &mut 
     }
 }
 
-fn other_node(action: &mut Action, name: &str, random: &mut Random) {
+fn other_node(action: &mut Action, name: &str, random: &mut Dice) {
     let (other_host, other_node) = (HostName::new(name), NodeName::new(name));
     match action {
         Action::CheckHost { host, node, .. }
@@ -653,7 +636,7 @@ fn every_change_that_breaks_something_is_found() {
     let plans: Vec<Plan> = worlds.iter().map(World::planned).collect();
     let told = std::env::var("REFIT_CHANGES").ok();
     let changes = told.and_then(|told| told.parse().ok()).unwrap_or(CHANGES);
-    let mut random = Random(if changes == CHANGES {
+    let mut random = Dice(if changes == CHANGES {
         7
     } else {
         changes as u64

@@ -28,11 +28,12 @@ use refit::cluster::model::{
 };
 use refit::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
 use refit::ports::{
-    Claim, Clock, ClusterApi, Eviction, Failure, Hosts, JournalFile, Lease, Permit, PodList, Store,
-    StoredFile, Token, World,
+    Claim, Clock, ClusterApi, Eviction, Failure, Hosts, Lease, Permit, PodList, Store, StoredFile,
+    Token, World,
 };
 use refit::rules::eviction::{self, Admission};
 use refit::rules::version::Version;
+pub use refit::run::journal::Memory;
 
 /// How long an operation takes on a host.
 pub const OPERATION: Duration = Duration::from_secs(20);
@@ -1252,20 +1253,6 @@ impl Store for Sim {
 
     fn remove(&self, file: &Path) -> std::io::Result<()> {
         self.inner.borrow_mut().files.remove(file);
-        Ok(())
-    }
-}
-
-/// A journal in memory.
-#[derive(Debug, Default)]
-pub struct Memory {
-    pub text: Vec<u8>,
-}
-
-impl JournalFile for Memory {
-    fn append(&mut self, line: &str) -> std::io::Result<()> {
-        self.text.extend_from_slice(line.as_bytes());
-        self.text.push(b'\n');
         Ok(())
     }
 }
