@@ -172,13 +172,26 @@ pub trait Hosts {
     /// What the host knows of an operation.
     async fn operation(&self, host: &HostName, op: &OpRef) -> Result<OpState, Failure>;
     /// Copies a root-owned file from the host to a new local file (0600, fsync'd), and returns its size and SHA-256 as
-    /// received. An existing partial file is replaced.
+    /// received. Where there are age recipients to seal it to, only what is encrypted to them reaches this machine's disk. An
+    /// existing partial file is replaced.
     async fn download(
         &self,
         host: &HostName,
         file: &str,
         to: &Path,
+        seal_to: &[String],
     ) -> Result<(u64, String), Failure>;
+    /// Copies a local file to the host (0600, root's, in a directory that is there). One that is sealed is opened with the age
+    /// identities of a file; what it holds does not touch this machine's disk. It has its name there only once all of it is on
+    /// the host's disk and has this SHA-256.
+    async fn upload(
+        &self,
+        host: &HostName,
+        from: &Path,
+        identity: Option<&Path>,
+        file: &str,
+        sha256: &str,
+    ) -> Result<(), Failure>;
 }
 
 /// Real time, or a test's.
@@ -222,6 +235,11 @@ pub trait Store {
     /// # Errors
     /// If the file cannot be read.
     fn digest(&self, file: &Path) -> std::io::Result<Option<(u64, String)>>;
+    /// Writes a file (0600), replacing what is there, and returns once it is on disk.
+    ///
+    /// # Errors
+    /// If it may not be there.
+    fn write(&self, file: &Path, text: &str) -> std::io::Result<()>;
     /// Renames a file within its directory, replacing what has the new name, and returns once that is on disk.
     ///
     /// # Errors

@@ -238,6 +238,10 @@ impl Store for LocalStore {
         Ok(Some((size, text)))
     }
 
+    fn write(&self, file: &Path, text: &str) -> io::Result<()> {
+        write(file, text.as_bytes(), Access::Private)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         std::fs::rename(from, to)?;
         sync_folder(folder(to))

@@ -8,4 +8,5 @@ pub mod disk;
 pub mod kube;
 pub mod program;
 pub mod prometheus;
+mod seal;
 pub mod ssh;

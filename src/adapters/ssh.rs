@@ -17,6 +17,7 @@ mod connection;
 mod download;
 mod place;
 mod trouble;
+mod upload;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -235,7 +236,19 @@ impl Hosts for Ssh {
         host: &HostName,
         file: &str,
         to: &Path,
+        seal_to: &[String],
     ) -> Result<(u64, String), Failure> {
-        download::download(self.target(host)?, file, to).await
+        download::download(self.target(host)?, file, to, seal_to).await
+    }
+
+    async fn upload(
+        &self,
+        host: &HostName,
+        from: &Path,
+        identity: Option<&Path>,
+        file: &str,
+        sha256: &str,
+    ) -> Result<(), Failure> {
+        upload::upload(self.target(host)?, from, identity, file, sha256).await
     }
 }

@@ -133,7 +133,7 @@ pub fn run(args: &ApplyArgs, global: &Global) -> Result<Exit, CommandError> {
             return Err(CommandError::new("not confirmed").nothing_changed());
         }
         let now = clock.now();
-        let (folder, plan_sha256) = runs.make(now, &declaration, &facts, &plan)?;
+        let (folder, plan_sha256) = runs.make(now, &declaration.origin(), &facts, &plan)?;
         let lease = lease::take(
             &connection,
             &runs,

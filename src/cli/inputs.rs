@@ -94,12 +94,106 @@ impl Declaration {
         }
     }
 
+    /// The texts that a run keeps.
+    #[must_use]
+    pub fn origin(&self) -> Origin<'_> {
+        Origin {
+            upgrade: Some(&self.upgrade_text),
+            inventory: &self.inventory_text,
+            hazards: &self.hazard_texts,
+        }
+    }
+
     /// SHA-256 of all texts, the upgrade's first, then the inventory's, each preceded by its length.
     #[must_use]
     pub fn sha256(&self) -> String {
         let mut bytes = Vec::new();
         let both = [&self.upgrade_text, &self.inventory_text];
         for text in both.into_iter().chain(&self.hazard_texts) {
+            bytes.extend_from_slice(format!("{}\n", text.bytes.len()).as_bytes());
+            bytes.extend_from_slice(&text.bytes);
+        }
+        sha256(&bytes)
+    }
+}
+
+/// The texts that a run is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The upgrade's, where one was given.
+    pub upgrade: Option<&'a Text>,
+    /// The inventory's.
+    pub inventory: &'a Text,
+    /// Those of the team's own hazards.
+    pub hazards: &'a [Text],
+}
+
+/// An inventory, and the upgrade that named it where one was given.
+#[derive(Debug)]
+pub struct Given {
+    /// How to reach the hosts.
+    pub inventory: Inventory,
+    /// What was given instead of the inventory.
+    pub upgrade: Option<Upgrade>,
+    upgrade_text: Option<Text>,
+    inventory_text: Text,
+}
+
+impl Given {
+    /// Reads and validates an inventory, or an upgrade with its inventory.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, CommandError> {
+        let wrong = |errors: DocumentErrors| wrong(path, &errors.render(Style::Coloured));
+        let bytes =
+            read_document(path).map_err(|error| wrong(unreadable(path, &error, &environment())))?;
+        match kind_of(path, &bytes).map_err(wrong)? {
+            Kind::Inventory => Ok(Self {
+                inventory: read_inventory(path, &bytes, &environment()).map_err(wrong)?,
+                upgrade: None,
+                upgrade_text: None,
+                inventory_text: Text {
+                    path: path.to_owned(),
+                    bytes,
+                },
+            }),
+            Kind::Upgrade => {
+                let declaration = Declaration::load(path)?;
+                Ok(Self {
+                    inventory: declaration.inventory,
+                    upgrade: Some(declaration.upgrade),
+                    upgrade_text: Some(declaration.upgrade_text),
+                    inventory_text: declaration.inventory_text,
+                })
+            }
+        }
+    }
+
+    /// The name of the document that was given.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match &self.upgrade {
+            Some(upgrade) => &upgrade.name,
+            None => &self.inventory.name,
+        }
+    }
+
+    /// The texts that a run keeps.
+    #[must_use]
+    pub fn origin(&self) -> Origin<'_> {
+        Origin {
+            upgrade: self.upgrade_text.as_ref(),
+            inventory: &self.inventory_text,
+            hazards: &[],
+        }
+    }
+
+    /// SHA-256 of the texts, the upgrade's first, each preceded by its length.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        let mut bytes = Vec::new();
+        for text in self.upgrade_text.iter().chain([&self.inventory_text]) {
             bytes.extend_from_slice(format!("{}\n", text.bytes.len()).as_bytes());
             bytes.extend_from_slice(&text.bytes);
         }

@@ -25,6 +25,7 @@ mod rehearse;
 mod resume;
 mod runs;
 mod schema;
+mod snapshot;
 mod status;
 mod ui;
 mod validate;
@@ -111,6 +112,7 @@ enum Command {
     Resume(resume::ResumeArgs),
     Approve(approve::ApproveArgs),
     Status(status::StatusArgs),
+    Snapshot(snapshot::SnapshotArgs),
     Journal(journal::JournalArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
@@ -149,6 +151,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Resume(args) => resume::run(args, &cli.global),
         Command::Approve(args) => approve::run(args, &cli.global),
         Command::Status(args) => status::run(args, &cli.global),
+        Command::Snapshot(args) => snapshot::run(args, &cli.global),
         Command::Journal(args) => journal::run(args, &cli.global),
         Command::Schema(args) => schema::run(args),
         Command::Completions(args) => completions::run(args, &mut Cli::command()),

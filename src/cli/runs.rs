@@ -6,7 +6,7 @@
 //! .refit/place                       the state directory's own name, wherever it is mounted
 //! .refit/runs/ID/run.json            what the run was made from
 //!                inventory.yaml      as it was then
-//!                upgrade.yaml        as it was then
+//!                upgrade.yaml        as it was then, where one was given
 //!                facts.json          what the plan was made from
 //!                plan.json           what is carried out
 //!                journal.jsonl       what has happened; made last
@@ -27,14 +27,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use serde::Serialize;
 
-use super::inputs::Declaration;
+use super::inputs::Origin;
 use super::{CommandError, Exit, Global};
 use crate::adapters::disk::{self, Access, Holder, Lock, LockError};
 use crate::cluster::durations::Durations;
-use crate::cluster::facts::Facts;
 use crate::plan::data::Plan;
 use crate::plan::file::{Label, sha256};
+use crate::plan::purpose::Purpose;
 use crate::run::earlier;
 
 const FORMAT: &str = "refit.run/v1";
@@ -216,7 +217,8 @@ impl Runs {
                 continue;
             }
             let run = folder.read()?;
-            if run.unfinished() {
+            // a snapshot that was not taken to its end keeps nobody from anything
+            if run.unfinished() && run.plan.purpose() != Purpose::Snapshot {
                 return Ok(Some((folder, run)));
             }
         }
@@ -251,6 +253,7 @@ impl Runs {
             .into_iter()
             .filter(|folder| of_cluster(folder.label()) && folder.is_finished().unwrap_or(false))
             .filter_map(|folder| folder.read().ok())
+            .filter(|run| run.plan.purpose() == Purpose::Upgrade)
             .take(earlier::RUNS)
             .collect();
         let runs = runs
@@ -266,8 +269,8 @@ impl Runs {
     pub fn make(
         &self,
         now: Timestamp,
-        declaration: &Declaration,
-        facts: &Facts,
+        origin: &Origin<'_>,
+        facts: &impl Serialize,
         plan: &Plan,
     ) -> Result<(RunFolder, String), CommandError> {
         let plan_text = plan
@@ -289,8 +292,8 @@ impl Runs {
             let record = Record {
                 format: FORMAT.to_owned(),
                 made_at: now,
-                upgrade: disk::absolute(&declaration.upgrade_text.path)?,
-                inventory: disk::absolute(&declaration.inventory_text.path)?,
+                upgrade: disk::absolute(&origin.upgrade.unwrap_or(origin.inventory).path)?,
+                inventory: disk::absolute(&origin.inventory.path)?,
                 working_directory: disk::absolute(Path::new("."))?,
             };
             disk::make_folders(&self.runs_path())?;
@@ -298,9 +301,11 @@ impl Runs {
             let put =
                 |name: &str, bytes: &[u8]| disk::write(&path.join(name), bytes, Access::Private);
             put(RECORD, &serde_json::to_vec_pretty(&record)?)?;
-            put("inventory.yaml", &declaration.inventory_text.bytes)?;
-            put("upgrade.yaml", &declaration.upgrade_text.bytes)?;
-            for (index, text) in declaration.hazard_texts.iter().enumerate() {
+            put("inventory.yaml", &origin.inventory.bytes)?;
+            if let Some(upgrade) = origin.upgrade {
+                put("upgrade.yaml", &upgrade.bytes)?;
+            }
+            for (index, text) in origin.hazards.iter().enumerate() {
                 put(&format!("hazards-{}.yaml", index + 1), &text.bytes)?;
             }
             disk::make_new_folder(&path.join(approvals::APPROVALS))?;

@@ -139,12 +139,10 @@ impl Format {
                 plainly(word(text, b"_") && !text.starts_with(|c: char| c.is_ascii_digit()))
             }
             Self::Comparison => plainly(text.parse::<Comparison>().is_ok()),
-            Self::Recipient => plainly(
-                (text.starts_with("age1")
-                    || text.starts_with("ssh-ed25519 ")
-                    || text.starts_with("ssh-rsa "))
-                    && text.bytes().all(|b| b.is_ascii_graphic() || b == b' '),
-            ),
+            Self::Recipient => text
+                .parse::<age::x25519::Recipient>()
+                .map(drop)
+                .map_err(|why| Some(why.to_owned())),
             Self::Line => plainly(!text.is_empty() && !text.chars().any(char::is_control)),
         }
     }
@@ -187,7 +185,9 @@ impl Format {
             Self::Date => "a date such as 2027-01-31",
             Self::Variable => "the name of an environment variable",
             Self::Comparison => "a comparison such as \"< 1\"",
-            Self::Recipient => "an age recipient: age1..., or an SSH public key",
+            Self::Recipient => {
+                "an age recipient such as age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kud46p9pq0npyzp"
+            }
             Self::Line => "one line of text",
         }
     }

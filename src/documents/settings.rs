@@ -424,4 +424,6 @@ pub struct SnapshotPolicy {
     pub keep: u32,
     /// Restored into a scratch directory before anything changes.
     pub trial_restore: bool,
+    /// age recipients that it is encrypted to; none where it is kept in the clear.
+    pub encrypt_to: Vec<String>,
 }

@@ -491,5 +491,6 @@ fn snapshot(view: View<'_>, paths: Paths<'_>) -> Option<SnapshotPolicy> {
         },
         keep: view.count("keep")?,
         trial_restore: view.flag("trialRestore")?,
+        encrypt_to: view.texts("encryptTo"),
     })
 }

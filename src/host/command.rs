@@ -64,6 +64,16 @@ fn own(argv: &[String], env: &BTreeMap<String, String>) -> Command {
     }
 }
 
+/// What writes a file of this digest, which comes on standard input.
+#[must_use]
+pub fn receive(file: &str, sha256: &str) -> Command {
+    script(
+        "refit-receive",
+        &[include_str!("scripts/receive.sh")],
+        vec![file.to_owned(), sha256.to_owned()],
+    )
+}
+
 const fn tool(manager: PackageManager) -> &'static str {
     match manager {
         PackageManager::Apt => "apt",

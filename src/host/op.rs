@@ -134,7 +134,8 @@ pub enum Query {
         /// The directory.
         directory: String,
     },
-    /// Status of a snapshot file on the host: its size, SHA-256, and etcdutl's verdict.
+    /// Status of a snapshot on the host: size and SHA-256 of its file and of its archive, etcdutl's verdict and release, the SHA-256
+    /// of the cluster's authority.
     Snapshot {
         /// The snapshot's path.
         file: String,
@@ -252,14 +253,15 @@ pub enum Mutation {
         /// Its environment variables.
         env: BTreeMap<String, String>,
     },
-    /// Saves a snapshot of etcd to a file on the host, checks its status, restores it for trial.
+    /// Saves a snapshot of etcd to a file on the host, checks its status, restores it for trial; beside it, in an archive, what
+    /// it does not hold and is nothing without ([`archive_of`]).
     SaveSnapshot {
         /// The file to write, inside etcd's data directory.
         file: String,
         /// Whether to restore it into a scratch directory.
         trial_restore: bool,
     },
-    /// Removes a snapshot file that has been copied away.
+    /// Removes a snapshot and its archive, which have been copied away.
     RemoveSnapshot {
         /// The file.
         file: String,
@@ -271,6 +273,12 @@ pub enum Mutation {
         /// Their names there.
         files: Vec<String>,
     },
+}
+
+/// The archive beside a snapshot: `/etc/kubernetes/pki`, and the API server's encryption configuration where it has one.
+#[must_use]
+pub fn archive_of(snapshot: &str) -> String {
+    format!("{}.tar", snapshot.strip_suffix(".db").unwrap_or(snapshot))
 }
 
 /// Where the world stands with respect to a mutation.

@@ -89,6 +89,24 @@ pub struct Limits {
     pub left_out: Vec<NodeName>,
 }
 
+impl Limits {
+    /// Those of a plan that takes no node out of service, and that no declaration limits.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self {
+            workers_out_of_service: 0,
+            control_planes_drained: false,
+            workers_skip_minors: false,
+            topology_key: None,
+            control_planes_pause_s: 0,
+            soaks: Vec::new(),
+            gates: Vec::new(),
+            hooks: Vec::new(),
+            left_out: Vec::new(),
+        }
+    }
+}
+
 /// Workers that go before others, and how long they are watched before these go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -176,8 +194,9 @@ pub enum Action {
         /// The nodes that must be ready.
         nodes: Vec<NodeName>,
     },
-    /// A snapshot of etcd: saved on the host, checked, copied to this machine, its digest compared, removed there. What killed
-    /// runs left of theirs, there and here, is removed with it.
+    /// A snapshot of etcd: saved on the host, checked, copied to this machine, its digest compared, removed there; with it, in an
+    /// archive, `/etc/kubernetes/pki` and the API server's encryption configuration. What killed runs left of theirs, there
+    /// and here, is removed with it.
     SnapshotEtcd {
         /// The control plane whose member is asked.
         host: HostName,
@@ -189,6 +208,10 @@ pub enum Action {
         keep: u32,
         /// Restored into a scratch directory as well.
         trial_restore: bool,
+        /// age recipients that both files are encrypted to before they reach this machine's disk; none where they are kept in
+        /// the clear.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        encrypt_to: Vec<String>,
     },
     /// Holds packages that were not held before.
     HoldPackages {

@@ -15,6 +15,7 @@ use super::host_steps::{self, Touched};
 use super::nodes::{self, Start};
 use super::pace;
 use super::preconditions;
+use super::snapshot_now::snapshot_file;
 use super::soaks;
 use super::view::{HostView, View};
 use super::work::Hop;
@@ -204,11 +205,11 @@ impl HopSteps<'_, '_, '_> {
             "snapshot-etcd",
             Action::SnapshotEtcd {
                 host: self.first.name().clone(),
-                // etcd's pod shares no other directory with its host.
-                file: format!("{data}/refit-{{run}}{hop}.db"),
+                file: snapshot_file(data, &hop),
                 directory: upgrade.snapshot.directory.to_string_lossy().into_owned(),
                 keep: upgrade.snapshot.keep,
                 trial_restore: upgrade.snapshot.trial_restore,
+                encrypt_to: upgrade.snapshot.encrypt_to.clone(),
             },
             &[preflight],
             pace::SNAPSHOT,

@@ -29,14 +29,22 @@ pub fn what(action: &Action) -> String {
             host,
             directory,
             trial_restore,
+            encrypt_to,
             ..
         } => {
             let trial = if *trial_restore {
-                ", restores it for trial"
+                ", restores etcd for trial"
             } else {
                 ""
             };
-            format!("saves etcd on {host}{trial}, copies it to {directory}")
+            let sealed = match encrypt_to.len() {
+                0 => String::new(),
+                1 => ", encrypted to 1 recipient".to_owned(),
+                many => format!(", encrypted to {many} recipients"),
+            };
+            format!(
+                "saves etcd and /etc/kubernetes/pki on {host}{trial}, copies both to {directory}{sealed}"
+            )
         }
         Action::HoldPackages { packages, .. } => format!("holds {}", packages.join(", ")),
         Action::SwitchRepository { minor, .. } => {

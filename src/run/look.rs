@@ -112,18 +112,18 @@ pub(super) async fn etcd(world: World<'_>, host: &HostName) -> Result<EtcdFacts,
     parse::etcd(&output).map_err(connection)
 }
 
-/// Size and SHA-256 of a good snapshot on the host.
+/// A good snapshot on the host.
 pub(super) async fn snapshot(
     world: World<'_>,
     host: &HostName,
     file: &str,
-) -> Result<(u64, String), Problem> {
+) -> Result<parse::SnapshotStatus, Problem> {
     let query = Query::Snapshot {
         file: file.to_owned(),
     };
     let output = ask(world, host, &query).await?;
     match parse::snapshot(&output).map_err(words)? {
-        parse::Snapshot::Good(status) => Ok((status.size, status.sha256)),
+        parse::Snapshot::Good(status) => Ok(status),
         parse::Snapshot::Absent => Err(words("it is not there")),
         parse::Snapshot::Broken(why) => Err(words(format_args!("it is damaged: {why}"))),
     }

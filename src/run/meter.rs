@@ -244,9 +244,23 @@ impl Hosts for Meter<'_> {
         host: &HostName,
         file: &str,
         to: &Path,
+        seal_to: &[String],
     ) -> Result<(u64, String), Failure> {
         let _call = self.call();
-        self.world.hosts.download(host, file, to).await
+        self.world.hosts.download(host, file, to, seal_to).await
+    }
+
+    async fn upload(
+        &self,
+        host: &HostName,
+        from: &Path,
+        identity: Option<&Path>,
+        file: &str,
+        sha256: &str,
+    ) -> Result<(), Failure> {
+        let _call = self.call();
+        let hosts = self.world.hosts;
+        hosts.upload(host, from, identity, file, sha256).await
     }
 }
 

@@ -331,6 +331,7 @@ async fn act(attempt: &Try<'_, '_>) -> Result<Finished, Trouble> {
             directory,
             keep,
             trial_restore,
+            encrypt_to,
         } => {
             let wanted = snapshot::Wanted {
                 host,
@@ -338,6 +339,7 @@ async fn act(attempt: &Try<'_, '_>) -> Result<Finished, Trouble> {
                 directory: directory.as_ref(),
                 keep: *keep,
                 trial_restore: *trial_restore,
+                encrypt_to,
             };
             return snapshot::run(attempt, &wanted).await;
         }

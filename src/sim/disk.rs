@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::Sim;
+use crate::host::judge::sha256 as digest;
 use crate::ports::{Store, StoredFile};
 
 /// Files by path.
@@ -19,6 +20,9 @@ struct File {
     size: u64,
     sha256: String,
     modified: Timestamp,
+    /// SHA-256 of what it holds, where it is encrypted.
+    sealed: Option<String>,
+    text: Option<String>,
 }
 
 impl Disk {
@@ -28,8 +32,32 @@ impl Disk {
             size,
             sha256,
             modified,
+            sealed: None,
+            text: None,
         };
         self.files.insert(path.to_owned(), file);
+    }
+
+    /// Writes a file that is encrypted: another digest, and a little more of it.
+    pub fn put_sealed(&mut self, path: &Path, size: u64, sha256: String, modified: Timestamp) {
+        let sealed = digest(format!("sealed {sha256}").as_bytes());
+        self.put(path, size + 200, sealed, modified);
+        if let Some(file) = self.files.get_mut(path) {
+            file.sealed = Some(sha256);
+        }
+    }
+
+    /// What is written in a file, where it is more than a snapshot.
+    #[must_use]
+    pub fn text(&self, path: &Path) -> Option<&str> {
+        self.files.get(path)?.text.as_deref()
+    }
+
+    /// SHA-256 of what a file holds, opened where it is encrypted.
+    #[must_use]
+    pub fn content(&self, path: &Path) -> Option<&str> {
+        let file = self.files.get(path)?;
+        Some(file.sealed.as_ref().unwrap_or(&file.sha256))
     }
 }
 
@@ -50,6 +78,17 @@ impl Store for Sim {
             let known = world.disk.files.get(file)?;
             Some((known.size, known.sha256.clone()))
         }))
+    }
+
+    fn write(&self, file: &Path, text: &str) -> std::io::Result<()> {
+        self.act(|world| {
+            let (size, sha256) = (text.len() as u64, digest(text.as_bytes()));
+            world.disk.put(file, size, sha256, world.wall());
+            if let Some(written) = world.disk.files.get_mut(file) {
+                written.text = Some(text.to_owned());
+            }
+        });
+        Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> std::io::Result<()> {

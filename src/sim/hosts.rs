@@ -154,6 +154,7 @@ impl Hosts for Sim {
         host: &HostName,
         file: &str,
         to: &Path,
+        seal_to: &[String],
     ) -> Result<(u64, String), Failure> {
         self.reach(host, OUT_OF_REACH).await?;
         let takes = self.machine(host, |machine, _| machine.durations.copy)?;
@@ -167,8 +168,51 @@ impl Hosts for Sim {
         self.reach(host, OUT_OF_REACH)
             .await
             .map_err(|failure| Failure::NotSent(failure.to_string()))?;
-        self.act(|world| world.disk.put(to, size, sha256.clone(), world.wall()));
+        self.act(|world| {
+            let (digest, now) = (sha256.clone(), world.wall());
+            if seal_to.is_empty() {
+                world.disk.put(to, size, digest, now);
+            } else {
+                world.disk.put_sealed(to, size, digest, now);
+            }
+        });
         Ok((size, sha256))
+    }
+
+    async fn upload(
+        &self,
+        host: &HostName,
+        from: &Path,
+        _identity: Option<&Path>,
+        file: &str,
+        sha256: &str,
+    ) -> Result<(), Failure> {
+        let local = |why: &str| {
+            Failure::NotSent(format!(
+                "{host}: {file} was not written: {}: {why}",
+                from.display()
+            ))
+        };
+        let content = self.look(|world| world.disk.content(from).map(str::to_owned));
+        let content = content.ok_or_else(|| local("No such file or directory (os error 2)"))?;
+        self.reach(host, OUT_OF_REACH).await?;
+        let takes = self.machine(host, |machine, _| machine.durations.copy)?;
+        self.sleep(takes).await;
+        self.reach(host, OUT_OF_REACH)
+            .await
+            .map_err(|failure| Failure::NotSent(failure.to_string()))?;
+        if content != sha256 {
+            return Err(Failure::NotSent(format!(
+                "{host}: {file} was not written: refit: what came is not whole: its SHA-256 is {content}, not {sha256}"
+            )));
+        }
+        self.act(|world| {
+            world.with_machine(host, |machine, view| {
+                machine.receive(view, file, sha256);
+                ((), super::seam::Turn::default())
+            })
+        });
+        Ok(())
     }
 }
 

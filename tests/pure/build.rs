@@ -370,6 +370,7 @@ fn upgrade(target: Version) -> Upgrade {
             directory: PathBuf::from(".refit/snapshots"),
             keep: 5,
             trial_restore: true,
+            encrypt_to: Vec::new(),
         },
     }
 }

@@ -644,6 +644,8 @@ async fn what_killed_runs_left_of_their_snapshots_is_swept_and_told() {
             "lab-q8.db.partial",
             "lab-r0.db",
             "lab-r1.db",
+            "lab-r1.json",
+            "lab-r1.tar",
             "notes.partial",
             "other-r0.db.partial"
         ]
@@ -655,8 +657,16 @@ async fn old_snapshots_of_this_inventory_go_and_no_others() {
     let sim = Sim::usual();
     for (name, modified) in [
         ("lab-r0.db", 1),
-        ("lab-q9.db", 2),
+        ("lab-r0.json", 1),
+        ("lab-r0.tar", 1),
+        ("lab-q9.db.age", 2),
+        ("lab-q9.tar.age", 2),
         ("lab-q8.db", 3),
+        ("lab-q8.json", 3),
+        ("lab-q8.tar", 3),
+        // of a run that was killed before it had its snapshot, and of one that may be at it
+        ("lab-q7.tar.age", 1),
+        ("lab-q6.tar", 1_795_000_000 - 100),
         ("lab-2-r1.db", 1),
         ("other-r1.db", 1),
         ("lab-r0.txt", 1),
@@ -685,9 +695,14 @@ async fn old_snapshots_of_this_inventory_go_and_no_others() {
         left,
         [
             "lab-2-r1.db",
+            "lab-q6.tar",
             "lab-q8.db",
+            "lab-q8.json",
+            "lab-q8.tar",
             "lab-r0.txt",
             "lab-r1.db",
+            "lab-r1.json",
+            "lab-r1.tar",
             "other-r1.db"
         ]
     );

@@ -14,12 +14,18 @@ use super::command::{collect, wrapped};
 use super::connection::{Running, Target};
 use super::place::private;
 use super::trouble::{Trouble, chain, refused};
+use crate::adapters::seal::Sealing;
 use crate::host::clause::clause;
 use crate::host::op::{Command, Output};
 use crate::ports::Failure;
 
 /// Copies the file; its size and SHA-256 as received. What is there of an earlier attempt is replaced.
-pub async fn download(target: &Target, file: &str, to: &Path) -> Result<(u64, String), Failure> {
+pub async fn download(
+    target: &Target,
+    file: &str,
+    to: &Path,
+    seal_to: &[String],
+) -> Result<(u64, String), Failure> {
     /// The longest silence in a transfer.
     const SILENCE: Duration = Duration::from_secs(60);
     let host = &target.host.name;
@@ -34,7 +40,8 @@ pub async fn download(target: &Target, file: &str, to: &Path) -> Result<(u64, St
     name.push(".partial");
     let partial = to.with_file_name(name);
     let _ = fs::remove_file(&partial); // so that its mode is ours
-    let mut out = private(&partial).map_err(local)?;
+    let out = private(&partial).map_err(local)?;
+    let mut out = Sealing::begin(out, seal_to).map_err(local)?;
 
     let _channel = target.channels.acquire().await;
     let Running { session, mut child } = target
@@ -79,7 +86,7 @@ pub async fn download(target: &Target, file: &str, to: &Path) -> Result<(u64, St
             None => failed(said.trim().to_owned()),
         });
     }
-    out.sync_all().map_err(local)?;
+    out.end().and_then(|out| out.sync_all()).map_err(local)?;
     fs::rename(&partial, to).map_err(local)?;
     if let Some(parent) = to.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         fs::File::open(parent)

@@ -26,7 +26,7 @@ pub struct Record {
     pub format: String,
     /// When it was made.
     pub made_at: Timestamp,
-    /// The upgrade, absolute.
+    /// The upgrade, absolute; the inventory where none was given.
     pub upgrade: PathBuf,
     /// The inventory, absolute.
     pub inventory: PathBuf,

@@ -142,7 +142,23 @@ impl Hosts for Silent {
     async fn operation(&self, _: &HostName, _: &OpRef) -> Result<OpState, Failure> {
         unreachable!("observation asks only")
     }
-    async fn download(&self, _: &HostName, _: &str, _: &Path) -> Result<(u64, String), Failure> {
+    async fn download(
+        &self,
+        _: &HostName,
+        _: &str,
+        _: &Path,
+        _: &[String],
+    ) -> Result<(u64, String), Failure> {
+        unreachable!("observation copies nothing")
+    }
+    async fn upload(
+        &self,
+        _: &HostName,
+        _: &Path,
+        _: Option<&Path>,
+        _: &str,
+        _: &str,
+    ) -> Result<(), Failure> {
         unreachable!("observation copies nothing")
     }
 }
@@ -217,7 +233,23 @@ impl Hosts for Scattered {
     async fn operation(&self, _: &HostName, _: &OpRef) -> Result<OpState, Failure> {
         unreachable!("observation asks only")
     }
-    async fn download(&self, _: &HostName, _: &str, _: &Path) -> Result<(u64, String), Failure> {
+    async fn download(
+        &self,
+        _: &HostName,
+        _: &str,
+        _: &Path,
+        _: &[String],
+    ) -> Result<(u64, String), Failure> {
+        unreachable!("observation copies nothing")
+    }
+    async fn upload(
+        &self,
+        _: &HostName,
+        _: &Path,
+        _: Option<&Path>,
+        _: &str,
+        _: &str,
+    ) -> Result<(), Failure> {
         unreachable!("observation copies nothing")
     }
 }
@@ -287,6 +319,7 @@ fn upgrade(key: KeySource) -> Upgrade {
             directory: PathBuf::from("s"),
             keep: 1,
             trial_restore: true,
+            encrypt_to: Vec::new(),
         },
     }
 }
@@ -392,7 +425,23 @@ impl Hosts for Slow {
     async fn operation(&self, _: &HostName, _: &OpRef) -> Result<OpState, Failure> {
         unreachable!("observation asks only")
     }
-    async fn download(&self, _: &HostName, _: &str, _: &Path) -> Result<(u64, String), Failure> {
+    async fn download(
+        &self,
+        _: &HostName,
+        _: &str,
+        _: &Path,
+        _: &[String],
+    ) -> Result<(u64, String), Failure> {
+        unreachable!("observation copies nothing")
+    }
+    async fn upload(
+        &self,
+        _: &HostName,
+        _: &Path,
+        _: Option<&Path>,
+        _: &str,
+        _: &str,
+    ) -> Result<(), Failure> {
         unreachable!("observation copies nothing")
     }
 }

@@ -390,8 +390,9 @@ pub(in crate::documents) static SNAPSHOT: Object = object(
             "encryptTo",
             Shape::List(&Shape::Text(Format::Recipient)),
             "[]",
-            "age recipients.",
-        )
-        .not_yet(),
+            "age recipients (`age1...`) that snapshots are encrypted to, each with the archive of /etc/kubernetes/pki and of the \
+             encryption configuration that lies beside it. What they hold is then never on this machine's disk in the clear; \
+             `refit restore` opens them with the identity of one of them. Without recipients both are kept in the clear, 0600.",
+        ),
     ],
 );

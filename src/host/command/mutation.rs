@@ -5,7 +5,7 @@ use super::{
     with_tool, words,
 };
 use crate::cluster::facts::PackageManager;
-use crate::host::op::{Command, KubeadmOptions, Mutation, PackageRevision};
+use crate::host::op::{Command, KubeadmOptions, Mutation, PackageRevision, archive_of};
 
 fn install(
     name: &str,
@@ -150,7 +150,7 @@ impl Mutation {
                 &[API, ETCD_TOOLS, include_str!("../scripts/save-snapshot.sh")],
                 vec![file.clone(), trial_restore.to_string()],
             ),
-            Self::RemoveSnapshot { file } => words(&["rm", "-f", "--", file]),
+            Self::RemoveSnapshot { file } => words(&["rm", "-f", "--", file, &archive_of(file)]),
             Self::RemoveLeftSnapshots { directory, files } => {
                 let paths: Vec<String> = files
                     .iter()

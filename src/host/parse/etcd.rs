@@ -181,6 +181,12 @@ pub struct SnapshotStatus {
     pub revision: i64,
     /// How many keys it holds.
     pub keys: u64,
+    /// Size and SHA-256 of its archive.
+    pub archive: (u64, String),
+    /// The release of the etcdutl that judged it, which is its member's: `3.6.5`.
+    pub release: String,
+    /// SHA-256 of the cluster's authority, `/etc/kubernetes/pki/ca.crt`.
+    pub authority_sha256: String,
 }
 
 #[derive(Deserialize)]
@@ -197,15 +203,24 @@ struct Verdict {
 /// If it is not the answer expected.
 pub fn snapshot(output: &Output) -> Result<Snapshot, AnswerError> {
     let sections = Sections::read("etcdutl snapshot status", output)?;
-    let printed = sections.text("sha256")?;
-    if printed.is_empty() {
-        return Ok(Snapshot::Absent);
-    }
-    let sha256 = sections.digest(printed)?;
-    let size = sections.text("size")?;
-    let size = size
-        .parse()
-        .map_err(|_| sections.wrong(format!("`{size}` is not a size")))?;
+    let file = |sha256: &str, size: &str| -> Result<Option<(u64, String)>, AnswerError> {
+        let printed = sections.text(sha256)?;
+        if printed.is_empty() {
+            return Ok(None);
+        }
+        let size = sections.text(size)?;
+        let bytes = size
+            .parse()
+            .map_err(|_| sections.wrong(format!("`{size}` is not a size")))?;
+        Ok(Some((bytes, sections.digest(printed)?)))
+    };
+    let archive = file("archive-sha256", "archive-size")?;
+    let Some((size, sha256)) = file("sha256", "size")? else {
+        return Ok(match archive {
+            None => Snapshot::Absent,
+            Some(_) => Snapshot::Broken("only its archive is there".to_owned()),
+        });
+    };
     let verdict = sections.get("verdict")?;
     if verdict.status != 0 {
         return Ok(Snapshot::Broken(super::last_words(sections.stderr)));
@@ -214,7 +229,18 @@ pub fn snapshot(output: &Output) -> Result<Snapshot, AnswerError> {
     if verdict.total_key == 0 {
         return Ok(Snapshot::Broken("it holds no key".to_owned()));
     }
+    let Some(archive) = archive else {
+        return Ok(Snapshot::Broken("its archive is not there".to_owned()));
+    };
+    let release = sections
+        .text("release")?
+        .lines()
+        .find_map(|line| line.strip_prefix("etcdutl version: "))
+        .ok_or_else(|| sections.wrong("etcdutl does not tell its release"))?;
     Ok(Snapshot::Good(SnapshotStatus {
+        archive,
+        release: release.trim().to_owned(),
+        authority_sha256: sections.digest(sections.text("authority")?)?,
         sha256,
         size,
         hash: verdict.hash,

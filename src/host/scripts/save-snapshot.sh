@@ -1,4 +1,4 @@
-# $1: the file; $2: true to restore it into a scratch directory
+# $1: the file; $2: true to restore it into a scratch directory. Beside it comes an archive of what a snapshot does not hold
 file=$1 trial=$2
 umask 077
 api_endpoint
@@ -12,9 +12,10 @@ for tool in etcdctl etcdutl; do
   in_etcd $tool version >/dev/null || die "$tool cannot be run in the pod etcd-$etcd_name"
 done
 # it gets its name only once it has passed every check: what has the name is taken for a good snapshot
+archive=${file%.db}.tar pki=/etc/kubernetes/pki
 new=$file.new scratch=$etcd_data/refit-trial
-clean() { rm -rf -- "$new" "$new.part" "$scratch"; }
-clean && rm -f -- "$file" || die "what an earlier try left beside $file cannot be removed"
+clean() { rm -rf -- "$new" "$new.part" "$archive.new" "$scratch"; }
+clean && rm -f -- "$file" "$archive" || die "what an earlier try left beside $file cannot be removed"
 trap clean EXIT
 trap 'exit 70' HUP INT TERM
 etcd_timeout=10m etcdctl snapshot save "$new" || die "etcd did not give a snapshot"
@@ -25,4 +26,14 @@ if [ "$trial" = true ]; then
   [ -s "$scratch/member/snap/db" ] || die "the trial restore of $new left no database"
   echo "trial restore: $(stat -c %s "$scratch/member/snap/db") bytes"
 fi
+# without the keys, what the snapshot holds can neither be decrypted nor be served to anybody
+encryption=$(sed -n 's/^ *- --encryption-provider-config=//p' "$manifest" | head -n 1 | tr -d "\"'")
+set -- "${pki#/}"
+if [ -n "$encryption" ]; then
+  [ -r "$encryption" ] || die "$encryption, by which this API server encrypts what is in etcd, cannot be read"
+  set -- "$@" "${encryption#/}"
+fi
+tar -C / -cf "$archive.new" -- "$@" || die "$pki${encryption:+ and $encryption} cannot be archived"
+chmod 600 -- "$archive.new" && sync "$archive.new" && mv -f -- "$archive.new" "$archive" || die "$archive is not safe on disk"
+# what has the snapshot's name has all of it: it comes last
 mv -f -- "$new" "$file" && sync "$(dirname "$file")" || die "$file is not safe on disk"

@@ -227,6 +227,7 @@ impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
                 directory,
                 keep,
                 trial_restore: _,
+                encrypt_to: _,
             } => {
                 self.control_plane(host);
                 if !file.contains("{run}") {

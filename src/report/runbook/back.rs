@@ -162,10 +162,13 @@ fn restore(text: &mut String, plan: &Plan, logins: &Logins) {
     // the configuration was saved before the first hop; what a later hop's API servers wrote is nothing for earlier ones to read
     let snapshot = plan.steps.iter().find_map(|step| {
         if let Action::SnapshotEtcd {
-            file, directory, ..
+            file,
+            directory,
+            encrypt_to,
+            ..
         } = &step.action
         {
-            Some((file, directory))
+            Some((file, directory, encrypt_to))
         } else {
             None
         }
@@ -182,10 +185,16 @@ fn restore(text: &mut String, plan: &Plan, logins: &Logins) {
             }
         })
         .unwrap_or_default();
-    let Some((file, directory)) = snapshot else {
+    let Some((file, directory, encrypt_to)) = snapshot else {
         return;
     };
     let kept = kept(plan, directory, &file.replace("{run}", RUN));
+    let (open, kept) = if encrypt_to.is_empty() {
+        (String::new(), format!(" < {}", quoted(&kept)))
+    } else {
+        let sealed = quoted(&format!("{kept}.age"));
+        (format!("age -d -i IDENTITY {sealed} | "), String::new())
+    };
     let file = file.replace("{run}", &format!("{RUN}-back"));
     text.push_str("### The cluster, from the snapshot\n\n");
     let each = |line: &dyn Fn(&str) -> String| -> Vec<String> {
@@ -199,10 +208,9 @@ fn restore(text: &mut String, plan: &Plan, logins: &Logins) {
         "Here: put the snapshot on every control plane, inside etcd's data directory. Another snapshot is as good if no later release had begun to write by then.",
         &each(&|login| {
             format!(
-                "{login} sh -c {} < {}",
+                "{open}{login} sh -c {}{kept}",
                 // ssh takes one quoting away before the host's shell sees it
-                quoted(&quoted(&format!("umask 077; cat > {}", quoted(&file)))),
-                quoted(&kept)
+                quoted(&quoted(&format!("umask 077; cat > {}", quoted(&file))))
             )
         }),
     );

@@ -7,7 +7,7 @@ use super::RUN;
 use super::shell::{command_line, quoted};
 use crate::cluster::facts::PackageManager;
 use crate::cluster::model::{HostName, NodeName};
-use crate::host::op::{Command, Mutation, PackageRevision, Query};
+use crate::host::op::{Command, Mutation, PackageRevision, Query, archive_of};
 use crate::plan::data::{Action, Condition, NoData, Plan, Step};
 use crate::report::step::duration;
 use crate::report::words::any_of;
@@ -128,7 +128,15 @@ pub(super) fn by_hand<'p>(plan: &Plan, step: &'p Step) -> Vec<Do<'p>> {
             directory,
             keep,
             trial_restore,
-        } => snapshot(plan, host, file, directory, *keep, *trial_restore),
+            encrypt_to,
+        } => {
+            let kept = Kept {
+                directory,
+                keep: *keep,
+                encrypt_to,
+            };
+            snapshot(plan, host, file, &kept, *trial_restore)
+        }
         Action::AwaitControlPlane {
             host,
             node,
@@ -382,16 +390,55 @@ fn addons<'p>(kube_proxy: Option<&Version>, timeout: &str) -> Vec<Do<'p>> {
     ]
 }
 
+/// How snapshots are kept here.
+struct Kept<'p> {
+    directory: &'p str,
+    keep: u32,
+    encrypt_to: &'p [String],
+}
+
 fn snapshot<'p>(
     plan: &Plan,
     host: &'p HostName,
     file: &str,
-    directory: &str,
-    keep: u32,
+    here: &Kept<'_>,
     trial_restore: bool,
 ) -> Vec<Do<'p>> {
+    let Kept {
+        directory,
+        keep,
+        encrypt_to,
+    } = *here;
     let file = file.replace("{run}", RUN);
-    let kept = kept(plan, directory, &file);
+    let archive = archive_of(&file);
+    let (age, sealed) = if encrypt_to.is_empty() {
+        (String::new(), "")
+    } else {
+        let to: Vec<String> = encrypt_to
+            .iter()
+            .map(|recipient| format!(" -r {}", quoted(recipient)))
+            .collect();
+        (format!(" | age{}", to.concat()), ".age")
+    };
+    let bring = |from: &str| {
+        let kept = format!("{}{sealed}", kept(plan, directory, from));
+        format!(
+            "{{login}} cat {} < /dev/null{age} > {}",
+            quoted(from),
+            quoted(&kept)
+        )
+    };
+    let look = if encrypt_to.is_empty() {
+        let both = [&file, &archive].map(|from| quoted(&kept(plan, directory, from)));
+        format!("\nsha256sum {}", both.join(" "))
+    } else {
+        String::new()
+    };
+    let see = if encrypt_to.is_empty() {
+        format!("the same SHA-256 on {host} and here. ")
+    } else {
+        String::new()
+    };
     let save = Mutation::SaveSnapshot {
         file: file.clone(),
         trial_restore,
@@ -403,15 +450,14 @@ fn snapshot<'p>(
         Do::HereFrom(
             host,
             format!(
-                "(umask 077; mkdir -p {}; {{login}} cat {} < /dev/null > {})\nsha256sum {}",
+                "(umask 077; mkdir -p {}; {}; {}){look}",
                 quoted(directory),
-                quoted(&file),
-                quoted(&kept),
-                quoted(&kept)
+                bring(&file),
+                bring(&archive),
             ),
         ),
         Do::See(format!(
-            "the same SHA-256 on {host} and here. The snapshot holds every Secret of the cluster; keep {keep} of them"
+            "{see}The snapshot holds every Secret of the cluster, and the archive its keys; keep {keep} of them"
         )),
         Do::OnHost(host, vec![remove.command()]),
     ]

@@ -27,7 +27,7 @@ use crate::cluster::facts::{
 use crate::cluster::model::{HostName, Node, NodeName, Role};
 use crate::cluster::release::release_of_revision;
 use crate::host::judge::sha256;
-use crate::host::op::{OpRef, OpState, PackageRevision};
+use crate::host::op::{OpRef, OpState, PackageRevision, archive_of};
 use crate::ports::Token;
 use crate::rules::version::Version;
 use crate::sim::fault::{Fault, What};
@@ -104,6 +104,8 @@ pub struct Machine {
     boots: u32,
     /// A hook has run here to its good end.
     hooked: bool,
+    /// UID of `kube-system`, where it was seen.
+    cluster: String,
     /// What will go wrong here.
     faults: Vec<Fault>,
     unit: Unit,
@@ -237,6 +239,7 @@ impl Machine {
             off: false,
             boots: 0,
             hooked: false,
+            cluster: facts.cluster.uid.known().cloned().unwrap_or_default(),
             faults: Vec::new(),
             unit: Unit::default(),
             token: Token(0),
@@ -315,11 +318,15 @@ impl Machine {
         self.unit.state(op)
     }
 
-    /// A snapshot's size and SHA-256.
+    /// Size and SHA-256 of a snapshot, or of its archive.
     #[must_use]
     pub fn file(&self, path: &str) -> Option<(u64, String)> {
-        let snapshot = self.snapshots.get(path)?;
-        Some((snapshot.size, snapshot.sha256.clone()))
+        if let Some(snapshot) = self.snapshots.get(path) {
+            return Some((snapshot.size, snapshot.sha256.clone()));
+        }
+        let of_archive = |(file, _): &(&String, &Snapshot)| archive_of(file) == path;
+        let (_, snapshot) = self.snapshots.iter().find(of_archive)?;
+        Some(snapshot.archive())
     }
 
     /// Whether its member of etcd answers.

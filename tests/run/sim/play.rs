@@ -364,9 +364,21 @@ impl Hosts for Process<'_> {
         host: &HostName,
         file: &str,
         to: &Path,
+        seal_to: &[String],
     ) -> Result<(u64, String), Failure> {
-        self.call("download", self.sim.download(host, file, to))
+        self.call("download", self.sim.download(host, file, to, seal_to))
             .await
+    }
+    async fn upload(
+        &self,
+        host: &HostName,
+        from: &Path,
+        identity: Option<&Path>,
+        file: &str,
+        sha256: &str,
+    ) -> Result<(), Failure> {
+        let upload = self.sim.upload(host, from, identity, file, sha256);
+        self.call("upload", upload).await
     }
 }
 

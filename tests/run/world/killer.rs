@@ -248,8 +248,20 @@ impl Hosts for Killer<'_> {
         host: &HostName,
         file: &str,
         to: &Path,
+        seal_to: &[String],
     ) -> Result<(u64, String), Failure> {
-        self.call(self.sim.download(host, file, to)).await
+        self.call(self.sim.download(host, file, to, seal_to)).await
+    }
+    async fn upload(
+        &self,
+        host: &HostName,
+        from: &Path,
+        identity: Option<&Path>,
+        file: &str,
+        sha256: &str,
+    ) -> Result<(), Failure> {
+        self.call(self.sim.upload(host, from, identity, file, sha256))
+            .await
     }
 }
 

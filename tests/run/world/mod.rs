@@ -1062,9 +1062,21 @@ impl Hosts for Sim {
             Query::Snapshot { .. } if host.snapshot => answer(&[
                 ("sha256", SNAPSHOT_SHA),
                 ("size", &SNAPSHOT_SIZE.to_string()),
+                ("archive-sha256", SNAPSHOT_SHA),
+                ("archive-size", &SNAPSHOT_SIZE.to_string()),
                 ("verdict", r#"{"hash":1,"revision":42,"totalKey":8}"#),
+                ("release", "etcdutl version: 3.6.5\nAPI version: 3.6"),
+                ("authority", SNAPSHOT_SHA),
             ]),
-            Query::Snapshot { .. } => answer(&[("sha256", ""), ("size", ""), ("verdict", "")]),
+            Query::Snapshot { .. } => answer(&[
+                ("sha256", ""),
+                ("size", ""),
+                ("archive-sha256", ""),
+                ("archive-size", ""),
+                ("verdict", ""),
+                ("release", ""),
+                ("authority", SNAPSHOT_SHA),
+            ]),
             Query::LeftSnapshots { .. } => {
                 let lines = host.left.iter().map(|(name, age)| format!("{age}\t{name}"));
                 answer(&[("left", &lines.collect::<Vec<_>>().join("\n"))])
@@ -1183,7 +1195,13 @@ impl Hosts for Sim {
         })
     }
 
-    async fn download(&self, _: &HostName, _: &str, to: &Path) -> Result<(u64, String), Failure> {
+    async fn download(
+        &self,
+        _: &HostName,
+        _: &str,
+        to: &Path,
+        _: &[String],
+    ) -> Result<(u64, String), Failure> {
         let file = (SNAPSHOT_SIZE, SNAPSHOT_SHA.to_owned());
         let partial = (SNAPSHOT_SIZE / 2, "partial".into(), 100);
         self.inner.borrow_mut().files.insert(to.into(), partial);
@@ -1191,6 +1209,17 @@ impl Hosts for Sim {
         let whole = (file.0, file.1.clone(), 100);
         self.inner.borrow_mut().files.insert(to.into(), whole);
         Ok(file)
+    }
+
+    async fn upload(
+        &self,
+        host: &HostName,
+        _: &Path,
+        _: Option<&Path>,
+        _: &str,
+        _: &str,
+    ) -> Result<(), Failure> {
+        panic!("nothing is copied to {host}")
     }
 }
 
@@ -1242,6 +1271,12 @@ impl Store for Sim {
         let inner = self.inner.borrow();
         let known = inner.files.get(file);
         Ok(known.map(|(size, sha256, _)| (*size, sha256.clone())))
+    }
+
+    fn write(&self, file: &Path, text: &str) -> std::io::Result<()> {
+        let written = (text.len() as u64, "written".to_owned(), 100);
+        self.inner.borrow_mut().files.insert(file.into(), written);
+        Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> std::io::Result<()> {

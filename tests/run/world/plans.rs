@@ -181,6 +181,7 @@ pub fn whole() -> Plan {
             directory: "snapshots".into(),
             keep: 2,
             trial_restore: true,
+            encrypt_to: Vec::new(),
         },
     ));
     steps.push(step(

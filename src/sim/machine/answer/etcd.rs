@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Said, unseen};
 use crate::cluster::facts::{EtcdMember, Observed};
-use crate::host::op::Output;
+use crate::host::op::{Output, archive_of};
 use crate::ports::Failure;
 use crate::sim::machine::Machine;
 use crate::sim::seam::View;
@@ -125,12 +125,30 @@ impl Machine {
     /// `scripts/snapshot.sh`.
     pub(super) fn snapshot_status(&self, file: &str) -> Output {
         let mut said = Said::default();
+        let authority = format!("{}  /etc/kubernetes/pki/ca.crt", self.authority());
+        said.text("authority", &authority);
         let Some(snapshot) = self.snapshots.get(file) else {
-            for section in ["sha256", "size", "verdict"] {
+            for section in [
+                "sha256",
+                "size",
+                "archive-sha256",
+                "archive-size",
+                "verdict",
+                "release",
+            ] {
                 said.text(section, "");
             }
             return said.done();
         };
+        let archive = archive_of(file);
+        let (size, sha256) = snapshot.archive();
+        said.text("archive-sha256", &format!("{sha256}  {archive}"));
+        said.text("archive-size", &size.to_string());
+        let release = self.etcd_release().unwrap_or_default();
+        said.text(
+            "release",
+            &format!("etcdutl version: {release}\nAPI version: 3.6"),
+        );
         said.text("sha256", &format!("{}  {file}", snapshot.sha256));
         said.text("size", &snapshot.size.to_string());
         let verdict = json!({"hash": snapshot.hash, "revision": snapshot.revision, "totalKey": snapshot.keys,

@@ -1,0 +1,28 @@
+//! What a plan is for, read off its steps.
+
+use super::data::{Action, Plan};
+
+/// What a plan is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The cluster becomes what a declaration says.
+    Upgrade,
+    /// A snapshot is taken, and nothing is changed.
+    Snapshot,
+}
+
+impl Plan {
+    /// What it is for.
+    #[must_use]
+    pub fn purpose(&self) -> Purpose {
+        let snapshot = |action: &Action| matches!(action, Action::SnapshotEtcd { .. });
+        let all = |is: fn(&Action) -> bool| {
+            !self.steps.is_empty() && self.steps.iter().all(|step| is(&step.action))
+        };
+        if all(snapshot) {
+            Purpose::Snapshot
+        } else {
+            Purpose::Upgrade
+        }
+    }
+}
