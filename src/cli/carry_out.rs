@@ -26,6 +26,9 @@ use crate::run::executor::{Outcome, Run, execute};
 use crate::run::journal::{Journal, Past};
 use crate::run::lease::Lease;
 
+/// So many of the pods that hold a node up are named with it.
+const PODS_NAMED: usize = 3;
+
 /// Who reads the progress.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Output {
@@ -159,6 +162,18 @@ pub async fn carry_out(
         );
         if !cordoned.is_empty() {
             words.push_str(&format!("; cordoned by this run: {}", cordoned.join(", ")));
+        }
+        if !status.deferred.is_empty() {
+            let nodes = status.deferred.iter().map(|node| {
+                let pods = node.blockers.iter().map(|blocker| &*blocker.pod);
+                let pods: Vec<&str> = pods.take(PODS_NAMED).collect();
+                format!("{} (for {})", node.node, pods.join(", "))
+            });
+            let nodes: Vec<String> = nodes.collect();
+            words.push_str(&format!(
+                "; put off to the end of the hop: {}",
+                nodes.join(", ")
+            ));
         }
         words
     };

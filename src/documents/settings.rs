@@ -232,8 +232,22 @@ pub struct DrainPolicy {
     pub delete_empty_dir_data: bool,
     /// Pods without a controller.
     pub unmanaged_pods: UnmanagedPods,
+    /// What a node does to the run when its pods cannot leave in time.
+    pub blocked: WhenBlocked,
     /// What is different for some pods; the first that matches counts.
     pub rules: Vec<Exception>,
+}
+
+/// What a node does to the run when its pods cannot leave in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenBlocked {
+    /// It goes back into service and is tried again at the end of its hop; so many nodes of a hop at most.
+    Defer {
+        /// `strategy.workers.maxDeferred`; at least 1.
+        at_most: u32,
+    },
+    /// It stays cordoned, and the run halts.
+    Halt,
 }
 
 /// When the cluster may be changed.

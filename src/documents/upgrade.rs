@@ -12,7 +12,7 @@ use super::error::{DocumentError, Problem, Span};
 use super::settings::{
     Condition, ControlPlaneStrategy, DrainPolicy, Gate, GatePoint, KeySource, Kubeadm, NoData,
     OrderGroup, Packages, PrometheusServer, SecretSource, SnapshotPolicy, UnmanagedPods, Upgrade,
-    Window, WorkerStrategy,
+    WhenBlocked, Window, WorkerStrategy,
 };
 use super::table::METADATA;
 use super::table::upgrade::{
@@ -43,6 +43,7 @@ pub(super) fn check_across(root: &Node, paths: Paths<'_>, errors: &mut Vec<Docum
     }
     via(view, errors);
     drain_rules(view, errors);
+    deferral(view, errors);
     gates(view, paths, errors);
     hooks::check(view, errors);
 }
@@ -112,6 +113,34 @@ fn drain_rules(view: View<'_>, errors: &mut Vec<DocumentError>) {
                 .also(behavior.value.span, "they stay"),
             );
         }
+    }
+}
+
+/// Of the two keys that put nodes off, each alone would do nothing.
+fn deferral(view: View<'_>, errors: &mut Vec<DocumentError>) {
+    let drain = view.sub("drain", &DRAIN);
+    let workers = view.sub("strategy", &STRATEGY).sub("workers", &WORKERS);
+    let defers = drain.text("blocked") == Some("defer");
+    match (defers, workers.count("maxDeferred")) {
+        (true, Some(0)) => errors.extend(drain.node("blocked").map(|blocked| {
+            DocumentError::at(
+                Problem::Conflict,
+                blocked.span,
+                "no node may be put off: `strategy.workers.maxDeferred` is 0",
+                "expected `halt`, or a `strategy.workers.maxDeferred` of at least 1",
+            )
+        })),
+        (false, Some(count)) if count > 0 => {
+            errors.extend(workers.node("maxDeferred").map(|deferred| {
+                DocumentError::at(
+                    Problem::Conflict,
+                    deferred.span,
+                    "no node is ever put off: `drain.blocked` is `halt`",
+                    "leave it out, or write `blocked: defer` in `drain`",
+                )
+            }));
+        }
+        (true | false, _) => {}
     }
 }
 
@@ -241,7 +270,7 @@ pub(super) fn build(root: &Node, paths: Paths<'_>) -> Option<Upgrade> {
         kubeadm: kubeadm(view.sub("kubeadm", &KUBEADM))?,
         control_plane: control_plane(strategy.sub("controlPlane", &CONTROL_PLANE))?,
         workers: workers(strategy.sub("workers", &WORKERS))?,
-        drain: drain(view.sub("drain", &DRAIN))?,
+        drain: drain(view.sub("drain", &DRAIN), strategy.sub("workers", &WORKERS))?,
         snapshot: snapshot(view.sub("snapshot", &SNAPSHOT), paths)?,
         windows: windows(view)?,
         gates: gate_list(view, paths)?,
@@ -311,7 +340,7 @@ fn workers(view: View<'_>) -> Option<WorkerStrategy> {
     })
 }
 
-fn drain(view: View<'_>) -> Option<DrainPolicy> {
+fn drain(view: View<'_>, workers: View<'_>) -> Option<DrainPolicy> {
     let grace_period = match view.node("gracePeriod") {
         Some(_) => Some(view.duration("gracePeriod")?),
         None => None,
@@ -323,6 +352,13 @@ fn drain(view: View<'_>) -> Option<DrainPolicy> {
         unmanaged_pods: match view.text("unmanagedPods")? {
             "refuse" => UnmanagedPods::Refuse,
             "evict" => UnmanagedPods::Evict,
+            _ => return None,
+        },
+        blocked: match view.text("blocked")? {
+            "defer" => WhenBlocked::Defer {
+                at_most: workers.count("maxDeferred")?,
+            },
+            "halt" => WhenBlocked::Halt,
             _ => return None,
         },
         rules: view

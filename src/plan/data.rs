@@ -85,6 +85,9 @@ pub struct Limits {
     /// `hooks`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<Hook>,
+    /// How many workers a hop may put off to its end: `strategy.workers.maxDeferred` where `drain.blocked` is `defer`, else none.
+    #[serde(default, skip_serializing_if = "is_no_node")]
+    pub workers_deferred: usize,
     /// Nodes that `ignoreNodes` leaves as they are, sorted.
     pub left_out: Vec<NodeName>,
 }
@@ -120,6 +123,22 @@ pub struct SoakingGroup {
 #[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
 const fn is_none(seconds: &u64) -> bool {
     *seconds == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+const fn is_no_node(count: &usize) -> bool {
+    *count == 0
+}
+
+/// What becomes of a node whose drain cannot be finished: it is made schedulable again, nobody waits for it any longer, and
+/// these steps are carried out at the end of the hop instead, one node after another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deferral {
+    /// The barrier that is not passed while the node is not done. Its steps begin once all that comes before it is done.
+    pub until: StepId,
+    /// The node's steps that begin anew, from its cordon to its last before the barrier, in their order.
+    pub steps: Vec<StepId>,
 }
 
 /// A step's id: what it does to whom, such as `w3/install-kubelet@1.35.4`.
@@ -324,6 +343,9 @@ pub enum Action {
         /// Seconds for the pods without a time of their own, where a rule gives one to others; the step's when none is given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         others_timeout_s: Option<u64>,
+        /// What becomes of the node when its pods cannot leave in time; the run halts when none is given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deferral: Option<Deferral>,
     },
     /// Installs kubelet and kubectl and restarts the kubelet.
     InstallKubelet {

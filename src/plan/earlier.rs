@@ -201,6 +201,7 @@ mod tests {
             evict_unmanaged_pods: false,
             rules: Vec::new(),
             others_timeout_s: None,
+            deferral: None,
         }
     }
 

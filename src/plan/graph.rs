@@ -9,7 +9,8 @@ use std::collections::{BTreeSet, HashMap};
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use super::data::{Plan, Step, StepId};
+use super::data::{Action, Deferral, Plan, Step, StepId};
+use super::deferral;
 
 /// Why steps do not make a plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +60,18 @@ pub fn sorted(steps: Vec<Step>) -> Result<Vec<Step>, GraphError> {
         .into_iter()
         .filter_map(|index| slots.get_mut(index).and_then(Option::take))
         .collect())
+}
+
+/// Every step that another one names.
+fn named(step: &Step) -> impl Iterator<Item = &StepId> {
+    let deferral = match &step.action {
+        Action::Drain { deferral, .. } => deferral.as_ref(),
+        _ => None,
+    };
+    let deferred = deferral
+        .into_iter()
+        .flat_map(|part| part.steps.iter().chain([&part.until]));
+    step.after.iter().chain(deferred)
 }
 
 /// Where each step stands.
@@ -117,8 +130,20 @@ impl Frontier {
     /// # Errors
     /// If an id stands twice, or a step comes after one that does not stand before it.
     pub fn new(steps: &[Step], done: impl Fn(&StepId) -> bool) -> Result<Self, GraphError> {
-        let steps: Vec<&Step> = steps.iter().collect();
-        let places = places(&steps)?;
+        Self::deferring(steps, done, &[])
+    }
+
+    /// As [`Frontier::new`], with these nodes put off to the end of their hop (`plan::deferral`).
+    ///
+    /// # Errors
+    /// As [`Frontier::new`], or if what is put off is not in the plan.
+    pub fn deferring(
+        steps: &[Step],
+        done: impl Fn(&StepId) -> bool,
+        deferred: &[&Deferral],
+    ) -> Result<Self, GraphError> {
+        let listed: Vec<&Step> = steps.iter().collect();
+        let places = places(&listed)?;
         for (place, step) in steps.iter().enumerate() {
             let later = |before: &&StepId| places.get(before).is_some_and(|&at| at >= place);
             if let Some(before) = step.after.iter().find(later) {
@@ -127,8 +152,19 @@ impl Frontier {
                     expected: before.clone(),
                 });
             }
+            let unknown = |id: &&StepId| !places.contains_key(id);
+            if let Some(unknown) = named(step).find(unknown) {
+                return Err(GraphError::UnknownStep {
+                    step: step.id.clone(),
+                    unknown: unknown.clone(),
+                });
+            }
         }
-        Self::of(&steps, &places, done)
+        Ok(Self::with(
+            &listed,
+            &deferral::order(steps, &places, deferred),
+            done,
+        ))
     }
 
     fn of(
@@ -136,6 +172,28 @@ impl Frontier {
         places: &HashMap<&StepId, usize>,
         done: impl Fn(&StepId) -> bool,
     ) -> Result<Self, GraphError> {
+        let mut after = Vec::with_capacity(steps.len());
+        for step in steps {
+            let known = |before: &StepId| {
+                places
+                    .get(before)
+                    .copied()
+                    .ok_or_else(|| GraphError::UnknownStep {
+                        step: step.id.clone(),
+                        unknown: before.clone(),
+                    })
+            };
+            after.push(
+                step.after
+                    .iter()
+                    .map(known)
+                    .collect::<Result<Vec<_>, _>>()?,
+            );
+        }
+        Ok(Self::with(steps, &after, done))
+    }
+
+    fn with(steps: &[&Step], after: &[Vec<usize>], done: impl Fn(&StepId) -> bool) -> Self {
         let mut frontier = Self {
             missing: vec![0; steps.len()],
             graph: DiGraph::with_capacity(steps.len(), steps.len()),
@@ -145,12 +203,8 @@ impl Frontier {
         let nodes: Vec<NodeIndex> = steps.iter().map(|_| frontier.graph.add_node(())).collect();
         for (place, step) in steps.iter().enumerate() {
             let is_done = done(&step.id);
-            for before in &step.after {
-                let &earlier = places.get(before).ok_or_else(|| GraphError::UnknownStep {
-                    step: step.id.clone(),
-                    unknown: before.clone(),
-                })?;
-                if !is_done && !done(before) {
+            for &earlier in &after[place] {
+                if !is_done && !done(&steps[earlier].id) {
                     frontier.missing[place] += 1;
                     frontier.graph.add_edge(nodes[earlier], nodes[place], ());
                 }
@@ -162,7 +216,7 @@ impl Frontier {
                 }
             }
         }
-        Ok(frontier)
+        frontier
     }
 
     /// The first step that may start and was not handed out yet.
@@ -174,6 +228,11 @@ impl Frontier {
     /// Hands out the first step that may start.
     pub fn take(&mut self) -> Option<usize> {
         self.ready.pop_first()
+    }
+
+    /// Takes note that a step is under way which this frontier has not handed out.
+    pub fn begun(&mut self, place: usize) {
+        self.ready.remove(&place);
     }
 
     /// Takes note that a step that was handed out is done.
@@ -256,7 +315,6 @@ impl Plan {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::plan::data::Action;
 
     fn step(id: &str, after: &[&str]) -> Step {
         Step {

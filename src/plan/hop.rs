@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::control_plane::{self, ControlPlanes};
 use super::data::{Action, Step, StepId};
+use super::deferral;
 use super::draft::{CLUSTER, Draft};
 use super::drains::Waves;
 use super::gates;
@@ -129,7 +130,9 @@ impl HopSteps<'_, '_, '_> {
         let mut ends = nodes::passing(&mut draft, &workers, &passing, upgrade);
         let waves = nodes::workers(&mut draft, &workers, &draining, self.waves, upgrade);
         match (waves, gate) {
-            (Some(waves), _) => ends.push(waves),
+            (Some(waves), _) => ends.push(deferral::barrier(
+                &mut draft, &workers, &soaks, upgrade, waves,
+            )),
             (None, Some(_)) if !ends.is_empty() => {} // they come after it
             (None, gate) => ends.push(gate.unwrap_or(served)),
         }
@@ -157,7 +160,9 @@ impl HopSteps<'_, '_, '_> {
         let done = hooks.of_hop(&mut draft, HookPoint::AfterHop, None, &nothing, &done);
         let done = gates::at(&mut draft, upgrade, GatePoint::AfterHop, None, &done);
         self.finish(&mut draft, held, &done, part.kube_proxy);
-        draft.into_steps()
+        let mut steps = draft.into_steps();
+        deferral::declare(&mut steps, &workers, &soaks, upgrade);
+        steps
     }
 
     fn preflight(&self, draft: &mut Draft<'_>, after: Option<&StepId>) -> StepId {

@@ -223,6 +223,7 @@ pub fn node(
                         .iter()
                         .any(|rule| rule.timeout_s.is_some())
                         .then_some(upgrade.drain.timeout.as_secs()),
+                    deferral: None, // told once all of the hop's steps are known
                 },
                 &refs(&before),
                 drain_pace(upgrade),

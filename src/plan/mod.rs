@@ -4,6 +4,7 @@ pub mod artifacts;
 pub mod citations;
 mod control_plane;
 pub mod data;
+pub mod deferral;
 pub mod diff;
 mod draft;
 pub mod drains;

@@ -13,6 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::data::{Action, Limits, SoakingGroup, StepId};
+use super::deferral;
 use super::draft::Draft;
 use super::drains::{Allowed, Drains, Group, Waves};
 use super::gates;
@@ -78,6 +79,7 @@ pub fn limits(view: &View<'_>, upgrade: &Upgrade) -> Limits {
         soaks: soaks::declared(view, upgrade),
         gates: upgrade.gates.clone(),
         hooks: upgrade.hooks.clone(),
+        workers_deferred: deferral::at_most(upgrade),
         left_out: left_out.map(|name| (*name).clone()).collect(),
     }
 }

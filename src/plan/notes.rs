@@ -10,7 +10,7 @@ use super::reason::as_declared;
 use super::unjudged;
 use super::view::View;
 use crate::cluster::model::NodeName;
-use crate::documents::settings::{Gate, Upgrade};
+use crate::documents::settings::{Gate, Upgrade, WhenBlocked};
 use crate::rules::skew;
 use crate::rules::version::Version;
 
@@ -58,6 +58,13 @@ pub fn of(
             window.start,
             as_declared(window.duration_s),
             window.timezone
+        ));
+    }
+    if let WhenBlocked::Defer { at_most } = upgrade.drain.blocked {
+        notes.push(format!(
+            "a worker whose pods cannot leave in {} is put back into service and tried once more at the end of its hop, before the next \
+             one begins: {at_most} of a hop at most, else the run halts (drain.blocked, strategy.workers.maxDeferred)",
+            as_declared(upgrade.drain.timeout.as_secs())
         ));
     }
     let shown = upgrade.gates.iter().filter_map(Gate::shows_its_token);

@@ -89,6 +89,8 @@ fn step(event: &Event) -> Option<&str> {
         Event::StepStarted { step, .. }
         | Event::StepWaiting { step, .. }
         | Event::StepDone { step, .. }
+        | Event::StepDeferring { step, .. }
+        | Event::StepDeferred { step, .. }
         | Event::StepFailed { step, .. } => Some(step.as_str()),
         Event::RunStarted { .. }
         | Event::RunResumed { .. }
@@ -120,7 +122,10 @@ fn detail(event: &Event) -> String {
             let note = note.as_ref().map(|note| format!("; {note}"));
             format!("{how}, {}{}", took(*took_ms), note.unwrap_or_default())
         }
-        Event::StepFailed { error, .. } => error.clone(),
+        Event::StepFailed { error, .. } | Event::StepDeferring { error, .. } => error.clone(),
+        Event::StepDeferred { .. } => {
+            "its node is schedulable again, and is tried once more at the end of the hop".to_owned()
+        }
         Event::Halted { why, wall_ms, .. } => {
             let why = match why {
                 Halt::Failed { .. } => "a step failed",

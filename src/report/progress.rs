@@ -113,6 +113,15 @@ impl Progress {
                 }
                 words
             }
+            Event::StepDeferring { step, error, .. } => {
+                format!("{yellow}put off{yellow:#} {step}: {error}")
+            }
+            Event::StepDeferred { step, anew } => {
+                self.done = self.done.saturating_sub(anew.len());
+                format!(
+                    "{yellow}put off{yellow:#} {step}: its node is schedulable again, and is tried once more at the end of the hop"
+                )
+            }
             Event::StepFailed { step, error } => format!("{red}FAIL{red:#}  {step}: {error}"),
             Event::Halted { why, .. } => match why {
                 Halt::Failed { .. } => format!("{red}halted{red:#}: a step failed"),

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::cluster::model::NodeName;
 use crate::plan::data::{Action, Condition, Plan, Step, StepId};
-use crate::run::event::Halt;
+use crate::run::event::{Blocker, Halt};
 use crate::run::extent::{Count, progress};
 use crate::run::state::{State, StepState};
 
@@ -150,6 +150,23 @@ pub struct Failed {
     pub error: String,
 }
 
+/// A node that was put off and is not done yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PutOff {
+    /// Its name.
+    pub node: NodeName,
+    /// Its drain.
+    pub step: StepId,
+    /// When the drain was given up.
+    pub at: Timestamp,
+    /// Why.
+    pub error: String,
+    /// What held it up.
+    pub blockers: Vec<Blocker>,
+    /// The barrier before which it is tried again.
+    pub until: StepId,
+}
+
 /// A node in the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NodeStatus {
@@ -210,6 +227,9 @@ pub struct RunStatus {
     pub running: Vec<Running>,
     /// Steps that have failed.
     pub failed: Vec<Failed>,
+    /// Nodes that were put off to the end of their hop, and are not done yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deferred: Vec<PutOff>,
     /// Every node of the plan.
     pub nodes: Vec<NodeStatus>,
     /// The command, or what else comes next.
@@ -287,6 +307,7 @@ pub fn status(plan: &Plan, state: &State, around: Around) -> RunStatus {
         elapsed_ms: state.elapsed_ms(),
         worked_ms: state.worked_ms,
         sittings: state.sittings,
+        deferred: deferred(plan, state),
         nodes: nodes(plan, state, count.nodes),
         running,
         failed,
@@ -294,6 +315,30 @@ pub fn status(plan: &Plan, state: &State, around: Around) -> RunStatus {
         process: around.process,
         run: around.run,
     }
+}
+
+fn deferred(plan: &Plan, state: &State) -> Vec<PutOff> {
+    let put_off = plan.steps.iter().filter_map(|step| {
+        let Action::Drain {
+            node,
+            deferral: Some(deferral),
+            ..
+        } = &step.action
+        else {
+            return None;
+        };
+        let deferred = state.deferred.get(&step.id)?;
+        let done = deferral.steps.iter().all(|step| state.is_done(step));
+        (!done).then(|| PutOff {
+            node: node.clone(),
+            step: step.id.clone(),
+            at: deferred.at,
+            error: deferred.error.clone(),
+            blockers: deferred.blockers.clone(),
+            until: deferral.until.clone(),
+        })
+    });
+    put_off.collect()
 }
 
 fn nodes(plan: &Plan, state: &State, counts: BTreeMap<NodeName, Count>) -> Vec<NodeStatus> {

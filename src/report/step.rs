@@ -84,6 +84,7 @@ pub fn what(action: &Action) -> String {
             grace_period_s,
             evict_unmanaged_pods,
             rules,
+            deferral,
             ..
         } => {
             let unmanaged = if *evict_unmanaged_pods {
@@ -100,8 +101,12 @@ pub fn what(action: &Action) -> String {
                 .zip(1..)
                 .map(|(rule, at)| format!("; rule {at}: {rule}"))
                 .collect();
+            let put_off = match deferral {
+                Some(deferral) => format!("; put off to {} if they cannot leave", deferral.until),
+                None => String::new(),
+            };
             format!(
-                "evicts its pods within their budgets{unmanaged}{grace}{}",
+                "evicts its pods within their budgets{unmanaged}{grace}{}{put_off}",
                 told.concat()
             )
         }

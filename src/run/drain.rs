@@ -23,8 +23,8 @@ use self::answer::{Progress, allowed_by_its_budget, take_in};
 pub(super) use self::still::still_cordoned;
 pub(super) use self::time::Limits;
 use self::time::Time;
-use super::event::How;
-use super::step::{Finished, Trouble, Try};
+use super::event::{Blocker, How};
+use super::step::{Finished, Stuck, Trouble, Try};
 use crate::cluster::model::{Budget, NodeName, Pod};
 use crate::ports::{Eviction, Failure, PodList};
 use crate::rules::eviction::{self, Fate, Policy};
@@ -423,12 +423,12 @@ impl Drain<'_, '_, '_> {
             (true, None) => Ok(()),
             (true, Some(refused)) => Err(Trouble::Hopeless(refused)),
             (false, refused) => {
-                let failed = format!(
-                    "node {} is not drained; it stays cordoned, and its other pods have left: {}",
-                    self.node,
-                    failed.join("; ")
-                );
-                Err(Trouble::Failed(both(failed, refused)))
+                let left = format!("Its other pods have left: {}", failed.join("; "));
+                Err(Trouble::Stuck(Stuck {
+                    what: format!("node {} is not drained", self.node),
+                    left: both(left, refused),
+                    blockers: self.blockers(pods),
+                }))
             }
         }
     }
@@ -452,13 +452,28 @@ impl Drain<'_, '_, '_> {
                 None => self.describe(pod, *how, turn),
             })
             .collect();
-        let overdue = format!(
-            "node {} is not drained after {} s; it stays cordoned. Still there: {}",
-            self.node,
-            self.attempt.step.timeout_s,
-            left.join("; ")
-        );
-        Trouble::Failed(both(overdue, refused))
+        Trouble::Stuck(Stuck {
+            what: format!(
+                "node {} is not drained after {} s",
+                self.node, self.attempt.step.timeout_s
+            ),
+            left: both(format!("Still there: {}", left.join("; ")), refused),
+            blockers: self.blockers(pods),
+        })
+    }
+
+    /// What holds the node up.
+    fn blockers(&self, pods: &[(&Pod, Leaves)]) -> Vec<Blocker> {
+        let turn = self.turn(pods);
+        pods.iter()
+            .map(|(pod, how)| Blocker {
+                pod: label(pod),
+                budget: self.of(pod).budget,
+                why: self
+                    .given_up(pod)
+                    .unwrap_or_else(|| self.describe(pod, *how, turn)),
+            })
+            .collect()
     }
 }
 

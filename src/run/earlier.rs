@@ -44,6 +44,8 @@ pub fn durations<'r>(
             | Event::StepStarted { .. }
             | Event::StepWaiting { .. }
             | Event::StepDone { .. }
+            | Event::StepDeferring { .. }
+            | Event::StepDeferred { .. }
             | Event::StepFailed { .. }
             | Event::Halted { .. }
             | Event::Finished { .. } => None,
@@ -112,6 +114,7 @@ mod tests {
                 evict_unmanaged_pods: false,
                 rules: Vec::new(),
                 others_timeout_s: None,
+                deferral: None,
             },
             after: Vec::new(),
             timeout_s: 900,

@@ -54,6 +54,22 @@ pub enum Event {
         /// Milliseconds from its start.
         took_ms: u64,
     },
+    /// The drain is given up, and its node is about to be made schedulable again; on disk before it is.
+    StepDeferring {
+        /// The drain.
+        step: StepId,
+        /// What happened, and why.
+        error: String,
+        /// What holds the node up.
+        blockers: Vec<Blocker>,
+    },
+    /// The drain's node is schedulable again; its steps are carried out at the end of the hop instead.
+    StepDeferred {
+        /// The drain.
+        step: StepId,
+        /// Of the node's steps those that were done and begin anew, besides the drain itself.
+        anew: Vec<StepId>,
+    },
     /// The step has failed for good: its retries are used up.
     StepFailed {
         /// The step.
@@ -77,6 +93,17 @@ pub enum Event {
         /// As in `Halted`.
         wall_ms: u64,
     },
+}
+
+/// A pod that does not leave its node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocker {
+    /// `namespace/name`.
+    pub pod: String,
+    /// The budget that does not let it go, as `namespace/name`; none where it is something else.
+    pub budget: Option<String>,
+    /// What holds it, in words.
+    pub why: String,
 }
 
 /// How a step came to be done.
@@ -139,6 +166,8 @@ impl Event {
             Self::StepStarted { .. } => "step-started",
             Self::StepWaiting { .. } => "step-waiting",
             Self::StepDone { .. } => "step-done",
+            Self::StepDeferring { .. } => "step-deferring",
+            Self::StepDeferred { .. } => "step-deferred",
             Self::StepFailed { .. } => "step-failed",
             Self::Halted { .. } => "halted",
             Self::Finished { .. } => "finished",

@@ -1,12 +1,13 @@
 //! Carries a plan out: starts each step when all that must come before it is done, and nothing else.
 //!
-//! It may only start the plan's next steps, wait, or halt; it never adds, reorders or alters a step. All steps of a run are
+//! It may only start the plan's next steps, wait, put a node off as the plan says of its drain (`plan::deferral`), or halt; it
+//! never adds, reorders or alters a step. All steps of a run are
 //! one future: no detached tasks, and dropping the future at any point loses nothing that the journal and the world do not
 //! tell. When a step fails, or the operator asks, or the journal cannot be written, running steps end and no new one starts.
 //! Where the plan has windows, a step that needs one is not started outside of them, and the run halts when nothing else is left.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::pin;
 
@@ -22,8 +23,8 @@ use super::meter::Meter;
 use super::state::{State, StepState, TransitionError};
 use super::step::{self, StepEnd};
 use crate::cluster::model::NodeName;
-use crate::plan::data::{Action, HookPoint, Plan, Step, StepId};
-use crate::plan::graph::Frontier;
+use crate::plan::data::{Action, Deferral, HookPoint, Plan, Step, StepId};
+use crate::plan::graph::{Frontier, GraphError};
 use crate::plan::windows::Guard;
 use crate::ports::{Metrics, People, Programs, Store, World};
 
@@ -197,6 +198,61 @@ impl Context<'_> {
         guard.opens_next(self.world.clock.now())
     }
 
+    /// Whether the drain was given up, and its node is not known to be schedulable again.
+    pub(super) fn is_deferring(&self, step: &Step) -> bool {
+        self.recorder.borrow().state.is_deferring(&step.id)
+    }
+
+    /// Whether the drain's node may be put off.
+    ///
+    /// # Errors
+    /// Why not, to follow what happened; nothing where the plan lets nobody be put off.
+    pub(super) fn may_defer(&self, step: &Step) -> Result<(), String> {
+        let Some(deferral) = deferral(step) else {
+            return Err(String::new());
+        };
+        let recorder = self.recorder.borrow();
+        let deferred = &recorder.state.deferred;
+        if deferred.contains_key(&step.id) {
+            return Err(". It was put off before, and this was its second try".to_owned());
+        }
+        let others = self.run.plan.steps.iter().filter(|other| {
+            deferred.contains_key(&other.id)
+                && self::deferral(other).is_some_and(|of| of.until == deferral.until)
+        });
+        let others: Vec<&str> = others
+            .filter_map(|other| Some(other.action.node()?.as_str()))
+            .collect();
+        let at_most = self.run.plan.limits.workers_deferred;
+        if others.len() < at_most {
+            return Ok(());
+        }
+        Err(format!(
+            ". It is not put off as well: {} already, and strategy.workers.maxDeferred is {at_most}",
+            match others[..] {
+                [one] => format!("{one} is"),
+                _ => format!("{} are", others.join(", ")),
+            }
+        ))
+    }
+
+    /// Of the steps that begin anew with the drain's node those that are done.
+    pub(super) fn done_anew(&self, step: &Step) -> Vec<StepId> {
+        let state = &self.recorder.borrow().state;
+        let steps = deferral(step).map_or(&[][..], |deferral| &deferral.steps);
+        let done = steps.iter().filter(|step| state.is_done(step));
+        done.cloned().collect()
+    }
+
+    /// The steps by what they wait for now, those under way left out.
+    fn frontier(&self, under_way: &BTreeSet<usize>) -> Result<Frontier, GraphError> {
+        let mut frontier = frontier(self.run.plan, &self.recorder.borrow().state)?;
+        for &place in under_way {
+            frontier.begun(place);
+        }
+        Ok(frontier)
+    }
+
     /// Lets a step go that somebody has yet to approve.
     pub(super) fn unapproved(&self, step: &StepId) {
         self.unapproved.borrow_mut().push(step.clone());
@@ -205,6 +261,25 @@ impl Context<'_> {
     fn broken(&self) -> bool {
         self.recorder.borrow().error.is_some()
     }
+}
+
+/// What becomes of the drain's node when it is given up.
+fn deferral(step: &Step) -> Option<&Deferral> {
+    match &step.action {
+        Action::Drain { deferral, .. } => deferral.as_ref(),
+        _ => None,
+    }
+}
+
+/// What may start where a run is in `state`.
+fn frontier(plan: &Plan, state: &State) -> Result<Frontier, GraphError> {
+    let deferred: Vec<&Deferral> = plan
+        .steps
+        .iter()
+        .filter(|step| state.deferred.get(&step.id).is_some_and(|node| node.back))
+        .filter_map(deferral)
+        .collect();
+    Frontier::deferring(&plan.steps, |step| state.is_done(step), &deferred)
 }
 
 fn drains(plan: &Plan) -> BTreeMap<&StepId, &NodeName> {
@@ -242,7 +317,7 @@ pub async fn execute(
     events: &mut dyn FnMut(&Stamped),
     stop: impl Future<Output = ()>,
 ) -> Outcome {
-    let mut frontier = match Frontier::new(&run.plan.steps, |step| state.is_done(step)) {
+    let mut frontier = match frontier(run.plan, &state) {
         Ok(frontier) => frontier,
         Err(problem) => return Outcome::BadPlan(problem.to_string()),
     };
@@ -351,6 +426,7 @@ async fn carry_out(
     let mut failures = Vec::new();
     let mut running = FuturesUnordered::new();
     let mut kept_back = Vec::new();
+    let mut under_way = BTreeSet::new();
     loop {
         if !asked_to_stop && stop.as_mut().now_or_never().is_some() {
             asked_to_stop = true;
@@ -367,6 +443,7 @@ async fn carry_out(
                 kept_back.push(place);
                 continue;
             }
+            under_way.insert(place);
             running.push(step::run(context, step).map(move |end| (place, step, end)));
         }
         // The lease is kept, and a stop heard, also while the last steps end. Once the lease is lost, steps under way are left
@@ -383,8 +460,16 @@ async fn carry_out(
         for place in kept_back.drain(..) {
             frontier.put_back(place);
         }
+        if let Some((place, _, _)) = &ended {
+            under_way.remove(place);
+        }
         match ended {
             None => return failures,
+            Some((place, step, StepEnd::Deferred)) => match context.frontier(&under_way) {
+                Ok(without) => *frontier = without,
+                // it was made from the same steps before
+                Err(problem) => failures.push((place, step.id.clone(), problem.to_string())),
+            },
             Some((place, _, StepEnd::Done)) => frontier.done(place),
             Some((place, step, StepEnd::Failed(error))) => {
                 failures.push((place, step.id.clone(), error));

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::event::{Event, Halt, How, Stamped};
+use super::event::{Blocker, Event, Halt, How, Stamped};
 use crate::plan::data::StepId;
 
 /// Where a step is.
@@ -46,6 +46,19 @@ pub enum StepState {
     },
 }
 
+/// A node that was put off to the end of its hop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deferred {
+    /// When its drain was given up.
+    pub at: Timestamp,
+    /// Why.
+    pub error: String,
+    /// What held it up.
+    pub blockers: Vec<Blocker>,
+    /// It was seen schedulable again, and its steps begin anew; else that may not have happened yet.
+    pub back: bool,
+}
+
 /// What the events of a run add up to. Steps without an entry have not begun.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
@@ -61,6 +74,8 @@ pub struct State {
     pub pid: Option<u32>,
     /// By step.
     pub steps: BTreeMap<StepId, StepState>,
+    /// Nodes that were put off, by their drain; what became of them since is told by their steps.
+    pub deferred: BTreeMap<StepId, Deferred>,
     /// Stopped before its end, and why; `None` again once resumed.
     pub halted: Option<Halt>,
     /// Every step is done.
@@ -120,6 +135,8 @@ impl State {
             Event::StepStarted { .. }
             | Event::StepWaiting { .. }
             | Event::StepDone { .. }
+            | Event::StepDeferring { .. }
+            | Event::StepDeferred { .. }
             | Event::StepFailed { .. }
             | Event::Halted { .. }
             | Event::Finished { .. } => {
@@ -207,7 +224,7 @@ impl State {
                     Some(StepState::Started { .. }) => true,
                     Some(StepState::Done { .. }) => false,
                 };
-                if !follows {
+                if !follows || self.is_deferring(step) {
                     return Err(self.misplaced(step, event));
                 }
                 self.steps.insert(
@@ -238,6 +255,38 @@ impl State {
                     },
                 );
             }
+            Event::StepDeferring {
+                step,
+                error,
+                blockers,
+            } => {
+                let started = matches!(self.steps.get(step), Some(StepState::Started { .. }));
+                if !started || self.deferred.contains_key(step) {
+                    return Err(self.misplaced(step, event));
+                }
+                let deferred = Deferred {
+                    at,
+                    error: error.clone(),
+                    blockers: blockers.clone(),
+                    back: false,
+                };
+                self.deferred.insert(step.clone(), deferred);
+            }
+            Event::StepDeferred { step, anew } => {
+                let undone = anew.iter().find(|step| !self.is_done(step));
+                if let Some(undone) = undone {
+                    return Err(self.misplaced(undone, event));
+                }
+                let started = matches!(self.steps.get(step), Some(StepState::Started { .. }));
+                match self.deferred.get_mut(step) {
+                    Some(deferred) if started && !deferred.back => deferred.back = true,
+                    Some(_) | None => return Err(self.misplaced(step, event)),
+                }
+                self.steps.remove(step);
+                for step in anew {
+                    self.steps.remove(step);
+                }
+            }
             Event::Halted { why, own_ms, .. } => {
                 self.halted = Some(why.clone());
                 self.own_ms += own_ms;
@@ -260,6 +309,8 @@ impl State {
             Event::StepStarted { .. }
             | Event::StepWaiting { .. }
             | Event::StepDone { .. }
+            | Event::StepDeferring { .. }
+            | Event::StepDeferred { .. }
             | Event::StepFailed { .. }
             | Event::Halted { .. }
             | Event::Finished { .. } => {
@@ -295,6 +346,14 @@ impl State {
     #[must_use]
     pub fn was_cut_short(&self, step: &StepId) -> bool {
         self.halted.is_some() && matches!(self.steps.get(step), Some(StepState::Started { .. }))
+    }
+
+    /// Whether the drain was given up and its node may still have to be made schedulable again.
+    #[must_use]
+    pub fn is_deferring(&self, step: &StepId) -> bool {
+        self.deferred
+            .get(step)
+            .is_some_and(|deferred| !deferred.back)
     }
 
     fn misplaced(&self, step: &StepId, event: &Event) -> TransitionError {
@@ -361,6 +420,21 @@ mod tests {
         Event::StepFailed {
             step: StepId::new("s"),
             error: "no".into(),
+        }
+    }
+
+    fn deferring() -> Event {
+        Event::StepDeferring {
+            step: StepId::new("s"),
+            error: "no".into(),
+            blockers: vec![],
+        }
+    }
+
+    fn deferred() -> Event {
+        Event::StepDeferred {
+            step: StepId::new("s"),
+            anew: vec![],
         }
     }
 
@@ -455,6 +529,34 @@ mod tests {
         assert!(!follows(vec![begin(), waiting()]));
         assert!(follows(vec![begin(), started(1), waiting()]));
         assert!(!follows(vec![begin(), done(How::Already), failed()]));
+    }
+
+    #[test]
+    fn a_drain_is_put_off_once_and_only_once_it_was_started() {
+        assert!(!follows(vec![begin(), deferring()]));
+        assert!(!follows(vec![begin(), started(1), deferred()]));
+        assert!(follows(vec![begin(), started(1), deferring(), deferred()]));
+        let off = || vec![begin(), started(1), deferring()];
+        let then = |events: Vec<Event>| [off(), events].concat();
+        assert!(!follows(then(vec![deferring()])));
+        assert!(!follows(then(vec![done(How::Acted)])));
+        assert!(follows(then(vec![resume(), started(1), deferred()])));
+        assert!(follows(then(vec![failed(), started(2), deferred()])));
+        // from then on it is as if it had never begun
+        assert!(follows(then(vec![
+            deferred(),
+            started(1),
+            done(How::Acted)
+        ])));
+        assert!(!follows(then(vec![deferred(), started(2)])));
+        assert!(!follows(then(vec![deferred(), deferred()])));
+        assert!(!follows(then(vec![deferred(), started(1), deferring()])));
+        // what was done for it must have been
+        let undone = Event::StepDeferred {
+            step: StepId::new("s"),
+            anew: vec![StepId::new("cordon")],
+        };
+        assert!(!follows(then(vec![undone])));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::future::{Either, select};
 
-use super::event::{Event, How};
+use super::event::{Blocker, Event, How};
 use super::executor::{Context, Unrecorded};
 use super::lease::Denied;
 use super::meter::millis;
@@ -39,6 +39,8 @@ pub(super) enum StepEnd {
     Failed(String),
     /// Let go of, because the run is to stop.
     LetGo,
+    /// Its node is schedulable again, and its steps begin anew at the end of the hop.
+    Deferred,
     /// Something about it could not be recorded.
     Unrecorded,
 }
@@ -59,12 +61,34 @@ pub(super) enum Trouble {
     Failed(String),
     /// It failed, and another try would be wrong or of no use.
     Hopeless(String),
+    /// The node's pods cannot leave in time, or never: it stays cordoned, unless the plan lets it be put off.
+    Stuck(Stuck),
     /// It was cut short, and nobody knows how far it came: it stays so until somebody has looked.
     CutShort(String),
+    /// Its node was put off: it is schedulable again, and its steps begin anew at the end of the hop.
+    Deferred,
     /// It was let go of, because the run is to stop: it is neither done nor failed, and is taken up by `resume`.
     LetGo,
     /// Something could not be recorded.
     Unrecorded,
+}
+
+/// A node that cannot be drained now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stuck {
+    /// That it is not drained.
+    pub(super) what: String,
+    /// What is left on it and why, as a sentence.
+    pub(super) left: String,
+    /// The same by pod.
+    pub(super) blockers: Vec<Blocker>,
+}
+
+impl Stuck {
+    /// For a node that is left as it is.
+    pub(super) fn for_good(&self) -> String {
+        format!("{}; it stays cordoned. {}", self.what, self.left)
+    }
 }
 
 impl From<Unrecorded> for Trouble {
@@ -256,7 +280,12 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> StepEnd {
     let mut tries_left = step.retries;
     loop {
         let attempt = Try::new(cx, step, number, taken_up);
-        let error = match act(&attempt).await {
+        let acted = if cx.is_deferring(step) {
+            Err(put_back(&attempt).await)
+        } else {
+            act(&attempt).await
+        };
+        let error = match acted {
             Ok(Finished { how, note }) => {
                 let took = cx.world.clock.monotonic().saturating_sub(began);
                 let done = Event::StepDone {
@@ -272,6 +301,7 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> StepEnd {
             }
             Err(Trouble::Unrecorded) => return StepEnd::Unrecorded,
             Err(Trouble::LetGo) => return StepEnd::LetGo,
+            Err(Trouble::Deferred) => return StepEnd::Deferred,
             // Without an outcome in the journal: a resumed run must not take it for one that ended.
             Err(Trouble::CutShort(error)) => return StepEnd::Failed(error),
             Err(Trouble::Failed(error)) => {
@@ -290,6 +320,7 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> StepEnd {
                 error
             }
             Err(Trouble::Hopeless(error)) => error,
+            Err(Trouble::Stuck(stuck)) => stuck.for_good(),
         };
         let failed = Event::StepFailed {
             step: step.id.clone(),
@@ -299,6 +330,54 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> StepEnd {
             Ok(()) => StepEnd::Failed(error),
             Err(Unrecorded) => StepEnd::Unrecorded,
         };
+    }
+}
+
+/// Puts the drain's node off, if the plan lets it.
+async fn defer(attempt: &Try<'_, '_>, mut stuck: Stuck) -> Trouble {
+    if let Err(trouble) = attempt.start() {
+        return trouble;
+    }
+    if let Err(but) = attempt.cx.may_defer(attempt.step) {
+        stuck.left.push_str(&but);
+        return Trouble::Stuck(stuck);
+    }
+    let Stuck {
+        what,
+        left,
+        blockers,
+    } = stuck;
+    let deferring = Event::StepDeferring {
+        step: attempt.step.id.clone(),
+        error: format!("{what}. {left}"),
+        blockers,
+    };
+    match attempt.cx.record(deferring) {
+        Ok(()) => put_back(attempt).await,
+        Err(Unrecorded) => Trouble::Unrecorded,
+    }
+}
+
+/// Makes the node schedulable again, and makes it durable that its steps begin anew.
+async fn put_back(attempt: &Try<'_, '_>) -> Trouble {
+    let Action::Drain { node, .. } = &attempt.step.action else {
+        return Trouble::Hopeless(format!("{} is no drain", attempt.step.id));
+    };
+    attempt.all_time_anew();
+    let back = async {
+        cordon::uncordon(attempt, node).await?;
+        // where there was nothing left to do, nobody has said yet who was at it
+        attempt.start()?;
+        let anew = attempt.cx.done_anew(attempt.step);
+        attempt.cx.record(Event::StepDeferred {
+            step: attempt.step.id.clone(),
+            anew,
+        })?;
+        Ok(())
+    };
+    match back.await {
+        Ok(()) => Trouble::Deferred,
+        Err(trouble) => trouble,
     }
 }
 
@@ -379,6 +458,7 @@ async fn act(attempt: &Try<'_, '_>) -> Result<Finished, Trouble> {
             evict_unmanaged_pods,
             rules,
             others_timeout_s,
+            deferral: _,
         } => {
             let policy = Policy {
                 delete_empty_dir_data: *delete_empty_dir_data,
@@ -389,7 +469,10 @@ async fn act(attempt: &Try<'_, '_>) -> Result<Finished, Trouble> {
                 grace: grace_period_s.map(Duration::from_secs),
                 others: others_timeout_s.map(Duration::from_secs),
             };
-            return drain::run(attempt, node, limits, policy).await;
+            return match drain::run(attempt, node, limits, policy).await {
+                Err(Trouble::Stuck(stuck)) => Err(defer(attempt, stuck).await),
+                ended => ended,
+            };
         }
         Action::Verify {
             version,

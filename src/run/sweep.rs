@@ -32,7 +32,13 @@ pub(super) async fn sweep(
             "what earlier runs left on {} stays: {why}",
             wanted.host
         )),
-        Err(trouble @ (Trouble::CutShort(_) | Trouble::LetGo | Trouble::Unrecorded)) => {
+        Err(
+            trouble @ (Trouble::Stuck(_)
+            | Trouble::CutShort(_)
+            | Trouble::Deferred
+            | Trouble::LetGo
+            | Trouble::Unrecorded),
+        ) => {
             return Err(trouble);
         }
     };

@@ -151,9 +151,14 @@ pub(super) async fn node(
             "{why}. On the node, `journalctl -u kubelet` tells what its kubelet meets"
         ))),
         Ok(_)
-        | Err(Trouble::Hopeless(_) | Trouble::CutShort(_) | Trouble::LetGo | Trouble::Unrecorded) => {
-            ended
-        }
+        | Err(
+            Trouble::Hopeless(_)
+            | Trouble::Stuck(_)
+            | Trouble::Deferred
+            | Trouble::CutShort(_)
+            | Trouble::LetGo
+            | Trouble::Unrecorded,
+        ) => ended,
     }
 }
 

@@ -364,6 +364,7 @@ fn upgrade(target: Version) -> Upgrade {
             grace_period: None,
             delete_empty_dir_data: true,
             unmanaged_pods: UnmanagedPods::Refuse,
+            blocked: WhenBlocked::Halt,
             rules: Vec::new(),
         },
         snapshot: SnapshotPolicy {

@@ -36,6 +36,7 @@ fn by(rules: Vec<Exception>) -> Plan {
             evict_unmanaged_pods: false,
             rules,
             others_timeout_s: None,
+            deferral: None,
         },
     );
     only.timeout_s = 60;
@@ -190,7 +191,7 @@ async fn pods_of_a_rule_may_take_longer_than_the_others_or_less() {
     let failures = fails(&plan, &sim).await;
     let why = &failures[0].1;
     assert!(
-        why.contains("is not drained; it stays cordoned, and its other pods have left")
+        why.contains("is not drained; it stays cordoned. Its other pods have left")
             && why.contains(&format!(
                 "{}: still there after the 20 s that its rule of drain.rules gives it",
                 pods[1]

@@ -203,6 +203,7 @@ async fn a_failure_elsewhere_lets_go_of_it() {
         evict_unmanaged_pods: false,
         rules: vec![],
         others_timeout_s: None,
+        deferral: None,
     };
     plan.steps.push(step("nobody/drain", &[], wrong));
     plan.steps.last_mut().unwrap().timeout_s = 30;

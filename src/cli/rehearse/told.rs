@@ -109,6 +109,8 @@ impl Told {
             Event::RunStarted { .. }
             | Event::RunResumed { .. }
             | Event::StepStarted { .. }
+            | Event::StepDeferring { .. }
+            | Event::StepDeferred { .. }
             | Event::StepFailed { .. }
             | Event::Halted { .. }
             | Event::Finished { .. } => {}

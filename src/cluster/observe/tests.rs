@@ -13,7 +13,7 @@ use crate::cluster::facts::{KubeadmConfig, KubeletConfig, Surroundings};
 use crate::cluster::model::{Budget, Node, NodeName, Pod, Workload};
 use crate::documents::settings::{
     Become, ControlPlaneStrategy, DrainPolicy, Kubeadm, Packages, Share, SnapshotPolicy, Ssh,
-    UnmanagedPods, WorkerStrategy,
+    UnmanagedPods, WhenBlocked, WorkerStrategy,
 };
 use crate::host::op::{Mutation, OpEnd, OpRef, OpState};
 use crate::ports::{
@@ -313,6 +313,7 @@ fn upgrade(key: KeySource) -> Upgrade {
             grace_period: None,
             delete_empty_dir_data: true,
             unmanaged_pods: UnmanagedPods::Refuse,
+            blocked: WhenBlocked::Halt,
             rules: vec![],
         },
         snapshot: SnapshotPolicy {

@@ -251,9 +251,10 @@ pub(in crate::documents) static WORKERS: Object = object(
             "maxDeferred",
             Shape::Text(Format::Count),
             "0",
-            "Nodes that may be put off to the end of the hop.",
-        )
-        .not_yet(),
+            "Workers of a hop that may be put off to its end, where `drain.blocked` is `defer`. They are tried again there, one \
+after another, and the next hop begins only once none is left; where more would have to be put off, or one cannot be drained \
+then either, the run halts. Workers of a group with a `soak` are never put off.",
+        ),
         optional(
             "maxFailed",
             Shape::Text(Format::Count),
@@ -307,9 +308,10 @@ pub(in crate::documents) static DRAIN: Object = object(
             "blocked",
             Shape::OneOf(&["defer", "halt"]),
             "halt",
-            "What a node does to the run when its pods cannot leave in time.",
-        )
-        .not_yet(),
+            "What a worker does to the run when its pods cannot leave in time, or a budget can never allow it: `halt` leaves it cordoned \
+and stops the run; `defer` makes it schedulable again and tries it once more at the end of the hop, for as many workers as \
+`strategy.workers.maxDeferred` says.",
+        ),
         optional(
             "rules",
             Shape::List(&Shape::Object(&RULE)),

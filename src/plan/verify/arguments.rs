@@ -1,6 +1,7 @@
 //! Every argument against the facts: which host is which node, what the repositories offer, which release is where by then.
 
 mod by_then;
+mod deferral;
 mod packages;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +14,7 @@ use super::order::Order;
 use super::timeline::Timelines;
 use super::violation::Violation;
 use crate::cluster::model::{HostName, NodeName, Role};
-use crate::plan::data::{Action, Condition, FORMAT, Gate, Plan, Step};
+use crate::plan::data::{Action, Condition, FORMAT, Gate, Plan, Step, StepId};
 use crate::rules::eviction::{Exception, longest_s};
 use crate::rules::static_pods::SETTLED_S;
 
@@ -32,6 +33,7 @@ pub fn judge(
         step: None,
         patches: patches(order),
         drained: None,
+        barriers: BTreeMap::new(),
         wrong: Vec::new(),
     };
     judge.head();
@@ -55,6 +57,8 @@ struct Judge<'j, 'p, 'f> {
     patches: BTreeMap<&'p HostName, &'p str>,
     /// How the plan's first drain treats pods.
     drained: Option<Manner<'p>>,
+    /// Where nodes are tried again that were put off, each looked at once.
+    barriers: BTreeMap<&'p StepId, usize>,
     wrong: Vec<Violation>,
 }
 
@@ -329,8 +333,12 @@ impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
                 evict_unmanaged_pods,
                 rules,
                 others_timeout_s,
+                deferral,
             } => {
                 self.node(node);
+                if let Some(deferral) = deferral {
+                    self.deferral(node, deferral);
+                }
                 let timeout_s = self.order.step(at).timeout_s;
                 let others_s = others_timeout_s.unwrap_or(timeout_s);
                 let own = Manner {

@@ -182,6 +182,7 @@ pub(super) fn by_hand<'p>(plan: &Plan, step: &'p Step) -> Vec<Do<'p>> {
             evict_unmanaged_pods,
             rules,
             others_timeout_s: _,
+            deferral: _,
         } => {
             if !rules.is_empty() {
                 let mut refused = Vec::new();

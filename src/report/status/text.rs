@@ -84,6 +84,22 @@ impl RunStatus {
                 text.push('\n');
             }
         }
+        if !self.deferred.is_empty() {
+            let _ = writeln!(
+                text,
+                "\n{bold}put off to the end of their hop{bold:#}: the next one does not begin while one is left"
+            );
+            for node in &self.deferred {
+                let _ = writeln!(
+                    text,
+                    "  {} at {}, tried again before {}: {}",
+                    node.step,
+                    clock(node.at),
+                    node.until,
+                    indent(&node.error)
+                );
+            }
+        }
         if !self.nodes.is_empty() {
             let _ = writeln!(text, "\n{bold}nodes{bold:#}");
             let width = self.nodes.iter().map(|node| node.node.as_str().len()).max();
@@ -94,7 +110,10 @@ impl RunStatus {
                     node.node,
                     node.steps.done,
                     node.steps.total,
-                    node.words(self.process.is_some()),
+                    node.words(
+                        self.process.is_some(),
+                        self.deferred.iter().any(|off| off.node == node.node)
+                    ),
                     width = width.unwrap_or_default(),
                 );
             }
@@ -140,7 +159,7 @@ impl RunStatus {
 }
 
 impl NodeStatus {
-    fn words(&self, alive: bool) -> String {
+    fn words(&self, alive: bool, put_off: bool) -> String {
         let list = |steps: &[StepId]| {
             let steps: Vec<_> = steps.iter().map(StepId::as_str).collect();
             steps.join(", ")
@@ -154,6 +173,8 @@ impl NodeStatus {
             "done".to_owned()
         } else if self.steps.done == 0 {
             "not begun".to_owned()
+        } else if put_off {
+            "put off".to_owned()
         } else {
             "waits for its turn".to_owned()
         };

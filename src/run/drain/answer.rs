@@ -19,6 +19,8 @@ pub(super) struct Progress {
     pub(super) early: bool,
     /// Why it is still there.
     pub(super) why: Option<String>,
+    /// The budget that did not let it go when it was last asked for, as `namespace/name`.
+    pub(super) budget: Option<String>,
     /// It cannot be evicted; says why.
     pub(super) failed: Option<String>,
     /// Since when its end is awaited: its eviction was asked for, or it ends without that.
@@ -40,6 +42,7 @@ pub(super) fn take_in(
 ) {
     progress.due = now + ASK_AGAIN;
     progress.early = false;
+    progress.budget = None;
     match answer {
         // Should it still be there undeleted after that time, it is asked for again.
         Ok(Eviction::Granted | Eviction::Gone) | Err(Failure::NotFound(_)) => {
@@ -81,6 +84,7 @@ fn blocked(
         return;
     };
     progress.early = retry_after.is_none();
+    progress.budget = Some(format!("{}/{}", budget.namespace, budget.name));
     let words = eviction::describe(budget);
     // What the server's grant to another pod leaves behind looks the same until the disruption controller has counted
     // again, and it may be down for a while. So: twice, 5 s apart, and only if the pods themselves say the same.

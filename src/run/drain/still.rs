@@ -52,6 +52,7 @@ fn kubectl_drain(action: &Action) -> Option<String> {
         evict_unmanaged_pods,
         rules,
         others_timeout_s: _,
+        deferral: _,
     } = action
     else {
         return None;

@@ -71,6 +71,8 @@ pub(in crate::run) async fn on_host(
             "host {host} cannot be asked; nothing was started: {why}"
         )),
         other @ (Trouble::Hopeless(_)
+        | Trouble::Stuck(_)
+        | Trouble::Deferred
         | Trouble::CutShort(_)
         | Trouble::LetGo
         | Trouble::Unrecorded) => other,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use refit::cluster::facts::{Facts, Observed};
 use refit::cluster::model::{HostName, LabelSelector, NodeName, Role};
-use refit::documents::settings::{Condition, Gate, GatePoint, OrderGroup, Share};
-use refit::plan::data::{Action, Plan, Step, StepId};
+use refit::documents::settings::{Condition, Gate, GatePoint, OrderGroup, Share, WhenBlocked};
+use refit::plan::data::{Action, Deferral, Plan, SoakingGroup, Step, StepId};
 use refit::plan::verify::{Invariant, verify};
 use refit::rules::eviction::Exception;
 
@@ -812,5 +812,62 @@ fn a_drain_has_the_time_that_its_rules_give_to_pods() {
         others,
         "argument: w1/drain@1.35.4: drain is grace None, emptyDir data true, unmanaged pods false, rules [all pods: drain, gone \
          within 1800 s], 60 s and should be done as the plan's other drains are",
+    );
+}
+
+#[test]
+fn what_is_put_off_is_what_the_declaration_lets_be_put_off() {
+    let mut world = world();
+    world.upgrade.drain.blocked = WhenBlocked::Defer { at_most: 1 };
+    let plan = world.planned();
+    let deferral = |plan: &mut Plan, step: &str| match plan.does(step) {
+        Action::Drain { deferral, .. } => deferral.clone(),
+        other => panic!("{other:?}"),
+    };
+    let of_w1 = deferral(&mut plan.clone(), "w1/drain").unwrap();
+    let change = |plan: &mut Plan, step: &str, edit: &dyn Fn(&mut Deferral)| match plan.does(step) {
+        Action::Drain { deferral, .. } => edit(deferral.get_or_insert_with(|| of_w1.clone())),
+        other => panic!("{other:?}"),
+    };
+    let broken = |edit: &dyn Fn(&mut Plan), said: &str| breaks_in(&world, edit, said);
+    broken(
+        &|plan| plan.limits.workers_deferred = 0,
+        "argument: w1/drain@1.35.4: deferral is given and should be none: no node may be put off",
+    );
+    broken(
+        &|plan| change(plan, "cp1/drain", &|_| ()),
+        "argument: cp1/drain@1.35.4: deferral is given and should be none: only workers are put off",
+    );
+    let soak = |plan: &mut Plan| {
+        plan.limits.soaks = vec![SoakingGroup {
+            nodes: vec![NodeName::new("w1")],
+            for_s: 60,
+        }];
+    };
+    broken(
+        &soak,
+        "argument: w1/drain@1.35.4: deferral is given and should be none: others wait for what this node meets",
+    );
+    broken(
+        &|plan| change(plan, "w1/drain", &|of| of.until = id("w3/uncordon")),
+        "argument: w1/drain@1.35.4: deferral is w3/uncordon@1.35.4 and should be a barrier",
+    );
+    broken(
+        &|plan| change(plan, "w1/drain", &|of| drop(of.steps.pop())),
+        "argument: w1/drain@1.35.4: deferral is w1/await-node@1.35.4, w1/cordon@1.35.4, w1/drain@1.35.4, w1/install-kubelet@1.35.4 \
+         and should be w1/await-node@1.35.4, w1/cordon@1.35.4, w1/drain@1.35.4, w1/install-kubelet@1.35.4, w1/uncordon@1.35.4",
+    );
+    broken(
+        &|plan| change(plan, "w1/drain", &|of| drop(of.steps.remove(0))),
+        "argument: w1/drain@1.35.4: deferral is without a cordon and should be from the node's cordon on",
+    );
+    // another node would be out of service beside those that are tried again
+    broken(
+        &|plan| {
+            plan.unwait("barrier/deferred", "barrier/wave-3");
+            plan.wait("barrier/deferred", "barrier/wave-1");
+            plan.wait("barrier/nodes", "barrier/wave-3");
+        },
+        "argument: w1/drain@1.35.4: deferral is beside w2/cordon@1.35.4 and should be before or after every other node's change",
     );
 }

@@ -35,7 +35,7 @@ fn random(seed: u64, number: u64) -> u64 {
     state ^ (state >> 31)
 }
 
-fn here() -> Stage {
+fn two_hops() -> Stage {
     stage(3, 6, "1.36.3")
 }
 
@@ -68,10 +68,16 @@ async fn resumed(stage: &Stage, moment: Moment, seed: u64, expected: &str) -> Re
         second.get() == 0
     });
     let mut ended;
-    (ended, journal) = Process::new(&sim, journal, kill).run(&stage.plan).await;
+    (ended, journal) = Process::new(&sim, journal, kill)
+        .beside(stage.meddle)
+        .run(&stage.plan)
+        .await;
     if ended.is_none() {
         let never = Box::new(|_: &Sim, _: &[u8], _: &'static str| false);
-        (ended, journal) = Process::new(&sim, journal, never).run(&stage.plan).await;
+        (ended, journal) = Process::new(&sim, journal, never)
+            .beside(stage.meddle)
+            .run(&stage.plan)
+            .await;
     }
     if !matches!(ended, Some(Outcome::Finished { .. })) {
         let lines = String::from_utf8_lossy(&journal);
@@ -94,7 +100,12 @@ async fn resumed(stage: &Stage, moment: Moment, seed: u64, expected: &str) -> Re
     }
 }
 
-fn worker(moments: &Mutex<Receiver<Moment>>, seed: u64, expected: &str) -> (u64, Vec<String>) {
+fn worker(
+    here: fn() -> Stage,
+    moments: &Mutex<Receiver<Moment>>,
+    seed: u64,
+    expected: &str,
+) -> (u64, Vec<String>) {
     let stage = here();
     let runtime = runtime();
     let (mut done, mut wrong) = (0, Vec::new());
@@ -113,7 +124,7 @@ fn worker(moments: &Mutex<Receiver<Moment>>, seed: u64, expected: &str) -> (u64,
 }
 
 /// The undisturbed run: how it ends, and how many moments it has.
-fn golden(mut at: impl FnMut(&Sim, &[u8], &'static str)) -> (String, u64) {
+fn golden(here: fn() -> Stage, mut at: impl FnMut(&Sim, &[u8], &'static str)) -> (String, u64) {
     let stage = here();
     runtime().block_on(async {
         let sim = Sim::new(stage.world.clone(), 1);
@@ -123,7 +134,10 @@ fn golden(mut at: impl FnMut(&Sim, &[u8], &'static str)) -> (String, u64) {
             at(sim, journal, what);
             false
         });
-        let (ended, journal) = Process::new(&sim, Vec::new(), watch).run(&stage.plan).await;
+        let (ended, journal) = Process::new(&sim, Vec::new(), watch)
+            .beside(stage.meddle)
+            .run(&stage.plan)
+            .await;
         let told = String::from_utf8_lossy(&journal).into_owned();
         assert!(
             matches!(ended, Some(Outcome::Finished { .. })),
@@ -137,12 +151,22 @@ fn golden(mut at: impl FnMut(&Sim, &[u8], &'static str)) -> (String, u64) {
 
 #[test]
 fn killed_at_every_moment_it_is_resumed_to_the_same_end() {
+    killed(two_hops, SAMPLE, 1000);
+}
+
+#[test]
+fn killed_while_a_node_is_put_off_it_is_resumed_to_the_same_end() {
+    killed(super::deferral::put_off, SAMPLE / 2, 200);
+}
+
+/// Kills a run at so many of its moments, or as many as the environment says, of which there are `at_least`.
+fn killed(here: fn() -> Stage, sample: u64, at_least: u64) {
     let seed: u64 = std::env::var("REFIT_SEED").map_or(1, |seed| seed.parse().unwrap());
-    let (expected, moments) = golden(|_, _, _| ());
+    let (expected, moments) = golden(here, |_, _, _| ());
     let wanted = match std::env::var("REFIT_KILLS").as_deref() {
         Ok("all") => moments,
         Ok(number) => number.parse().unwrap(),
-        Err(_) => SAMPLE,
+        Err(_) => sample,
     };
     let every = moments.div_ceil(wanted).max(1);
     let first = random(seed, 0) % every;
@@ -151,11 +175,11 @@ fn killed_at_every_moment_it_is_resumed_to_the_same_end() {
     let workers: Vec<_> = (0..2)
         .map(|_| {
             let (receive, expected) = (Arc::clone(&receive), expected.clone());
-            std::thread::spawn(move || worker(&receive, seed, &expected))
+            std::thread::spawn(move || worker(here, &receive, seed, &expected))
         })
         .collect();
     let mut number = 0;
-    let (again, counted) = golden(|sim, journal, what| {
+    let (again, counted) = golden(here, |sim, journal, what| {
         if number % every == first {
             let moment = Moment {
                 number,
@@ -188,7 +212,7 @@ fn killed_at_every_moment_it_is_resumed_to_the_same_end() {
         wrong.len(),
         wrong.join("\n\n")
     );
-    assert!(moments > 1000, "only {moments} moments");
+    assert!(moments > at_least, "only {moments} moments");
     assert!(
         done >= wanted.min(moments) / 2,
         "only {done} of {moments} were resumed"

@@ -10,6 +10,7 @@
 #[allow(dead_code, unused_imports)]
 #[path = "../../pure/build.rs"]
 mod build;
+mod deferral;
 mod everywhere;
 mod machines;
 mod play;

@@ -32,11 +32,23 @@ pub struct Stage {
     pub built: build::World,
     pub plan: Plan,
     pub world: World,
+    /// What somebody else does to the cluster, asked at each moment with what the journal says.
+    pub meddle: fn(&Sim, &[u8]),
 }
 
 /// Control planes and workers at 1.34.4, to become `target`: `web` with a pod on each worker of which one may be away,
 /// CoreDNS on two control planes, a single `db`; the last worker was cordoned by someone else.
 pub fn stage(control_planes: usize, workers: usize, target: &str) -> Stage {
+    staged(control_planes, workers, target, |_| ())
+}
+
+/// The same, declared or observed otherwise.
+pub fn staged(
+    control_planes: usize,
+    workers: usize,
+    target: &str,
+    otherwise: impl FnOnce(&mut build::World),
+) -> Stage {
     let mut built = build::World::new(control_planes, workers, "1.34.4", target);
     let owned = |namespace: &str, name: &str, set: &str, node: &str| Pod {
         controller: Some(Controller {
@@ -84,6 +96,7 @@ pub fn stage(control_planes: usize, workers: usize, target: &str) -> Stage {
     built.node(&last).unschedulable = true;
     built.upgrade.workers.max_unavailable =
         refit::documents::settings::Share::Count(u32::try_from(workers / 3).unwrap().max(1));
+    otherwise(&mut built);
     let plan = built.planned();
     let nodes: BTreeMap<HostName, NodeName> = built
         .inventory
@@ -93,7 +106,12 @@ pub fn stage(control_planes: usize, workers: usize, target: &str) -> Stage {
         .collect();
     let machines = machines(&built.facts, &nodes, Durations::default());
     let world = World::of(&built.facts, machines, Options::default());
-    Stage { built, plan, world }
+    Stage {
+        built,
+        plan,
+        world,
+        meddle: |_, _| (),
+    }
 }
 
 /// The cluster as it is, without what may differ between two runs that went well: names and places of pods, times, boots.
@@ -172,11 +190,13 @@ pub struct Process<'s> {
     journal: RefCell<Vec<u8>>,
     dead: Cell<bool>,
     died: Notify,
+    meddle: fn(&Sim, &[u8]),
 }
 
 impl<'s> Process<'s> {
     pub fn new(sim: &'s Sim, journal: Vec<u8>, at: Box<At<'s>>) -> Self {
         Self {
+            meddle: |_, _| (),
             sim,
             at: RefCell::new(at),
             journal: RefCell::new(journal),
@@ -185,8 +205,14 @@ impl<'s> Process<'s> {
         }
     }
 
+    /// With somebody else beside it.
+    pub fn beside(self, meddle: fn(&Sim, &[u8])) -> Self {
+        Self { meddle, ..self }
+    }
+
     fn dies(&self, what: &'static str) -> bool {
         if !self.dead.get() {
+            (self.meddle)(self.sim, &self.journal.borrow());
             let dies = (self.at.borrow_mut())(self.sim, &self.journal.borrow(), what);
             if dies {
                 self.dead.set(true);

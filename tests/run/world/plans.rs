@@ -44,6 +44,7 @@ pub fn plan(steps: Vec<Step>) -> Plan {
             soaks: vec![],
             gates: vec![],
             hooks: vec![],
+            workers_deferred: 0,
             left_out: vec![],
         },
         facts_at: Timestamp::UNIX_EPOCH,
@@ -112,6 +113,7 @@ pub fn drain(node: &str) -> Action {
         evict_unmanaged_pods: false,
         rules: vec![],
         others_timeout_s: None,
+        deferral: None,
     }
 }
 
