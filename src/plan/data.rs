@@ -105,6 +105,7 @@ impl Limits {
             soaks: Vec::new(),
             gates: Vec::new(),
             hooks: Vec::new(),
+            workers_deferred: 0,
             left_out: Vec::new(),
         }
     }
