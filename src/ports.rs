@@ -270,6 +270,13 @@ pub trait People {
     fn approval(&self, step: &str) -> std::io::Result<Option<Approval>>;
     /// Whether somebody is here, so that waiting makes sense.
     fn present(&self) -> bool;
+    /// Who has asked the run to pause since it was last taken up, from whichever terminal; none where nobody has.
+    ///
+    /// # Errors
+    /// If what was asked cannot be read.
+    fn pause(&self) -> std::io::Result<Option<Approval>> {
+        Ok(None)
+    }
     /// How a command begins that finds the run's own state: `refit`, perhaps with a state directory.
     fn refit(&self) -> &str;
 }

@@ -199,6 +199,25 @@ pub async fn carry_out(
             .state(format!("{}; nothing is under way", how_far()))
             .next(resume)),
         Some(Outcome::Halted {
+            why: Halt::Paused { by },
+            ..
+        }) => Err(CommandError::new(format!("paused: {by} asked for it"))
+            .exits(Exit::Halted)
+            .state(format!(
+                "{}; no node is half done, and nothing is under way",
+                how_far()
+            ))
+            .next(resume)),
+        // only `refit abandon` says so, and carries nothing out
+        Some(Outcome::Halted {
+            why: Halt::Abandoned { by, .. },
+            ..
+        }) => Err(
+            CommandError::new(format!("abandoned: {by} has ended the run for good"))
+                .exits(Exit::Halted)
+                .state(how_far()),
+        ),
+        Some(Outcome::Halted {
             why: Halt::Unapproved { steps },
             ..
         }) => Err(unapproved(&job, &steps)

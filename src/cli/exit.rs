@@ -28,7 +28,7 @@ Exit codes:
   1   an error
   2   `plan --detailed-exitcode`: there are steps to do; `diff --detailed-exitcode`: the plans differ
   3   blocked: there is no plan, or the given one does not fit the cluster any more; nothing was changed
-  4   halted: the run stopped before its end; `refit resume` goes on
+  4   halted or paused: the run stopped before its end; `refit resume` goes on
   5   no window is open, or the window is over: nothing is half done, and `refit resume` goes on in the next one
   64  usage";
 

@@ -4,6 +4,7 @@
 //! ([`CommandError`]), which is put in words in one place: what happened, why, what state things are in, which command
 //! comes next.
 
+mod abandon;
 mod apply;
 mod approve;
 mod artifacts;
@@ -20,6 +21,7 @@ mod journal;
 mod lease;
 mod left_hooks;
 mod login;
+mod pause;
 mod plan;
 mod rehearse;
 mod resume;
@@ -111,6 +113,8 @@ enum Command {
     Apply(apply::ApplyArgs),
     Resume(resume::ResumeArgs),
     Approve(approve::ApproveArgs),
+    Pause(pause::PauseArgs),
+    Abandon(abandon::AbandonArgs),
     Status(status::StatusArgs),
     Snapshot(snapshot::SnapshotArgs),
     Journal(journal::JournalArgs),
@@ -150,6 +154,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Apply(args) => apply::run(args, &cli.global),
         Command::Resume(args) => resume::run(args, &cli.global),
         Command::Approve(args) => approve::run(args, &cli.global),
+        Command::Pause(args) => pause::run(args, &cli.global),
+        Command::Abandon(args) => abandon::run(args, &cli.global),
         Command::Status(args) => status::run(args, &cli.global),
         Command::Snapshot(args) => snapshot::run(args, &cli.global),
         Command::Journal(args) => journal::run(args, &cli.global),

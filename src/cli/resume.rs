@@ -46,6 +46,14 @@ pub fn run(args: &ResumeArgs, global: &Global) -> Result<Exit, CommandError> {
         return Ok(Exit::Done);
     }
     let run = folder.read()?;
+    if run.past.state.is_abandoned() {
+        return Err(CommandError::new(format!("run {id} was abandoned"))
+            .nothing_changed()
+            .next(format!(
+                "`{} plan UPGRADE` tells what is left to do",
+                runs.refit()
+            )));
+    }
     if run.put_aside {
         return Err(
             CommandError::new(format!("run {id} was put aside for a newer one"))
@@ -93,6 +101,11 @@ pub fn run(args: &ResumeArgs, global: &Global) -> Result<Exit, CommandError> {
         let lease = lease::take(&connection, &runs, id, &inventory, seen, &again).await?;
         let file = folder.go_on(&run.past)?;
         let people = folder.approvals(&run.plan_sha256, ui::interactive());
+        people.forget_pause().map_err(|error| {
+            CommandError::new("what asked the run to pause cannot be removed")
+                .because(&error)
+                .state("nothing was changed now")
+        })?;
         let job = Job {
             id,
             refit: runs.refit(),
@@ -110,7 +123,7 @@ pub fn run(args: &ResumeArgs, global: &Global) -> Result<Exit, CommandError> {
     })
 }
 
-fn choose(runs: &Runs, id: Option<&str>) -> Result<RunFolder, CommandError> {
+pub(super) fn choose(runs: &Runs, id: Option<&str>) -> Result<RunFolder, CommandError> {
     if id.is_none()
         && let Some((unfinished, _)) = runs.unfinished(&|_| true)?
     {
@@ -120,7 +133,7 @@ fn choose(runs: &Runs, id: Option<&str>) -> Result<RunFolder, CommandError> {
 }
 
 /// The inventory that the run began with; its paths are those of the file that it was read from.
-fn inventory(folder: &RunFolder, run: &ReadRun) -> Result<Inventory, CommandError> {
+pub(super) fn inventory(folder: &RunFolder, run: &ReadRun) -> Result<Inventory, CommandError> {
     let text = folder.inventory()?;
     let path = &run.record.inventory;
     if read_document(path).ok().as_ref() != Some(&text) {
@@ -134,7 +147,11 @@ fn inventory(folder: &RunFolder, run: &ReadRun) -> Result<Inventory, CommandErro
 }
 
 /// A kubeconfig may have come to mean another cluster.
-async fn same_cluster(world: World<'_>, plan: &Plan, resume: &str) -> Result<(), CommandError> {
+pub(super) async fn same_cluster(
+    world: World<'_>,
+    plan: &Plan,
+    resume: &str,
+) -> Result<(), CommandError> {
     let uid = world.api.cluster_uid().await.map_err(|failure| {
         CommandError::new("the cluster's API could not be asked")
             .detail(failure.to_string())

@@ -130,6 +130,8 @@ fn detail(event: &Event) -> String {
             let why = match why {
                 Halt::Failed { .. } => "a step failed",
                 Halt::Interrupted => "stopped on request",
+                Halt::Paused { .. } => "asked to pause",
+                Halt::Abandoned { .. } => "abandoned",
                 Halt::Unapproved { .. } => "an approval is missing",
                 Halt::WindowOver { .. } => "the window is over",
                 Halt::Overtaken { .. } => "another refit has taken the cluster over",
@@ -222,6 +224,7 @@ impl Verified {
             state: match (&state.run, &state.halted, state.finished) {
                 (None, _, _) => "not begun",
                 (Some(_), _, true) => "finished",
+                (Some(_), Some(Halt::Abandoned { .. }), false) => "abandoned",
                 (Some(_), Some(_), false) => "halted",
                 (Some(_), None, false) => "under way or cut off",
             },

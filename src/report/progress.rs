@@ -126,6 +126,12 @@ impl Progress {
             Event::Halted { why, .. } => match why {
                 Halt::Failed { .. } => format!("{red}halted{red:#}: a step failed"),
                 Halt::Interrupted => format!("{yellow}stopped{yellow:#} on request"),
+                Halt::Paused { by } => {
+                    format!("{yellow}paused{yellow:#}: {by} asked for it; no node is half done")
+                }
+                Halt::Abandoned { by, .. } => {
+                    format!("{yellow}abandoned{yellow:#}: {by} has ended the run for good")
+                }
                 Halt::Unapproved { steps } => format!(
                     "{yellow}stopped{yellow:#}: {} not approved yet",
                     waiting(steps)

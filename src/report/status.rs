@@ -25,6 +25,8 @@ pub enum Doing {
     Halted,
     /// It stopped because the operator asked.
     Interrupted,
+    /// It stopped because somebody asked it to pause.
+    Paused,
     /// It stopped because what is left waits for somebody's word.
     Unapproved,
     /// It stopped because what was left of the window was too short for any step.
@@ -35,6 +37,8 @@ pub enum Doing {
     CutOff,
     /// Every step is done.
     Finished,
+    /// Somebody has ended it for good.
+    Abandoned,
     /// Another run has taken its place.
     PutAside,
 }
@@ -47,11 +51,13 @@ impl Doing {
             Self::Running => "running",
             Self::Halted => "halted: a step failed",
             Self::Interrupted => "stopped on request",
+            Self::Paused => "paused: no node is half done",
             Self::Unapproved => "stopped: an approval is missing",
             Self::OutsideWindow => "stopped: the window is over",
             Self::Overtaken => "halted: another refit has taken the cluster over",
             Self::CutOff => "cut off: its process is gone",
             Self::Finished => "finished",
+            Self::Abandoned => "abandoned",
             Self::PutAside => "put aside for a newer run",
         }
     }
@@ -254,10 +260,12 @@ pub struct Around {
 pub fn status(plan: &Plan, state: &State, around: Around) -> RunStatus {
     let doing = match &state.halted {
         _ if state.finished => Doing::Finished,
+        Some(Halt::Abandoned { .. }) => Doing::Abandoned,
         _ if around.process.is_some() => Doing::Running,
         _ if around.put_aside => Doing::PutAside,
         Some(Halt::Failed { .. }) => Doing::Halted,
         Some(Halt::Interrupted) => Doing::Interrupted,
+        Some(Halt::Paused { .. }) => Doing::Paused,
         Some(Halt::Unapproved { .. }) => Doing::Unapproved,
         Some(Halt::WindowOver { .. }) => Doing::OutsideWindow,
         Some(Halt::Overtaken { .. }) => Doing::Overtaken,
@@ -424,12 +432,13 @@ fn next(doing: Doing, around: &Around, waiting: &[&StepId]) -> String {
             "wait; Ctrl-C in its terminal lets the running steps end and stops there".to_owned()
         }
         Doing::Halted => format!("remove the cause, then `{refit} resume {run}`"),
-        Doing::Interrupted | Doing::CutOff => format!("`{refit} resume {run}`"),
+        Doing::Interrupted | Doing::Paused | Doing::CutOff => format!("`{refit} resume {run}`"),
         Doing::OutsideWindow => format!("`{refit} resume {run}` in the next window"),
         Doing::Overtaken => {
             format!("see what the other one does; `{refit} resume {run}` once it has ended")
         }
         Doing::Finished => "nothing; `refit plan` tells whether there is more to do".to_owned(),
+        Doing::Abandoned => format!("`{refit} plan UPGRADE` tells what is left to do"),
         Doing::PutAside => format!("`{refit} status` shows the newest run"),
     }
 }

@@ -129,6 +129,18 @@ pub enum Halt {
     },
     /// The operator asked (Ctrl-C).
     Interrupted,
+    /// Somebody asked it to pause (`refit pause`). No node is half done.
+    Paused {
+        /// Who.
+        by: String,
+    },
+    /// Somebody ended it for good (`refit abandon`): nothing follows.
+    Abandoned {
+        /// Who.
+        by: String,
+        /// What of it could not be taken off.
+        stays: Vec<String>,
+    },
     /// Nothing is left to do but what waits for somebody's word, and nobody is here to wait for it. No node is half done.
     Unapproved {
         /// What waits.

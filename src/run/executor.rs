@@ -7,7 +7,7 @@
 //! Where the plan has windows, a step that needs one is not started outside of them, and the run halts when nothing else is left.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::future::Future;
 use std::pin::pin;
 
@@ -25,7 +25,7 @@ use super::step::{self, StepEnd};
 use crate::cluster::model::NodeName;
 use crate::plan::data::{Action, Deferral, HookPoint, Plan, Step, StepId};
 use crate::plan::graph::{Frontier, GraphError};
-use crate::plan::windows::Guard;
+use crate::plan::windows::{self, Guard};
 use crate::ports::{Metrics, People, Programs, Store, World};
 
 /// Steps under way at once. The plan's edges are what limits a run; this only bounds connections and memory when hundreds
@@ -115,6 +115,10 @@ pub(super) struct Context<'a> {
     stopping: Cell<bool>,
     /// What the plan's windows say, where it has some.
     guard: Option<Guard<'a>>,
+    /// Steps that finish what another one has begun.
+    finishing: HashSet<&'a StepId>,
+    /// Who has asked the run to pause, once that was seen.
+    paused_by: RefCell<Option<String>>,
     /// A step was not started for want of an open window, or of room in it.
     kept_back: Cell<bool>,
     /// Steps that wait for somebody's word while nobody is here to wait for it.
@@ -191,6 +195,25 @@ impl Context<'_> {
             self.kept_back.set(true);
         }
         allowed
+    }
+
+    /// Whether somebody has asked the run to pause: what was begun is finished, and nothing else begins. What cannot be read is
+    /// taken for that.
+    fn pausing(&self) -> bool {
+        let mut paused_by = self.paused_by.borrow_mut();
+        if paused_by.is_none() {
+            *paused_by = match self.run.people.pause() {
+                Ok(None) => None,
+                Ok(Some(asked)) => Some(asked.by),
+                Err(error) => Some(format!("somebody whose word cannot be read: {error}")),
+            };
+        }
+        paused_by.is_some()
+    }
+
+    /// Whether a step that only waits is let go of, because the run is to stop or to pause.
+    pub(super) fn resting(&self) -> bool {
+        self.stopping() || self.pausing()
     }
 
     fn opens_next(&self) -> Option<Timestamp> {
@@ -358,6 +381,8 @@ pub async fn execute(
         }),
         stopping: Cell::new(false),
         guard,
+        finishing: windows::finishing(&run.plan.steps),
+        paused_by: RefCell::new(None),
         kept_back: Cell::new(false),
         unapproved: RefCell::new(Vec::new()),
     };
@@ -375,6 +400,10 @@ pub async fn execute(
         })
     } else if frontier.is_done() {
         None
+    } else if !context.stopping()
+        && let Some(by) = context.paused_by.take()
+    {
+        Some(Halt::Paused { by })
     } else if !context.unapproved.borrow().is_empty() && !context.stopping() {
         Some(Halt::Unapproved {
             steps: context.unapproved.take(),
@@ -439,7 +468,8 @@ async fn carry_out(
             && let Some(place) = frontier.take()
         {
             let step = &context.run.plan.steps[place];
-            if !context.in_window(step) {
+            let begins = !context.finishing.contains(&step.id);
+            if (begins && context.pausing()) || !context.in_window(step) {
                 kept_back.push(place);
                 continue;
             }

@@ -79,7 +79,7 @@ async fn approval(
             None => format!("an approval: {command}"),
             Some(why) => format!("an approval ({why}): {command}"),
         })?;
-        if cx.stopping() {
+        if cx.resting() {
             return Err(Trouble::LetGo);
         }
         if !people.present() {

@@ -61,7 +61,7 @@ pub(super) async fn until(
                 (whole, AGAIN)
             }
         };
-        if attempt.cx.stopping() {
+        if attempt.cx.resting() {
             return Err(Trouble::LetGo);
         }
         // One that is given no time at all would only hide what the last one saw.

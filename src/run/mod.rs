@@ -15,6 +15,7 @@
 //! What a killed process leaves behind is found by looking at the world: a step that was started is never assumed done or
 //! not done.
 
+pub mod abandon;
 mod check_step;
 mod command_step;
 mod cordon;

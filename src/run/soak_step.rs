@@ -64,7 +64,7 @@ pub(super) async fn run(
             }
             look_at = clock.monotonic() + LOOK_AGAIN;
         }
-        if attempt.cx.stopping() {
+        if attempt.cx.resting() {
             return Err(Trouble::LetGo);
         }
         if attempt.left().is_zero() {

@@ -99,7 +99,7 @@ pub enum TransitionError {
     #[error("the run begins a second time")]
     BegunTwice,
     /// Anything after the run's end.
-    #[error("`{0}` after the run had finished")]
+    #[error("`{0}` after the run had ended")]
     AfterTheEnd(&'static str),
     /// Anything but a resumption after a halt.
     #[error("`{0}` while the run was halted and not resumed")]
@@ -127,7 +127,7 @@ impl State {
     pub fn apply(&mut self, stamped: &Stamped) -> Result<(), TransitionError> {
         let at = stamped.at;
         let event = &stamped.event;
-        if self.finished {
+        if self.finished || self.is_abandoned() {
             return Err(TransitionError::AfterTheEnd(event.name()));
         }
         match event {
@@ -348,6 +348,12 @@ impl State {
         self.halted.is_some() && matches!(self.steps.get(step), Some(StepState::Started { .. }))
     }
 
+    /// Whether somebody has ended it for good.
+    #[must_use]
+    pub const fn is_abandoned(&self) -> bool {
+        matches!(self.halted, Some(Halt::Abandoned { .. }))
+    }
+
     /// Whether the drain was given up and its node may still have to be made schedulable again.
     #[must_use]
     pub fn is_deferring(&self, step: &StepId) -> bool {
@@ -529,6 +535,26 @@ mod tests {
         assert!(!follows(vec![begin(), waiting()]));
         assert!(follows(vec![begin(), started(1), waiting()]));
         assert!(!follows(vec![begin(), done(How::Already), failed()]));
+    }
+
+    #[test]
+    fn nothing_follows_once_a_run_is_abandoned() {
+        let abandoned = Event::Halted {
+            why: Halt::Abandoned {
+                by: "alice".into(),
+                stays: vec![],
+            },
+            own_ms: 0,
+            wall_ms: 0,
+        };
+        assert!(!follows(vec![begin(), halted(), abandoned.clone()]));
+        assert!(follows(vec![
+            begin(),
+            halted(),
+            resume(),
+            abandoned.clone()
+        ]));
+        assert!(!follows(vec![begin(), abandoned, resume()]));
     }
 
     #[test]

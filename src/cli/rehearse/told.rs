@@ -146,6 +146,8 @@ impl Told {
                 match why {
                     Halt::Failed { .. } => "halted: a step failed".to_owned(),
                     Halt::Interrupted => "halted on request".to_owned(),
+                    Halt::Paused { .. } => "halted: asked to pause".to_owned(),
+                    Halt::Abandoned { .. } => "abandoned".to_owned(),
                     Halt::Unapproved { .. } => "halted: an approval is missing".to_owned(),
                     Halt::WindowOver { .. } => "halted: no window is left for the rest".to_owned(),
                     Halt::Overtaken { by } => format!("halted: overtaken by {by}"),

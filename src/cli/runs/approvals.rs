@@ -13,11 +13,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::adapters::disk::{self, Access};
 use crate::plan::file::sha256;
-use crate::ports::{Approval, People};
+use crate::ports::{Approval, People, Store as _};
 
 pub(super) const APPROVALS: &str = "approvals";
 
 const FORMAT: &str = "refit.approval/v1";
+const PAUSE: &str = "pause.json";
+const PAUSE_FORMAT: &str = "refit.pause/v1";
 
 /// A run's approvals, and whether somebody is here.
 #[derive(Debug, Clone)]
@@ -40,6 +42,16 @@ struct Record {
     at: Timestamp,
 }
 
+/// That the run is to pause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pause {
+    format: String,
+    run: String,
+    by: String,
+    at: Timestamp,
+}
+
 impl Approvals {
     /// Writes down that `by` approves the step. A later word takes the place of an earlier one.
     ///
@@ -57,6 +69,30 @@ impl Approvals {
         disk::make_folders(&self.folder)?;
         let text = serde_json::to_vec_pretty(&record)?;
         disk::write(&self.file(step), &text, Access::AsItsFolder)
+    }
+
+    /// Writes down that `by` asks the run to pause.
+    ///
+    /// # Errors
+    /// If it is not on disk.
+    pub fn ask_to_pause(&self, by: &str, at: Timestamp) -> io::Result<()> {
+        let record = Pause {
+            format: PAUSE_FORMAT.to_owned(),
+            run: self.run.clone(),
+            by: by.to_owned(),
+            at,
+        };
+        disk::make_folders(&self.folder)?;
+        let text = serde_json::to_vec_pretty(&record)?;
+        disk::write(&self.folder.join(PAUSE), &text, Access::AsItsFolder)
+    }
+
+    /// Forgets that anybody asked: whoever takes the run up has heard it.
+    ///
+    /// # Errors
+    /// If it is still there.
+    pub fn forget_pause(&self) -> io::Result<()> {
+        disk::LocalStore.remove(&self.folder.join(PAUSE))
     }
 
     /// Step ids hold slashes.
@@ -103,6 +139,26 @@ impl People for Approvals {
         self.present
     }
 
+    fn pause(&self) -> io::Result<Option<Approval>> {
+        let path = self.folder.join(PAUSE);
+        let text = match disk::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Pause {
+            format,
+            run,
+            by,
+            at,
+        } = serde_json::from_slice(&text)?;
+        if format != PAUSE_FORMAT || run != self.run {
+            let why = format!("{} was not written for this run", path.display());
+            return Err(io::Error::other(why));
+        }
+        Ok(Some(Approval { by, at }))
+    }
+
     fn refit(&self) -> &str {
         &self.refit
     }
@@ -142,6 +198,25 @@ mod tests {
         };
         assert_eq!(mode(&approvals.file(STEP)), 0o644);
         assert_eq!(mode(&approvals.folder), 0o700);
+    }
+
+    #[test]
+    fn a_request_to_pause_is_heard_until_the_run_is_taken_up() {
+        let state = tempfile::tempdir().unwrap();
+        let approvals = approvals(state.path());
+        assert_eq!(approvals.pause().unwrap(), None);
+        approvals.forget_pause().unwrap();
+        approvals
+            .ask_to_pause("alice@desk", Timestamp::UNIX_EPOCH)
+            .unwrap();
+        assert_eq!(approvals.pause().unwrap().unwrap().by, "alice@desk");
+        let other = Approvals {
+            run: "r2".to_owned(),
+            ..approvals.clone()
+        };
+        assert!(other.pause().is_err());
+        approvals.forget_pause().unwrap();
+        assert_eq!(approvals.pause().unwrap(), None);
     }
 
     #[test]

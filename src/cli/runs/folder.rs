@@ -87,7 +87,8 @@ impl ReadRun {
     /// It began, is not finished, and nothing has taken its place.
     #[must_use]
     pub fn unfinished(&self) -> bool {
-        self.past.state.run.is_some() && !self.past.state.finished && !self.put_aside
+        let state = &self.past.state;
+        state.run.is_some() && !state.finished && !state.is_abandoned() && !self.put_aside
     }
 }
 

@@ -12,7 +12,7 @@ mod schedule;
 mod tests;
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,15 @@ pub fn of(declared: &[Window], steps: &[Step]) -> Option<Windows> {
         declared: declared.to_vec(),
         room_s: room::room(steps),
     })
+}
+
+/// Steps that may start whenever those before them are done: they finish what one of these began, a node or a control plane's
+/// instance.
+#[must_use]
+pub fn finishing(steps: &[Step]) -> HashSet<&StepId> {
+    let stretches = room::stretches(steps);
+    let begun = stretches.values().flat_map(|steps| steps.iter().skip(1));
+    begun.map(|step| &step.id).collect()
 }
 
 /// The steps that must end within the window in which this one begins, itself included.

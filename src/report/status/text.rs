@@ -140,6 +140,8 @@ impl RunStatus {
             Doing::Running
             | Doing::Halted
             | Doing::Interrupted
+            | Doing::Paused
+            | Doing::Abandoned
             | Doing::Unapproved
             | Doing::OutsideWindow
             | Doing::Overtaken

@@ -7,12 +7,14 @@
     clippy::disallowed_methods
 )]
 
+mod abandon;
 #[allow(dead_code, unused_imports)]
 #[path = "../../pure/build.rs"]
 mod build;
 mod deferral;
 mod everywhere;
 mod machines;
+mod pause;
 mod play;
 mod rules;
 mod same;

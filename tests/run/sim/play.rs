@@ -14,18 +14,20 @@ use refit::cluster::observe::observe;
 use refit::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
 use refit::plan::data::Plan;
 use refit::ports::{
-    Claim, Clock, ClusterApi, Eviction, Failure, Hosts, JournalFile, Lease, Permit, PodList, Token,
-    World as Ports,
+    Approval, Claim, Clock, ClusterApi, Eviction, Failure, Hosts, JournalFile, Lease, People,
+    Permit, PodList, Token, World as Ports,
 };
 use refit::rules::version::Version;
+use refit::run::abandon::{Abandoned, Left, Refused, take_off};
 use refit::run::executor::Outcome;
+use refit::run::journal::read;
 use refit::sim::api::Options;
 use refit::sim::machine::{Durations, machines};
 use refit::sim::{Sim, World};
 use tokio::sync::Notify;
 
 use super::build;
-use crate::world::plans::{Around, Nobody, go_with};
+use crate::world::plans::{Around, Nobody, RUN, go_with, held};
 
 /// A plan, and the world that it is for.
 pub struct Stage {
@@ -191,12 +193,14 @@ pub struct Process<'s> {
     dead: Cell<bool>,
     died: Notify,
     meddle: fn(&Sim, &[u8]),
+    pause_once: Option<&'static str>,
 }
 
 impl<'s> Process<'s> {
     pub fn new(sim: &'s Sim, journal: Vec<u8>, at: Box<At<'s>>) -> Self {
         Self {
             meddle: |_, _| (),
+            pause_once: None,
             sim,
             at: RefCell::new(at),
             journal: RefCell::new(journal),
@@ -208,6 +212,14 @@ impl<'s> Process<'s> {
     /// With somebody else beside it.
     pub fn beside(self, meddle: fn(&Sim, &[u8])) -> Self {
         Self { meddle, ..self }
+    }
+
+    /// Somebody asks it to pause once the journal says this.
+    pub fn asked_to_pause(self, once: &'static str) -> Self {
+        Self {
+            pause_once: Some(once),
+            ..self
+        }
     }
 
     fn dies(&self, what: &'static str) -> bool {
@@ -233,6 +245,31 @@ impl<'s> Process<'s> {
         answer
     }
 
+    /// Takes off what the journal's run has put on the cluster; none when the process has died.
+    pub async fn abandon(self, plan: &Plan) -> Option<Result<Left, Refused>> {
+        let past = read(&self.journal.borrow()).unwrap();
+        let world = Ports {
+            api: &self,
+            hosts: &self,
+            clock: &self,
+        };
+        let take_off = async {
+            let lease = held(world).await;
+            let run = Abandoned {
+                id: RUN,
+                plan,
+                state: &past.state,
+                lease: &lease,
+            };
+            take_off(world, &run).await
+        };
+        tokio::select! {
+            biased;
+            () = self.died.notified() => None,
+            left = take_off => Some(left),
+        }
+    }
+
     /// Carries the plan out; none when the process has died. Gives the journal.
     pub async fn run(self, plan: &Plan) -> (Option<Outcome>, Vec<u8>) {
         let text = self.journal.borrow().clone();
@@ -244,7 +281,7 @@ impl<'s> Process<'s> {
             };
             let around = Around {
                 store: self.sim,
-                people: &Nobody,
+                people: &self,
                 programs: &Nobody,
                 metrics: &Nobody,
             };
@@ -264,6 +301,26 @@ impl<'s> Process<'s> {
             }
         };
         (ended, self.journal.into_inner())
+    }
+}
+
+impl People for Process<'_> {
+    fn approval(&self, _: &str) -> std::io::Result<Option<Approval>> {
+        Ok(None)
+    }
+    fn present(&self) -> bool {
+        false
+    }
+    fn pause(&self) -> std::io::Result<Option<Approval>> {
+        let journal = self.journal.borrow();
+        let said = |once: &str| String::from_utf8_lossy(&journal).contains(once);
+        Ok(self.pause_once.filter(|once| said(once)).map(|_| Approval {
+            by: "alice".into(),
+            at: Timestamp::UNIX_EPOCH,
+        }))
+    }
+    fn refit(&self) -> &str {
+        "refit"
     }
 }
 

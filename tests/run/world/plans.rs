@@ -423,7 +423,7 @@ pub async fn go_with(
 }
 
 /// The lease, taken as a run in the same state directory takes it.
-async fn held(world: World<'_>) -> Lease<'_> {
+pub async fn held(world: World<'_>) -> Lease<'_> {
     let me = Claimant {
         run: RUN.into(),
         who: "ops@desk".into(),
