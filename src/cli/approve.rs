@@ -205,6 +205,7 @@ fn word<'r>(run: &'r ReadRun, step: &'r Step) -> Option<Word<'r>> {
         | Action::ReleaseHolds { .. }
         | Action::Verify { .. }
         | Action::Soak { .. }
+        | Action::WayBack { .. }
         | Action::Barrier { .. } => None,
     }
 }

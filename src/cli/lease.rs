@@ -4,6 +4,7 @@ use super::connect::Connection;
 use super::runs::Runs;
 use super::{CommandError, Exit, ui};
 use crate::adapters::disk;
+use crate::cluster::model::Role;
 use crate::documents::settings::Inventory;
 use crate::run::lease::{self, Claimant, Lease, Refusal, Seen};
 
@@ -29,8 +30,50 @@ pub async fn take<'a>(
     seen: Seen,
     again: &str,
 ) -> Result<Lease<'a>, CommandError> {
+    let me = claimant(runs, run)?;
+    // all of them, also where this plan has nothing to do: another one may
+    let hosts = inventory.hosts.keys().collect();
+    Lease::take(connection.world(), &me, seen, &hosts, &mut ui::line)
+        .await
+        .map_err(|refusal| told(&refusal, again))
+}
+
+/// Takes the cluster over for a run that restores it: by the lease where an API answers, else by the control planes alone.
+///
+/// # Errors
+/// If another refit has it, or nobody can tell.
+pub async fn take_over<'a>(
+    connection: &'a Connection,
+    runs: &Runs,
+    run: &str,
+    inventory: &Inventory,
+    again: &str,
+) -> Result<Lease<'a>, CommandError> {
+    let world = connection.world();
+    match lease::look(world, &runs.place()?, &mut ui::line).await {
+        Ok(seen) => take(connection, runs, run, inventory, seen, again).await,
+        Err(Refusal::Unknown(failure)) => {
+            ui::line(&format!(
+                "no API answers ({failure}): the cluster is taken over by its control planes alone"
+            ));
+            let control_planes = inventory.hosts.values();
+            let control_planes = control_planes
+                .filter(|host| host.role == Role::ControlPlane)
+                .map(|host| &host.name)
+                .collect();
+            Lease::take_by_hosts(world, &claimant(runs, run)?, &control_planes)
+                .await
+                .map_err(|refusal| told(&refusal, again))
+        }
+        Err(refusal @ (Refusal::Held { .. } | Refusal::Changed { .. })) => {
+            Err(told(&refusal, again))
+        }
+    }
+}
+
+fn claimant(runs: &Runs, run: &str) -> Result<Claimant, CommandError> {
     let user = std::env::var("USER").unwrap_or_else(|_| "someone".to_owned());
-    let me = Claimant {
+    Ok(Claimant {
         run: run.to_owned(),
         // a slash separates the parts of the Lease's holder
         who: format!(
@@ -40,12 +83,7 @@ pub async fn take<'a>(
         )
         .replace('/', "_"),
         place: runs.place()?,
-    };
-    // all of them, also where this plan has nothing to do: another one may
-    let hosts = inventory.hosts.keys().collect();
-    Lease::take(connection.world(), &me, seen, &hosts, &mut ui::line)
-        .await
-        .map_err(|refusal| told(&refusal, again))
+    })
 }
 
 fn told(refusal: &Refusal, again: &str) -> CommandError {

@@ -24,6 +24,7 @@ mod login;
 mod pause;
 mod plan;
 mod rehearse;
+mod restore;
 mod resume;
 mod runs;
 mod schema;
@@ -117,6 +118,7 @@ enum Command {
     Abandon(abandon::AbandonArgs),
     Status(status::StatusArgs),
     Snapshot(snapshot::SnapshotArgs),
+    Restore(restore::RestoreArgs),
     Journal(journal::JournalArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
@@ -157,6 +159,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Pause(args) => pause::run(args, &cli.global),
         Command::Abandon(args) => abandon::run(args, &cli.global),
         Command::Status(args) => status::run(args, &cli.global),
+        Command::Restore(args) => restore::run(args, &cli.global),
         Command::Snapshot(args) => snapshot::run(args, &cli.global),
         Command::Journal(args) => journal::run(args, &cli.global),
         Command::Schema(args) => schema::run(args),

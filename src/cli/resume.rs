@@ -11,6 +11,7 @@ use crate::adapters::clock::RealClock;
 use crate::documents::settings::Inventory;
 use crate::documents::{Style, read_inventory};
 use crate::plan::data::Plan;
+use crate::plan::purpose::Purpose;
 use crate::ports::{Clock as _, World};
 use crate::run::extent::progress;
 
@@ -97,8 +98,15 @@ pub fn run(args: &ResumeArgs, global: &Global) -> Result<Exit, CommandError> {
     block_on(async {
         let connection = Connection::open(&inventory).await?;
         same_cluster(connection.world(), &run.plan, &again).await?;
-        let seen = lease::look(&connection, &runs, &again).await?;
-        let lease = lease::take(&connection, &runs, id, &inventory, seen, &again).await?;
+        let lease = match run.plan.purpose() {
+            Purpose::Restore => {
+                lease::take_over(&connection, &runs, id, &inventory, &again).await?
+            }
+            Purpose::Upgrade | Purpose::Snapshot => {
+                let seen = lease::look(&connection, &runs, &again).await?;
+                lease::take(&connection, &runs, id, &inventory, seen, &again).await?
+            }
+        };
         let file = folder.go_on(&run.past)?;
         let people = folder.approvals(&run.plan_sha256, ui::interactive());
         people.forget_pause().map_err(|error| {
@@ -152,7 +160,13 @@ pub(super) async fn same_cluster(
     plan: &Plan,
     resume: &str,
 ) -> Result<(), CommandError> {
-    let uid = world.api.cluster_uid().await.map_err(|failure| {
+    let asked = world.api.cluster_uid().await;
+    if asked.is_err() && plan.purpose() == Purpose::Restore {
+        // No API answers while control planes are stopped; that they are those of the snapshot's cluster, the run's own first steps
+        // have seen, and its last one looks at it again.
+        return Ok(());
+    }
+    let uid = asked.map_err(|failure| {
         CommandError::new("the cluster's API could not be asked")
             .detail(failure.to_string())
             .state("nothing was changed now")

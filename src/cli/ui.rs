@@ -73,13 +73,22 @@ pub fn interactive() -> bool {
 /// # Errors
 /// If the answer cannot be read.
 pub fn ask(question: &str) -> Result<bool, CommandError> {
-    say(&format!("{question} [yes/no] "));
+    let answer = answer(&format!("{question} [yes/no]"))?;
+    Ok(matches!(answer.as_str(), "yes" | "y"))
+}
+
+/// Asks for a word.
+///
+/// # Errors
+/// If the answer cannot be read.
+pub fn answer(question: &str) -> Result<String, CommandError> {
+    say(&format!("{question} "));
     let mut answer = String::new();
     io::stdin()
         .lock()
         .read_line(&mut answer)
         .map_err(|error| CommandError::new("cannot read the answer").because(&error))?;
-    Ok(matches!(answer.trim(), "yes" | "y"))
+    Ok(answer.trim().to_owned())
 }
 
 /// Columns of the terminal; what fits a review elsewhere.

@@ -9,7 +9,8 @@ use super::{CommandError, Exit, ui};
 use crate::adapters::disk;
 use crate::cluster::facts::Facts;
 use crate::plan::data::Plan;
-use crate::plan::verify::verify;
+use crate::plan::purpose::Purpose;
+use crate::plan::verify::{verify, way_back};
 use crate::report::plan::Look;
 use crate::report::verify::{violations, violations_json};
 
@@ -32,9 +33,9 @@ pub struct VerifyArgs {
     /// The plan that `refit plan --out` wrote
     #[arg(value_hint = ValueHint::FilePath)]
     plan: PathBuf,
-    /// The facts that it was made from
+    /// The facts that it was made from; none for a plan of `refit restore`, which is judged by itself
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    facts: PathBuf,
+    facts: Option<PathBuf>,
     /// Lines for people or JSON
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Output,
@@ -48,8 +49,18 @@ enum Output {
 
 pub fn run(args: &VerifyArgs) -> Result<Exit, CommandError> {
     let plan = read_plan(&args.plan)?;
-    let facts = read_facts(&args.facts)?;
-    let found = verify(&plan, &facts);
+    let found = match (plan.purpose(), &args.facts) {
+        (Purpose::Restore, _) => way_back::judge(&plan),
+        (Purpose::Upgrade | Purpose::Snapshot, Some(facts)) => verify(&plan, &read_facts(facts)?),
+        (Purpose::Upgrade | Purpose::Snapshot, None) => {
+            return Err(
+                CommandError::new("which facts the plan was made from is not said")
+                    .exits(Exit::Usage)
+                    .nothing_changed()
+                    .next("name them with `--facts FILE`; `refit inspect --out FILE` records them"),
+            );
+        }
+    };
     let text = match args.output {
         Output::Json => violations_json(&plan, &found)
             .map_err(|error| CommandError::new("cannot write").because(&error))?,

@@ -3,6 +3,7 @@
 pub mod drift;
 pub mod durations;
 pub mod facts;
+pub mod members;
 pub mod model;
 pub mod observe;
 pub mod redact;

@@ -186,7 +186,7 @@ impl Format {
             Self::Variable => "the name of an environment variable",
             Self::Comparison => "a comparison such as \"< 1\"",
             Self::Recipient => {
-                "an age recipient such as age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kud46p9pq0npyzp"
+                "an age recipient such as age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa"
             }
             Self::Line => "one line of text",
         }

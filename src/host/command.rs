@@ -21,7 +21,7 @@ const APT: &str = include_str!("scripts/apt.sh");
 const DNF: &str = include_str!("scripts/dnf.sh");
 
 /// A constant script with its parameters; `name` becomes `$0`, and so appears in process lists and logs.
-fn script(name: &str, parts: &[&str], parameters: Vec<String>) -> Command {
+pub(super) fn script(name: &str, parts: &[&str], parameters: Vec<String>) -> Command {
     let mut text = PRELUDE.to_owned();
     parts.iter().for_each(|part| text.push_str(part));
     let mut argv = vec!["sh".to_owned(), "-c".to_owned(), text, name.to_owned()];
@@ -142,6 +142,7 @@ mod tests {
     use crate::cluster::facts::ExternalEtcd;
     use crate::cluster::model::Role;
     use crate::host::op::{KubeadmOptions, Mutation, Query};
+    use crate::host::way_back::{Change, Member, Places};
     use crate::rules::version::Version;
 
     fn package(name: &str) -> PackageRevision {
@@ -165,9 +166,21 @@ mod tests {
             skip_phases: vec![text.clone()],
             ..KubeadmOptions::default()
         };
+        let places = Places {
+            aside: text.clone(),
+            data: text.clone(),
+            restored: text.clone(),
+            before: text.clone(),
+            snapshot: text.clone(),
+        };
+        let member = Member {
+            name: text.clone(),
+            peer_url: text.clone(),
+        };
         let version = Version::new(1, 35, 4);
         let queries = [
             Query::Basics,
+            Query::WayBack(places.clone()),
             Query::Packages,
             Query::Offer {
                 manager,
@@ -257,7 +270,20 @@ mod tests {
                 file: text.clone(),
                 trial_restore: true,
             },
-            Mutation::RemoveSnapshot { file: text },
+            Mutation::RemoveSnapshot { file: text.clone() },
+            Mutation::WayBack(Change::Restore {
+                at: places.clone(),
+                member: member.clone(),
+                cluster: vec![member],
+                sha256: text.clone(),
+                etcd: text.clone(),
+            }),
+            Mutation::WayBack(Change::Stop { at: places.clone() }),
+            Mutation::WayBack(Change::Replace {
+                at: places.clone(),
+                sha256: text,
+            }),
+            Mutation::WayBack(Change::Start { at: places }),
         ];
         queries
             .iter()

@@ -43,6 +43,7 @@ impl Mutation {
             Self::SaveSnapshot { file, .. } | Self::RemoveSnapshot { file } => {
                 Some(Query::Snapshot { file: file.clone() })
             }
+            Self::WayBack(change) => Some(Query::WayBack(change.places().clone())),
             Self::RemoveLeftSnapshots { directory, .. } => Some(Query::LeftSnapshots {
                 directory: directory.clone(),
             }),
@@ -102,6 +103,7 @@ impl Mutation {
                 Snapshot::Absent => Standing::Done,
                 Snapshot::Good(_) | Snapshot::Broken(_) => Standing::Ready,
             },
+            Self::WayBack(change) => change.judge(output)?,
             Self::RemoveLeftSnapshots { files, .. } => {
                 let left = parse::left_snapshots(output)?;
                 done_if(!files.iter().any(|file| left.contains_key(file)))

@@ -6,3 +6,4 @@ pub mod judge;
 pub mod op;
 pub mod parse;
 pub mod unit;
+pub mod way_back;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::facts::{ExternalEtcd, PackageManager};
 use crate::cluster::model::Role;
+use crate::host::way_back::{Change, Places};
 use crate::rules::version::{Minor, Version};
 
 /// A command for a host. Every element of `argv` arrives as one argument, unchanged.
@@ -140,6 +141,8 @@ pub enum Query {
         /// The snapshot's path.
         file: String,
     },
+    /// How far a control plane is on the way back from a snapshot.
+    WayBack(Places),
     /// The user's own question whether a hook is done.
     HookCheck {
         /// Ends with 0 when nothing is left to do.
@@ -273,6 +276,8 @@ pub enum Mutation {
         /// Their names there.
         files: Vec<String>,
     },
+    /// A part of the way back from a snapshot.
+    WayBack(Change),
 }
 
 /// The archive beside a snapshot: `/etc/kubernetes/pki`, and the API server's encryption configuration where it has one.

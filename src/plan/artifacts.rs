@@ -132,6 +132,7 @@ impl Artifacts {
                 | Action::Soak { .. }
                 | Action::Gate { .. }
                 | Action::Hook { .. }
+                | Action::WayBack { .. }
                 | Action::Barrier { .. } => {}
             }
         }

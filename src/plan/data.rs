@@ -10,6 +10,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::way_back::Part;
 use super::windows::Windows;
 use crate::cluster::facts::PackageManager;
 use crate::cluster::model::{HostName, NodeName, Role};
@@ -449,6 +450,13 @@ pub enum Action {
         /// What may be done when it was cut short.
         rerun: Rerun,
     },
+    /// A part of the way back from a snapshot, on one control plane.
+    WayBack {
+        /// The host.
+        host: HostName,
+        /// Which part, with its arguments.
+        part: Part,
+    },
     /// Nothing: many steps meet here, so that edges stay few.
     Barrier {
         /// What holds once it is passed.
@@ -474,6 +482,7 @@ impl Action {
             | Self::AwaitControlPlane { host, .. }
             | Self::AwaitStaticPods { host, .. }
             | Self::InstallKubelet { host, .. }
+            | Self::WayBack { host, .. }
             | Self::ReleaseHolds { host, .. } => Some(host),
             Self::Hook { host, .. } => host.as_ref(),
             Self::AwaitAddons { .. }
@@ -515,6 +524,7 @@ impl Action {
             | Self::Verify { .. }
             | Self::Soak { .. }
             | Self::Gate { .. }
+            | Self::WayBack { .. }
             | Self::Barrier { .. } => None,
         }
     }

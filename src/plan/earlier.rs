@@ -45,7 +45,10 @@ pub const fn kind(action: &Action) -> Option<&'static str> {
         Action::Verify { .. } => Some("verify"),
         // One hook says nothing about another: they have times of their own.
         Action::Hook { .. } => None,
-        Action::Soak { .. } | Action::Gate { .. } | Action::Barrier { .. } => None,
+        Action::Soak { .. }
+        | Action::Gate { .. }
+        | Action::WayBack { .. }
+        | Action::Barrier { .. } => None,
     }
 }
 
@@ -101,6 +104,7 @@ pub fn learned<'d>(action: &Action, durations: &'d Durations) -> Option<Learned<
         | Action::Verify { .. }
         | Action::Soak { .. }
         | Action::Gate { .. }
+        | Action::WayBack { .. }
         | Action::Barrier { .. } => None,
     };
     let of_kind = || {

@@ -133,6 +133,7 @@ impl<'p> Forecast<'p> {
             | Action::Soak { .. }
             | Action::Gate { .. }
             | Action::Hook { .. }
+            | Action::WayBack { .. }
             | Action::Barrier { .. } => {}
         }
     }

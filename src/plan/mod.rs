@@ -28,6 +28,7 @@ pub mod planner;
 mod preconditions;
 pub mod purpose;
 pub mod reason;
+pub mod restore;
 pub mod saved;
 pub mod snapshot_now;
 mod soaks;
@@ -36,6 +37,7 @@ mod unjudged;
 pub mod verify;
 mod view;
 pub mod waves;
+pub mod way_back;
 pub mod windows;
 mod work;
 

@@ -140,6 +140,7 @@ impl Action {
             | Self::Verify { .. }
             | Self::Soak { .. }
             | Self::Gate { .. }
+            | Self::WayBack { .. }
             | Self::Barrier { .. } => return None,
         })
     }

@@ -41,6 +41,7 @@ pub fn told_to_checks(mut steps: Vec<Step>) -> Vec<Step> {
             | Action::Soak { .. }
             | Action::Gate { .. }
             | Action::Hook { .. }
+            | Action::WayBack { .. }
             | Action::Barrier { .. } => None,
         })
         .collect();

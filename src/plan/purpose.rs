@@ -9,6 +9,8 @@ pub enum Purpose {
     Upgrade,
     /// A snapshot is taken, and nothing is changed.
     Snapshot,
+    /// What a snapshot holds becomes the cluster's state.
+    Restore,
 }
 
 impl Plan {
@@ -19,8 +21,11 @@ impl Plan {
         let all = |is: fn(&Action) -> bool| {
             !self.steps.is_empty() && self.steps.iter().all(|step| is(&step.action))
         };
+        let back = |action: &Action| matches!(action, Action::WayBack { .. });
         if all(snapshot) {
             Purpose::Snapshot
+        } else if self.steps.iter().any(|step| back(&step.action)) {
+            Purpose::Restore
         } else {
             Purpose::Upgrade
         }

@@ -66,6 +66,7 @@ fn bars<'p>(hop: &Hop<'p>) -> Vec<(String, Vec<&'p Step>)> {
             | Part::ControlPlanes
             | Part::ControlPlaneKubelets
             | Part::Passing
+            | Part::Outage
             | Part::End => {
                 if !open.is_empty() {
                     bars.push(bar(&open));

@@ -6,7 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::model::Role;
+use crate::host::way_back::Change;
 use crate::plan::data::{Action, Gate, GatePoint, HookPoint, Plan, Step, StepId};
+use crate::plan::purpose::Purpose;
+use crate::plan::way_back;
 use crate::rules::version::Minor;
 
 /// A part of one hop.
@@ -26,6 +29,8 @@ pub enum Part {
     Passing,
     /// A wave of workers, counted from 1.
     Wave(usize),
+    /// Control planes stop, their members are replaced, they start.
+    Outage,
     /// Tidying up and the last look.
     End,
 }
@@ -44,6 +49,10 @@ impl Part {
             }
             Self::Passing => "Workers that skip this minor: kubeadm only, no drain".to_owned(),
             Self::Wave(number) => format!("Workers, wave {number}"),
+            Self::Outage => {
+                "Stop every control plane, replace every member, start again; no API answers"
+                    .to_owned()
+            }
             Self::End => "Tidy up and look again".to_owned(),
         }
     }
@@ -59,6 +68,7 @@ impl Part {
             Self::ControlPlaneKubelets => "their kubelets".to_owned(),
             Self::Passing => "workers passing".to_owned(),
             Self::Wave(number) => format!("wave {number}"),
+            Self::Outage => "no API".to_owned(),
             Self::End => "end".to_owned(),
         }
     }
@@ -152,6 +162,8 @@ pub fn hops(plan: &Plan) -> Vec<Hop<'_>> {
 struct Places<'p> {
     control_planes: BTreeSet<&'p str>,
     waves: BTreeMap<(Option<Minor>, &'p str), usize>,
+    /// A snapshot is restored.
+    way_back: bool,
     /// The wave that each gate and hook after one stands behind.
     behind: BTreeMap<&'p StepId, usize>,
 }
@@ -172,6 +184,31 @@ const fn after_wave(action: &Action) -> bool {
     )
 }
 
+/// The part of a step that brings a snapshot back.
+fn of_way_back(step: &Step) -> Part {
+    match (&step.action, step.id.verb()) {
+        (
+            Action::WayBack {
+                part: way_back::Part::Check(_),
+                ..
+            }
+            | Action::CheckHost { .. },
+            _,
+        )
+        | (Action::Barrier { .. }, "preflight") => Part::Preflight,
+        (
+            Action::WayBack {
+                part: way_back::Part::Send(_) | way_back::Part::Change(Change::Restore { .. }),
+                ..
+            },
+            _,
+        )
+        | (Action::Barrier { .. }, "restored") => Part::Preparation,
+        (Action::WayBack { .. } | Action::Barrier { .. }, _) => Part::Outage,
+        (_, _) => Part::End,
+    }
+}
+
 /// The wave that a gate or hook after one stands behind, from its id: `NAME/wave-2`, of a hook on a host with that behind it.
 fn wave_before(id: &StepId) -> usize {
     let (_, wave) = id.verb().rsplit_once("/wave-").unwrap_or_default();
@@ -184,6 +221,7 @@ impl<'p> Places<'p> {
         let mut places = Self {
             control_planes: BTreeSet::new(),
             waves: BTreeMap::new(),
+            way_back: plan.purpose() == Purpose::Restore,
             behind: BTreeMap::new(),
         };
         for step in &plan.steps {
@@ -205,7 +243,11 @@ impl<'p> Places<'p> {
     }
 
     fn part(&self, step: &Step) -> Part {
+        if self.way_back {
+            return of_way_back(step);
+        }
         match &step.action {
+            Action::WayBack { .. } => of_way_back(step),
             Action::CheckHost { .. } | Action::CheckCluster { .. } => Part::Preflight,
             Action::SnapshotEtcd { .. } => Part::Snapshot,
             Action::HoldPackages { .. }

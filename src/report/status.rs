@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cluster::model::NodeName;
+use crate::host::way_back::Change;
 use crate::plan::data::{Action, Condition, Plan, Step, StepId};
+use crate::plan::way_back;
 use crate::run::event::{Blocker, Halt};
 use crate::run::extent::{Count, progress};
 use crate::run::state::{State, StepState};
@@ -121,6 +123,15 @@ impl Phase {
             | Action::AwaitStaticPods { .. }
             | Action::Uncordon { .. } => Some(Self::Nodes),
             Action::Verify { .. } => Some(Self::Verification),
+            Action::WayBack { part, .. } => Some(match part {
+                way_back::Part::Check(_) => Self::Preflight,
+                way_back::Part::Send(_) | way_back::Part::Change(Change::Restore { .. }) => {
+                    Self::Preparation
+                }
+                way_back::Part::Change(
+                    Change::Stop { .. } | Change::Replace { .. } | Change::Start { .. },
+                ) => Self::ControlPlanes,
+            }),
             // of several phases
             Action::InstallKubeadm { .. }
             | Action::ReleaseHolds { .. }

@@ -5,7 +5,9 @@ use super::words::{self, any_of};
 use crate::cluster::model::NodeName;
 use crate::host::command::with_environment;
 use crate::host::op::PackageRevision;
+use crate::host::way_back::Change;
 use crate::plan::data::{Action, Condition, NoData, Rerun, Step, StepId};
+use crate::plan::way_back::Part;
 
 pub(super) fn duration(seconds: u64) -> String {
     words::duration(i64::try_from(seconds).unwrap_or(i64::MAX))
@@ -199,7 +201,46 @@ pub fn what(action: &Action) -> String {
                 shell(&with_environment(run, env))
             )
         }
+        Action::WayBack { part, .. } => way_back(part),
         Action::Barrier { holds } => holds.clone(),
+    }
+}
+
+/// A part of the way back.
+fn way_back(part: &Part) -> String {
+    match part {
+        Part::Check(check) => format!(
+            "checks that it is member {} of the snapshot's cluster, with {} MiB free in {}",
+            check.member.name,
+            check.free >> 20,
+            check.at.data
+        ),
+        Part::Send(send) => {
+            let opened = match &send.identity {
+                Some(identity) => format!(", opened with {identity}"),
+                None => String::new(),
+            };
+            format!("sends {}{opened}", send.from)
+        }
+        Part::Change(Change::Restore { at, cluster, .. }) => {
+            let names: Vec<&str> = cluster.iter().map(|member| member.name.as_str()).collect();
+            format!(
+                "restores it into {} as one of {}, with raised revisions; nothing uses it yet",
+                at.restored,
+                names.join(", ")
+            )
+        }
+        Part::Change(Change::Stop { at }) => format!(
+            "stops its control plane: its static pods' manifests go to {}",
+            at.aside
+        ),
+        Part::Change(Change::Replace { at, .. }) => format!(
+            "puts what was restored in place; what was in use is kept as {}",
+            at.before
+        ),
+        Part::Change(Change::Start { .. }) => {
+            "starts its control plane again, from the same manifests".to_owned()
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Wi
 use super::look::{Look, wrapped};
 use super::parts::hops;
 use super::step::{after, duration, limits, what};
+use super::words;
 use crate::plan::citations::cited;
 use crate::plan::data::{Action, Plan, Step};
 
@@ -77,9 +78,8 @@ pub fn summary(plan: &Plan, look: &Look) -> String {
         .collect::<BTreeSet<_>>()
         .len();
     let mut text = format!(
-        "{heading}{} to {}{heading:#}: {} steps on {hosts} host(s), about {}\n",
-        plan.upgrade,
-        plan.target,
+        "{heading}{}{heading:#}: {} steps on {hosts} host(s), about {}\n",
+        words::heading(plan, &plan.upgrade),
         plan.steps.len(),
         duration(plan.expected_s())
     );

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::plan::data::Plan;
+use crate::plan::purpose::Purpose;
 
 /// `45 s`, `3 min 5 s`, `2 h 10 min`; what is negative (a clock that jumped) is `0 s`.
 #[must_use]
@@ -55,6 +56,16 @@ pub fn next_window(opens: Option<Timestamp>) -> String {
 #[must_use]
 pub fn waves(waves: usize, at_once: usize) -> String {
     format!("{waves} wave(s), at most {at_once} out of service at once")
+}
+
+/// `lab-to-1.35 to 1.35.4` of an upgrade; what else a plan is for says so by its name.
+#[must_use]
+pub fn heading(plan: &Plan, name: &str) -> String {
+    match plan.purpose() {
+        Purpose::Upgrade => format!("{name} to {}", plan.target),
+        Purpose::Snapshot => format!("{name}: a snapshot of etcd"),
+        Purpose::Restore => name.to_owned(),
+    }
 }
 
 /// Why a plan that was asked for is not compared with an earlier one.

@@ -65,6 +65,7 @@ pub fn progress(state: &State, plan: &Plan) -> Progress {
             | Action::KubeadmApply { host, .. }
             | Action::KubeadmNode { host, .. }
             | Action::InstallKubelet { host, .. }
+            | Action::WayBack { host, .. }
             | Action::ReleaseHolds { host, .. } => of_host.get(host).copied(),
             Action::CheckCluster { .. }
             | Action::SnapshotEtcd { .. }

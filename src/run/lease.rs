@@ -173,7 +173,8 @@ pub struct Lease<'a> {
     world: World<'a>,
     me: String,
     token: Token,
-    renewed: Cell<At>,
+    /// None where no API has taken it yet.
+    renewed: Cell<Option<At>>,
     /// Who has it now, when it is lost.
     lost_to: RefCell<Option<String>>,
     /// One renewal at a time.
@@ -243,7 +244,7 @@ impl<'a> Lease<'a> {
                     world,
                     me: me.identity(),
                     token: claim.token,
-                    renewed: Cell::new(at),
+                    renewed: Cell::new(Some(at)),
                     lost_to: RefCell::new(None),
                     turn: Mutex::new(()),
                 });
@@ -255,6 +256,41 @@ impl<'a> Lease<'a> {
             claim.version = ours(world, &claim).await?.version;
             claim.token = Token(known.0 + 1);
         }
+    }
+
+    /// Takes the cluster over by its hosts alone, while no API answers, as between the stop and the start of all control planes when
+    /// a snapshot is restored: whoever shows them a lower token can do nothing there. All of these hosts must answer. The lease
+    /// itself is written with this token once an API answers; what a restored etcd has of it is older, and so lower.
+    ///
+    /// # Errors
+    /// If a host does not answer, or another refit takes the cluster over at the same time.
+    pub async fn take_by_hosts(
+        world: World<'a>,
+        me: &Claimant,
+        hosts: &BTreeSet<&HostName>,
+    ) -> Result<Self, Refusal> {
+        let mut known = Token(0);
+        for host in hosts {
+            let told = world.hosts.fence(host, Token(0)).await;
+            known = known.max(told.map_err(Refusal::Unknown)?);
+        }
+        let token = Token(known.0 + 1);
+        for host in hosts {
+            let told = world.hosts.fence(host, token).await;
+            if told.map_err(Refusal::Unknown)? != token {
+                return Err(Refusal::Changed {
+                    by: "another refit, by what its hosts were told".to_owned(),
+                });
+            }
+        }
+        Ok(Self {
+            world,
+            me: me.identity(),
+            token,
+            renewed: Cell::new(None),
+            lost_to: RefCell::new(None),
+            turn: Mutex::new(()),
+        })
     }
 
     /// What hosts are shown.
@@ -278,9 +314,11 @@ impl<'a> Lease<'a> {
             if self.lost_to.borrow().is_some() {
                 return Err(Denied::Lost);
             }
-            let left = LASTS
-                .saturating_sub(MARGIN)
-                .saturating_sub(self.renewed.get().elapsed(self.world));
+            let left = self.renewed.get().map_or(Duration::ZERO, |at| {
+                LASTS
+                    .saturating_sub(MARGIN)
+                    .saturating_sub(at.elapsed(self.world))
+            });
             if left > CHANGE {
                 return Ok(Permit { within: CHANGE });
             }
@@ -340,7 +378,7 @@ impl<'a> Lease<'a> {
             version: found.and_then(|found| found.version),
         };
         self.world.api.put_claim(&claim, LASTS).await?;
-        self.renewed.set(at);
+        self.renewed.set(Some(at));
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ use crate::cluster::model::{HostName, NodeName};
 use crate::host::clause::clause;
 use crate::host::op::{Mutation, Output, Query, Standing};
 use crate::host::parse;
+use crate::host::way_back::Places;
 use crate::ports::World;
 use crate::rules::version::Version;
 
@@ -127,6 +128,26 @@ pub(super) async fn snapshot(
         parse::Snapshot::Absent => Err(words("it is not there")),
         parse::Snapshot::Broken(why) => Err(words(format_args!("it is damaged: {why}"))),
     }
+}
+
+/// How far a control plane is on the way back.
+pub(super) async fn way_back(
+    world: World<'_>,
+    host: &HostName,
+    at: &Places,
+) -> Result<parse::WayBack, Problem> {
+    let output = ask(world, host, &Query::WayBack(at.clone())).await?;
+    parse::way_back(&output).map_err(words)
+}
+
+/// The flags of a control plane's member of etcd.
+pub(super) async fn etcd_flags(world: World<'_>, host: &HostName) -> Result<Vec<String>, Problem> {
+    let output = ask(world, host, &Query::Manifests).await?;
+    let mut files = parse::manifests(&output).map_err(words)?.files;
+    files
+        .remove("etcd.yaml")
+        .map(|manifest| manifest.flags)
+        .ok_or_else(|| words("no member of stacked etcd runs there"))
 }
 
 /// The files of snapshots in a host's directory, each with how long nobody has written to it.

@@ -41,3 +41,4 @@ pub mod state;
 mod step;
 mod sweep;
 mod wait_step;
+mod way_back;

@@ -17,7 +17,7 @@ use super::meter::millis;
 use super::state::StepState;
 use super::{
     check_step, cordon, drain, gate_step, hook_step, host_step, look, snapshot, soak_step,
-    wait_step,
+    wait_step, way_back,
 };
 use crate::host::op::OpRef;
 use crate::plan::data::{Action, HookPoint, Step, StepId};
@@ -524,6 +524,7 @@ async fn act(attempt: &Try<'_, '_>) -> Result<Finished, Trouble> {
                 None => hook_step::here(attempt, directory.as_deref().unwrap_or("."), &hook).await,
             };
         }
+        Action::WayBack { host, part } => return way_back::run(attempt, host, part).await,
         Action::Barrier { .. } => {
             return Ok(Finished {
                 how: attempt.found_done(),

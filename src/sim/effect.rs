@@ -47,6 +47,16 @@ pub enum Effect {
     EtcdDown,
     /// The machine's member of etcd answers.
     EtcdUp,
+    /// The machine's member gave a snapshot of what etcd holds.
+    EtcdSaved {
+        /// The snapshot's SHA-256.
+        sha256: String,
+    },
+    /// The machine's member has what a snapshot held.
+    EtcdRestored {
+        /// The snapshot's SHA-256.
+        sha256: String,
+    },
     /// kubeadm wrote `kube-system/kubeadm-config` for this release.
     KubeadmConfigWritten {
         /// `kubernetesVersion`.

@@ -119,6 +119,7 @@ mod etcd;
 mod looking;
 mod operation;
 mod rpm;
+mod way_back;
 
 fn packages(names: &[&str]) -> Vec<PackageRevision> {
     names

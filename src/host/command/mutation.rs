@@ -150,6 +150,7 @@ impl Mutation {
                 &[API, ETCD_TOOLS, include_str!("../scripts/save-snapshot.sh")],
                 vec![file.clone(), trial_restore.to_string()],
             ),
+            Self::WayBack(change) => change.command(),
             Self::RemoveSnapshot { file } => words(&["rm", "-f", "--", file, &archive_of(file)]),
             Self::RemoveLeftSnapshots { directory, files } => {
                 let paths: Vec<String> = files

@@ -111,6 +111,7 @@ impl Query {
                 &[API, ETCD_TOOLS, include_str!("../scripts/snapshot.sh")],
                 vec![file.clone()],
             ),
+            Self::WayBack(places) => places.query(),
             Self::HookCheck { argv, env, .. } => own(argv, env),
             Self::Images {
                 version,
@@ -149,7 +150,7 @@ impl Query {
             Self::Offer { .. } => Duration::from_secs(180),
             Self::HookCheck { within_s, .. } => Duration::from_secs(*within_s),
             // reads all of it twice, and it may have 8 GiB
-            Self::Snapshot { .. } => Duration::from_secs(600),
+            Self::Snapshot { .. } | Self::WayBack(_) => Duration::from_secs(600),
         }
     }
 }

@@ -11,6 +11,7 @@ mod hand_edits;
 mod machine;
 mod packages;
 mod patches;
+mod way_back;
 
 pub use api_use::api_use;
 pub use control_plane::{
@@ -21,6 +22,7 @@ pub use hand_edits::hand_edits;
 pub use machine::{Basics, Kubelet, RunningKubelet, basics, directory, kubelet, redacted};
 pub use packages::{Installed, Repository, installed, offer, packages, prefetched, repository};
 pub use patches::patches;
+pub use way_back::{WayBack, way_back};
 
 use base64::Engine as _;
 

@@ -426,6 +426,7 @@ impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
                     self.node(node);
                 }
             }
+            Action::WayBack { .. } => self.should("kind", "way-back", "a step of an upgrade"),
             Action::Barrier { holds: _ } => {}
         }
     }

@@ -277,6 +277,7 @@ fn changes_hosts(action: &Action) -> bool {
         | Action::Soak { .. }
         | Action::Gate { .. }
         | Action::Hook { .. }
+        | Action::WayBack { .. }
         | Action::Barrier { .. } => false,
     }
 }

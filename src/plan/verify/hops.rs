@@ -91,6 +91,7 @@ impl<'p> Hops<'p> {
             | Action::Soak { .. }
             | Action::Gate { .. }
             | Action::Hook { .. }
+            | Action::WayBack { .. }
             | Action::Barrier { .. } => None,
         }
     }

@@ -33,6 +33,7 @@ mod tests;
 mod timeline;
 mod together;
 mod violation;
+pub mod way_back;
 mod windows;
 
 pub use violation::{Invariant, Needed, Told, Violation};
@@ -44,6 +45,7 @@ use rounds::Rounds;
 use timeline::Timelines;
 
 use super::data::{Action, GatePoint, Plan, Step};
+use super::purpose::Purpose;
 use crate::cluster::drift;
 use crate::cluster::facts::Facts;
 
@@ -52,6 +54,9 @@ use crate::cluster::facts::Facts;
 /// What keeps the rest from being judged is told alone: steps that make no order, facts that do not say enough.
 #[must_use]
 pub fn verify(plan: &Plan, facts: &Facts) -> Vec<Violation> {
+    if plan.purpose() == Purpose::Restore {
+        return way_back::judge(plan);
+    }
     let order = match Order::of(&plan.steps, few) {
         Ok(order) => order,
         Err(wrong) => return wrong,
@@ -113,6 +118,7 @@ fn few(step: &Step) -> bool {
         | Action::Uncordon { .. }
         | Action::ReleaseHolds { .. }
         | Action::Hook { .. }
+        | Action::WayBack { .. }
         | Action::Barrier { .. } => false,
     }
 }

@@ -82,6 +82,7 @@ const fn operates(action: &Action) -> bool {
         | Action::Verify { .. }
         | Action::Soak { .. }
         | Action::Gate { .. }
+        | Action::WayBack { .. }
         | Action::Barrier { .. } => false,
     }
 }
@@ -180,6 +181,7 @@ impl<'c, 'f: 'p, 'p> OnHost<'c, 'f, 'p> {
             | Action::Soak { .. }
             | Action::Gate { .. }
             | Action::Hook { .. }
+            | Action::WayBack { .. }
             | Action::Barrier { .. } => {}
         }
     }

@@ -44,6 +44,7 @@ pub fn judge(cluster: &Cluster<'_>, order: &Order<'_>, hops: &Hops<'_>) -> Vec<V
             | Action::Verify { .. }
             | Action::Soak { .. }
             | Action::Gate { .. }
+            | Action::WayBack { .. }
             | Action::Barrier { .. } => {}
             action @ (Action::HoldPackages { .. }
             | Action::SwitchRepository { .. }

@@ -77,6 +77,7 @@ fn stage<'a>(cluster: &Cluster<'a>, action: &Action) -> Option<(&'a NodeName, St
         | Action::Soak { .. }
         | Action::Gate { .. }
         | Action::Hook { .. }
+        | Action::WayBack { .. }
         | Action::Barrier { .. } => None,
     }
 }

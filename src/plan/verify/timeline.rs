@@ -292,6 +292,7 @@ impl<'f> Timelines<'f> {
             | Action::Soak { .. }
             | Action::Gate { .. }
             | Action::Hook { .. }
+            | Action::WayBack { .. }
             | Action::Barrier { .. } => {}
         }
     }

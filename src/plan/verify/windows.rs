@@ -40,6 +40,7 @@ fn stretches(cluster: &Cluster<'_>, order: &Order<'_>) -> Vec<Stretch> {
             | Action::Verify { .. }
             | Action::Soak { .. }
             | Action::Gate { .. }
+            | Action::WayBack { .. }
             | Action::Barrier { .. } => {}
             Action::SnapshotEtcd { .. }
             | Action::HoldPackages { .. }

@@ -98,6 +98,7 @@ impl<'a> View<'a> {
             | Action::Soak { .. }
             | Action::Gate { .. }
             | Action::Hook { .. }
+            | Action::WayBack { .. }
             | Action::Barrier { .. } => {}
         }
     }

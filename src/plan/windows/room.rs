@@ -73,6 +73,7 @@ fn part(action: &Action) -> Part<'_> {
         | Action::Verify { .. }
         | Action::Soak { .. }
         | Action::Gate { .. }
+        | Action::WayBack { .. }
         | Action::Barrier { .. } => Part::Always,
         Action::SnapshotEtcd { .. }
         | Action::HoldPackages { .. }

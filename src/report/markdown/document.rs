@@ -108,9 +108,8 @@ fn head(text: &mut String, plan: &Plan, hops: &[Hop<'_>], at: Timestamp) {
             .len();
         let _ = write!(
             text,
-            "### {} to {}: {} steps on {hosts} host(s), about {}\n\n",
-            code(&plan.upgrade),
-            plan.target,
+            "### {}: {} steps on {hosts} host(s), about {}\n\n",
+            words::heading(plan, &code(&plan.upgrade)),
             plan.steps.len(),
             duration(plan.expected_s())
         );

@@ -48,6 +48,7 @@ pub(super) fn steps(text: &mut String, hops: &[Hop<'_>], level: Level) {
                     | Part::ControlPlanes
                     | Part::ControlPlaneKubelets
                     | Part::Passing
+                    | Part::Outage
                     | Part::End,
                 ) => section.steps.len() <= FEW,
             };
@@ -60,6 +61,7 @@ pub(super) fn steps(text: &mut String, hops: &[Hop<'_>], level: Level) {
                 | Part::ControlPlanes
                 | Part::ControlPlaneKubelets
                 | Part::Passing
+                | Part::Outage
                 | Part::End => {
                     merged(text, &prefix, &mut waves);
                     let title = title(&prefix, &section.part.title(), section.steps.len());

@@ -78,6 +78,7 @@ fn packages(text: &mut String, plan: &Plan) {
             | Action::Soak { .. }
             | Action::Gate { .. }
             | Action::Hook { .. }
+            | Action::WayBack { .. }
             | Action::Barrier { .. } => continue,
         };
         managers.insert(host, manager);

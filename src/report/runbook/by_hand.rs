@@ -8,7 +8,9 @@ use super::shell::{command_line, quoted};
 use crate::cluster::facts::PackageManager;
 use crate::cluster::model::{HostName, NodeName};
 use crate::host::op::{Command, Mutation, PackageRevision, Query, archive_of};
+use crate::host::way_back::Change;
 use crate::plan::data::{Action, Condition, NoData, Plan, Step};
+use crate::plan::way_back::Part;
 use crate::report::step::duration;
 use crate::report::words::any_of;
 use crate::rules::version::Version;
@@ -324,6 +326,7 @@ pub(super) fn by_hand<'p>(plan: &Plan, step: &'p Step) -> Vec<Do<'p>> {
                 ]
             }
         },
+        Action::WayBack { host, part } => way_back(host, part),
         Action::HoldPackages { .. }
         | Action::SwitchRepository { .. }
         | Action::PrefetchPackages { .. }
@@ -335,6 +338,65 @@ pub(super) fn by_hand<'p>(plan: &Plan, step: &'p Step) -> Vec<Do<'p>> {
         | Action::ReleaseHolds { .. }
         | Action::Hook { .. }
         | Action::Barrier { .. } => Vec::new(),
+    }
+}
+
+/// A part of the way back.
+fn way_back<'p>(host: &'p HostName, part: &Part) -> Vec<Do<'p>> {
+    match part {
+        Part::Check(check) => vec![
+            Do::LookAt(
+                host,
+                vec![Query::WayBack(check.at.of_run(RUN)), Query::Manifests],
+            ),
+            Do::See(format!(
+                "authority {}; under free at least {} bytes; a member of etcd that runs as {} with peer URL {} and data in {}",
+                check.authority_sha256,
+                check.free,
+                check.member.name,
+                check.member.peer_url,
+                check.at.data
+            )),
+        ],
+        Part::Send(send) => {
+            let at = send.at.of_run(RUN);
+            let (open, from) = match &send.identity {
+                Some(identity) => (
+                    format!("age -d -i {} {} | ", quoted(identity), quoted(&send.from)),
+                    String::new(),
+                ),
+                None => (String::new(), format!(" < {}", quoted(&send.from))),
+            };
+            // ssh takes one quoting away before the host's shell sees it
+            let put = quoted(&quoted(&format!(
+                "umask 077; cat > {}",
+                quoted(&at.snapshot)
+            )));
+            vec![
+                Do::HereFrom(host, format!("{open}{{login}} sh -c {put}{from}")),
+                Do::LookAt(host, vec![Query::WayBack(at)]),
+                Do::See(format!("snapshot {}", send.sha256)),
+            ]
+        }
+        Part::Change(change) => {
+            let change = change.of_run(RUN);
+            let look = Query::WayBack(change.places().clone());
+            let see = match &change {
+                Change::Restore { sha256, .. } => format!("restored {sha256}"),
+                Change::Stop { .. } => {
+                    "nothing under manifests, and nothing under running".to_owned()
+                }
+                Change::Replace { .. } => {
+                    "nothing under restored, member yes, before yes".to_owned()
+                }
+                Change::Start { .. } => "all four under manifests, nothing under aside".to_owned(),
+            };
+            vec![
+                Do::OnHost(host, vec![Mutation::WayBack(change).command()]),
+                Do::LookAt(host, vec![look]),
+                Do::See(see),
+            ]
+        }
     }
 }
 
@@ -517,6 +579,7 @@ fn seen(mutation: &Mutation) -> Option<String> {
         | Mutation::Hook { .. }
         | Mutation::SaveSnapshot { .. }
         | Mutation::RemoveSnapshot { .. }
-        | Mutation::RemoveLeftSnapshots { .. } => None,
+        | Mutation::RemoveLeftSnapshots { .. }
+        | Mutation::WayBack(_) => None,
     }
 }

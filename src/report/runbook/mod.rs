@@ -24,6 +24,7 @@ use super::words;
 use crate::cluster::model::HostName;
 use crate::host::op::Query;
 use crate::plan::data::{Action, Plan, Step};
+use crate::plan::purpose::Purpose;
 use by_hand::{Do, by_hand};
 use shell::Scripts;
 
@@ -44,7 +45,10 @@ pub type Logins = BTreeMap<HostName, String>;
 pub fn runbook(plan: &Plan, logins: &Logins, at: Timestamp) -> String {
     let mut scripts = Scripts::default();
     let steps = steps(plan, logins, &mut scripts);
-    let back = back::way_back(plan, logins);
+    let back = match plan.purpose() {
+        Purpose::Upgrade => back::way_back(plan, logins),
+        Purpose::Snapshot | Purpose::Restore => String::new(),
+    };
     for (name, text) in back::SCRIPTS {
         scripts.add(name, text);
     }
@@ -64,12 +68,15 @@ fn head(plan: &Plan, at: Timestamp) -> String {
         let _ = writeln!(text, "Nothing to do: everything is at {}.", plan.target);
         return text;
     }
+    let lead = match plan.purpose() {
+        Purpose::Upgrade => format!("Takes {} to {}", code(&plan.inventory), plan.target),
+        Purpose::Snapshot => format!("Takes a snapshot of {}", code(&plan.inventory)),
+        Purpose::Restore => format!("Brings {} back", code(&plan.inventory)),
+    };
     let _ = write!(
         text,
-        "Takes {} to {} in {} steps; about {} if steps beside each other are done so, longer one by one.\n\
+        "{lead} in {} steps; about {} if steps beside each other are done so, longer one by one.\n\
          Made from facts {}.\n\n",
-        code(&plan.inventory),
-        plan.target,
         plan.steps.len(),
         duration(plan.expected_s()),
         prose(&words::observed(plan.facts_at, at)),

@@ -13,6 +13,7 @@ mod kubelet;
 mod leader;
 pub mod pods;
 mod port;
+mod rewind;
 mod scheduler;
 mod servers;
 mod sets;
@@ -84,6 +85,8 @@ pub struct Api {
     leaders: Leaders,
     /// refit's own lease, and how often it was written.
     claim: (Option<Claim>, u64),
+    /// What snapshots hold.
+    saved: rewind::Saved,
     running: Running,
     uid: Observed<String>,
     kubeadm_config: Observed<KubeadmConfig>,
@@ -147,6 +150,7 @@ impl Api {
             servers: Servers::of(facts, nodes),
             leaders: Leaders::default(),
             claim: (None, 0),
+            saved: rewind::Saved::default(),
             running: Running::default(),
             uid: cluster.uid.clone(),
             kubeadm_config: cluster.kubeadm_config.clone(),
@@ -309,6 +313,8 @@ impl Api {
                 self.servers.member(node, true);
                 self.flush();
             }
+            Effect::EtcdSaved { sha256 } => self.save(sha256),
+            Effect::EtcdRestored { sha256 } => self.rewind(&sha256),
             Effect::KubeadmConfigWritten { version } => {
                 if let Observed::Known(config) = &mut self.kubeadm_config {
                     config.kubernetes_version = version;

@@ -75,7 +75,8 @@ impl Machine {
             | Mutation::Hook { .. }
             | Mutation::SaveSnapshot { .. }
             | Mutation::RemoveSnapshot { .. }
-            | Mutation::RemoveLeftSnapshots { .. } => None,
+            | Mutation::RemoveLeftSnapshots { .. }
+            | Mutation::WayBack(_) => None,
         }
     }
 
@@ -150,6 +151,7 @@ impl Machine {
                 }
                 phases
             }
+            Mutation::WayBack(change) => [Phase::WayBack(change.clone())].into(),
             Mutation::RemoveSnapshot { file } => [Phase::Remove(vec![file.clone()])].into(),
             Mutation::RemoveLeftSnapshots { directory, files } => {
                 let paths = files.iter().map(|file| format!("{directory}/{file}"));

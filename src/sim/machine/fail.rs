@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::phase::Phase;
 use super::{Event, Machine};
 use crate::host::op::Mutation;
+use crate::host::way_back::Change;
 use crate::sim::effect::Effect;
 use crate::sim::fault::{Moment, What};
 use crate::sim::seam::{Turn, View};
@@ -48,6 +49,10 @@ pub(in crate::sim) const fn verb(mutation: &Mutation) -> &'static str {
         Mutation::KubeadmApply { .. } => "kubeadm-apply",
         Mutation::KubeadmNode { .. } => "kubeadm-node",
         Mutation::Hook { .. } => "hook",
+        Mutation::WayBack(Change::Restore { .. }) => "restore-member",
+        Mutation::WayBack(Change::Stop { .. }) => "stop-control-plane",
+        Mutation::WayBack(Change::Replace { .. }) => "replace-member",
+        Mutation::WayBack(Change::Start { .. }) => "start-control-plane",
         Mutation::SaveSnapshot { .. }
         | Mutation::RemoveSnapshot { .. }
         | Mutation::RemoveLeftSnapshots { .. } => "snapshot-etcd",

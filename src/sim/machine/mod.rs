@@ -17,6 +17,7 @@ mod phase;
 mod power;
 mod snapshot;
 mod unit;
+mod way_back;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -104,6 +105,8 @@ pub struct Machine {
     boots: u32,
     /// A hook has run here to its good end.
     hooked: bool,
+    /// The way back from a snapshot.
+    way_back: way_back::WayBack,
     /// UID of `kube-system`, where it was seen.
     cluster: String,
     /// What will go wrong here.
@@ -239,6 +242,7 @@ impl Machine {
             off: false,
             boots: 0,
             hooked: false,
+            way_back: way_back::WayBack::default(),
             cluster: facts.cluster.uid.known().cloned().unwrap_or_default(),
             faults: Vec::new(),
             unit: Unit::default(),

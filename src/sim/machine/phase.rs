@@ -9,6 +9,7 @@ use crate::cluster::facts::Observed;
 use crate::cluster::model::Role;
 use crate::cluster::release::release_of_revision;
 use crate::host::op::PackageRevision;
+use crate::host::way_back::Change;
 use crate::rules::version::Version;
 use crate::sim::effect::Effect;
 use crate::sim::seam::{Turn, View};
@@ -71,6 +72,7 @@ pub(super) enum Phase {
     Check,
     TrialRestore,
     Remove(Vec<String>),
+    WayBack(Change),
     Hook,
 }
 
@@ -100,6 +102,7 @@ impl Phase {
             Self::Check => "check",
             Self::TrialRestore => "trial-restore",
             Self::Remove(_) => "remove",
+            Self::WayBack(_) => "way-back",
             Self::Hook => "run",
         }
     }
@@ -127,6 +130,7 @@ impl Phase {
                 | Self::Pull { .. }
                 | Self::Backup
                 | Self::Save { .. }
+                | Self::WayBack(Change::Restore { .. })
         )
     }
 }
@@ -159,7 +163,10 @@ impl Machine {
             Phase::Save { .. } => of.save_snapshot,
             Phase::Check => of.check_snapshot,
             Phase::TrialRestore => of.trial_restore,
-            Phase::Remove(_) => of.remove,
+            Phase::Remove(_) | Phase::WayBack(Change::Replace { .. }) => of.remove,
+            Phase::WayBack(Change::Restore { .. }) => of.trial_restore,
+            Phase::WayBack(Change::Stop { .. }) => of.stop_etcd,
+            Phase::WayBack(Change::Start { .. }) => of.start_static_pod,
             Phase::Hook => of.hook,
         }
     }
@@ -171,6 +178,7 @@ impl Machine {
                 self.move_manifest(component, image);
                 self.stop_static_pod(component)
             }
+            Phase::WayBack(change) => self.begin_way_back(change),
             _ => Vec::new(),
         }
     }
@@ -327,6 +335,9 @@ impl Machine {
                 let size = member.and_then(|member| member.db_size).unwrap_or(DATABASE);
                 let snapshot = Snapshot::of(file, size, view.now);
                 said.push_str(&format!("Snapshot saved at {file}.new\n"));
+                turn.effects.push(Effect::EtcdSaved {
+                    sha256: snapshot.sha256.clone(),
+                });
                 self.new_snapshot = Some((file.clone(), snapshot));
             }
             Phase::Check | Phase::TrialRestore => {}
@@ -335,6 +346,7 @@ impl Machine {
                     self.snapshots.remove(file);
                 }
             }
+            Phase::WayBack(change) => turn.effects = self.end_way_back(view, change)?,
             Phase::Hook => self.hooked = true,
         }
         Ok((turn, said))

@@ -26,7 +26,13 @@ impl Machine {
         self.off = true;
         self.kubelet = None;
         self.locked_until = None;
-        self.stopped = self.static_pods().map(|(name, _)| name).collect();
+        let aside = self.way_back.aside.keys();
+        let aside = aside.map(|file| manifest::component(file).to_owned());
+        self.stopped = self
+            .static_pods()
+            .map(|(name, _)| name)
+            .chain(aside)
+            .collect();
         let mut effects = vec![Effect::ContainersStopped];
         if self.role == Role::ControlPlane {
             effects.extend([Effect::ApiServerDown, Effect::EtcdDown]);
@@ -124,6 +130,7 @@ impl Machine {
                         member.version = Some(release.trim_start_matches('v').to_owned());
                     }
                 }
+                effects.extend(self.restored_member(view));
                 effects.push(Effect::EtcdUp);
             }
             _ => {}

@@ -154,6 +154,7 @@ fn acts_on_host(action: &Action) -> bool {
         | Action::Verify { .. }
         | Action::Soak { .. }
         | Action::Gate { .. }
+        | Action::WayBack { .. }
         | Action::Barrier { .. } => false,
     }
 }

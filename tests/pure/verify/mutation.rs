@@ -569,6 +569,7 @@ fn other_version(action: &mut Action, other: &str, revision: &str, random: &mut 
         | Action::Soak { .. }
         | Action::Gate { .. }
         | Action::Hook { .. }
+        | Action::WayBack { .. }
         | Action::Barrier { .. } => {}
     }
 }
@@ -608,6 +609,7 @@ fn other_node(action: &mut Action, name: &str, random: &mut Dice) {
         | Action::Soak { .. }
         | Action::Gate { .. }
         | Action::Hook { .. }
+        | Action::WayBack { .. }
         | Action::Barrier { .. } => {}
     }
 }

@@ -16,6 +16,7 @@ mod everywhere;
 mod machines;
 mod pause;
 mod play;
+mod restore;
 mod rules;
 mod same;
 mod upgrade;

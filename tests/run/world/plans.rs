@@ -12,6 +12,7 @@ use refit::cluster::facts::PackageManager;
 use refit::cluster::model::{HostName, NodeName, Role};
 use refit::host::op::{KubeadmOptions, PackageRevision};
 use refit::plan::data::{Action, HookPoint, Limits, Plan, Rerun, Step, StepId};
+use refit::plan::purpose::Purpose;
 use refit::ports::{
     Approval, Ended, JournalFile, Metrics, MetricsError, MetricsServer, People, Programs, Sample,
     Store, World,
@@ -20,7 +21,7 @@ use refit::rules::version::Version;
 use refit::run::event::Stamped;
 use refit::run::executor::{Outcome, Run, execute};
 use refit::run::journal::{Journal, read};
-use refit::run::lease::{self, Claimant, Lease};
+use refit::run::lease::{self, Claimant, Lease, Refusal};
 
 use super::{Memory, NEW, Sim};
 
@@ -402,7 +403,7 @@ pub async fn go_with(
 ) -> (Outcome, Vec<Stamped>) {
     let past = read(text).unwrap();
     let mut seen = Vec::new();
-    let lease = held(world).await;
+    let lease = held(world, plan).await;
     let run = Run {
         id: RUN,
         plan,
@@ -423,15 +424,29 @@ pub async fn go_with(
 }
 
 /// The lease, taken as a run in the same state directory takes it.
-pub async fn held(world: World<'_>) -> Lease<'_> {
+pub async fn held<'w>(world: World<'w>, plan: &Plan) -> Lease<'w> {
     let me = Claimant {
         run: RUN.into(),
         who: "ops@desk".into(),
         place: "here".into(),
     };
     let mut tell = |_: &str| {};
-    let seen = lease::look(world, &me.place, &mut tell).await.unwrap();
-    let hosts = BTreeSet::new();
+    // where a snapshot is restored, hosts know more than the lease does, and for a while there is none
+    let hosts: BTreeSet<&HostName> = match plan.purpose() {
+        Purpose::Restore => plan
+            .steps
+            .iter()
+            .filter_map(|step| step.action.host())
+            .collect(),
+        Purpose::Upgrade | Purpose::Snapshot => BTreeSet::new(),
+    };
+    let seen = match lease::look(world, &me.place, &mut tell).await {
+        Ok(seen) => seen,
+        Err(Refusal::Unknown(_)) if !hosts.is_empty() => {
+            return Lease::take_by_hosts(world, &me, &hosts).await.unwrap();
+        }
+        Err(refusal) => panic!("{refusal}"),
+    };
     Lease::take(world, &me, seen, &hosts, &mut tell)
         .await
         .unwrap()

@@ -124,6 +124,7 @@ pub(super) fn hops<'p>(plan: &'p Plan, order: &Order<'p>, rounds: &Rounds<'_, 'p
             | Action::AwaitStaticPods { .. }
             | Action::Verify { .. }
             | Action::Soak { .. }
+            | Action::WayBack { .. }
             | Action::Barrier { .. } => {}
         }
     }

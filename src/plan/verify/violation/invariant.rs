@@ -35,6 +35,8 @@ pub enum Invariant {
     Declared,
     /// Everything ends at the target, and this is looked at last.
     Target,
+    /// No member is replaced while any control plane runs, and all get the same.
+    WayBack,
 }
 
 const KUBEADM_UPGRADE: &str =
@@ -75,6 +77,10 @@ impl Invariant {
             }
             Self::Declared => "pauses, soaks, gates and hooks are where the declaration wants them",
             Self::Target => "everything ends at the target, and this is looked at last",
+            Self::WayBack => {
+                "every control plane stops before any member is replaced, every member is restored from one snapshot with all the \
+                 others, and every control plane starts after all are replaced"
+            }
         }
     }
 
@@ -96,6 +102,9 @@ impl Invariant {
             Self::OutOfService | Self::Budgets => {
                 Some("https://kubernetes.io/docs/tasks/administer-cluster/safely-drain-node/")
             }
+            Self::WayBack => Some(
+                "https://kubernetes.io/docs/tasks/administer-cluster/configure-upgrade-etcd/#restoring-an-etcd-cluster",
+            ),
             Self::Graph | Self::Facts | Self::Arguments | Self::Declared | Self::Target => None,
         }
     }
@@ -117,7 +126,8 @@ impl fmt::Display for Invariant {
             | Self::Packages
             | Self::Hops
             | Self::Declared
-            | Self::Target => f.write_str(self.text()),
+            | Self::Target
+            | Self::WayBack => f.write_str(self.text()),
         }
     }
 }
@@ -167,6 +177,18 @@ pub enum Needed {
     Hook,
     /// Everything is looked at in the end.
     Verify,
+    /// The member is looked at.
+    CheckMember,
+    /// The snapshot is sent.
+    SendSnapshot,
+    /// The snapshot is restored beside the data in use.
+    RestoreMember,
+    /// The control plane stops.
+    StopControlPlane,
+    /// The member gets what was restored.
+    ReplaceMember,
+    /// The control plane starts.
+    StartControlPlane,
 }
 
 impl fmt::Display for Needed {
@@ -193,6 +215,12 @@ impl fmt::Display for Needed {
             Self::Gate => "gate",
             Self::Hook => "hook",
             Self::Verify => "verify",
+            Self::CheckMember => "check-member",
+            Self::SendSnapshot => "send-snapshot",
+            Self::RestoreMember => "restore-member",
+            Self::StopControlPlane => "stop-control-plane",
+            Self::ReplaceMember => "replace-member",
+            Self::StartControlPlane => "start-control-plane",
         })
     }
 }

@@ -165,6 +165,7 @@ fn changes(action: &Action) -> bool {
             | Action::Verify { .. }
             | Action::Soak { .. }
             | Action::Gate { .. }
+            | Action::WayBack { .. }
             | Action::Barrier { .. }
     )
 }
@@ -547,6 +548,7 @@ impl Oracle<'_> {
             | Action::Soak { .. }
             | Action::Gate { .. }
             | Action::Hook { .. }
+            | Action::WayBack { .. }
             | Action::Barrier { .. } => {}
         }
         Ok(())

@@ -255,6 +255,7 @@ impl<'w> Oracle<'w> {
                 Action::HoldPackages { .. }
                 | Action::ReleaseHolds { .. }
                 | Action::Hook { .. }
+                | Action::WayBack { .. }
                 | Action::Barrier { .. } => {}
                 Action::Soak { .. } | Action::Gate { .. } => {
                     asked::argument(plan, step).map_err(|wrong| format!("{}: {wrong}", step.id))?;
