@@ -26,6 +26,7 @@ mod plan;
 mod rehearse;
 mod restore;
 mod resume;
+mod rollback;
 mod runs;
 mod schema;
 mod snapshot;
@@ -119,6 +120,7 @@ enum Command {
     Status(status::StatusArgs),
     Snapshot(snapshot::SnapshotArgs),
     Restore(restore::RestoreArgs),
+    Rollback(rollback::RollbackArgs),
     Journal(journal::JournalArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
@@ -160,6 +162,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Abandon(args) => abandon::run(args, &cli.global),
         Command::Status(args) => status::run(args, &cli.global),
         Command::Restore(args) => restore::run(args, &cli.global),
+        Command::Rollback(args) => rollback::run(args, &cli.global),
         Command::Snapshot(args) => snapshot::run(args, &cli.global),
         Command::Journal(args) => journal::run(args, &cli.global),
         Command::Schema(args) => schema::run(args),

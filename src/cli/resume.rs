@@ -102,7 +102,7 @@ pub fn run(args: &ResumeArgs, global: &Global) -> Result<Exit, CommandError> {
             Purpose::Restore => {
                 lease::take_over(&connection, &runs, id, &inventory, &again).await?
             }
-            Purpose::Upgrade | Purpose::Snapshot => {
+            Purpose::Upgrade | Purpose::Snapshot | Purpose::Rollback => {
                 let seen = lease::look(&connection, &runs, &again).await?;
                 lease::take(&connection, &runs, id, &inventory, seen, &again).await?
             }

@@ -51,8 +51,10 @@ pub fn run(args: &VerifyArgs) -> Result<Exit, CommandError> {
     let plan = read_plan(&args.plan)?;
     let found = match (plan.purpose(), &args.facts) {
         (Purpose::Restore, _) => way_back::judge(&plan),
-        (Purpose::Upgrade | Purpose::Snapshot, Some(facts)) => verify(&plan, &read_facts(facts)?),
-        (Purpose::Upgrade | Purpose::Snapshot, None) => {
+        (Purpose::Upgrade | Purpose::Snapshot | Purpose::Rollback, Some(facts)) => {
+            verify(&plan, &read_facts(facts)?)
+        }
+        (Purpose::Upgrade | Purpose::Snapshot | Purpose::Rollback, None) => {
             return Err(
                 CommandError::new("which facts the plan was made from is not said")
                     .exits(Exit::Usage)

@@ -142,6 +142,7 @@ mod tests {
     use crate::cluster::facts::ExternalEtcd;
     use crate::cluster::model::Role;
     use crate::host::op::{KubeadmOptions, Mutation, Query};
+    use crate::host::rollback::PutBack;
     use crate::host::way_back::{Change, Member, Places};
     use crate::rules::version::Version;
 
@@ -181,6 +182,7 @@ mod tests {
         let queries = [
             Query::Basics,
             Query::WayBack(places.clone()),
+            Query::KubeadmBackups,
             Query::Packages,
             Query::Offer {
                 manager,
@@ -282,6 +284,10 @@ mod tests {
             Mutation::WayBack(Change::Replace {
                 at: places.clone(),
                 sha256: text,
+            }),
+            Mutation::PutBack(PutBack {
+                backup: hostile.to_owned(),
+                manifests: BTreeMap::from([(hostile.to_owned(), hostile.to_owned())]),
             }),
             Mutation::WayBack(Change::Start { at: places }),
         ];

@@ -44,6 +44,7 @@ impl Mutation {
                 Some(Query::Snapshot { file: file.clone() })
             }
             Self::WayBack(change) => Some(Query::WayBack(change.places().clone())),
+            Self::PutBack(_) => Some(Query::KubeadmBackups),
             Self::RemoveLeftSnapshots { directory, .. } => Some(Query::LeftSnapshots {
                 directory: directory.clone(),
             }),
@@ -104,6 +105,7 @@ impl Mutation {
                 Snapshot::Good(_) | Snapshot::Broken(_) => Standing::Ready,
             },
             Self::WayBack(change) => change.judge(output)?,
+            Self::PutBack(put_back) => put_back.judge(output)?,
             Self::RemoveLeftSnapshots { files, .. } => {
                 let left = parse::left_snapshots(output)?;
                 done_if(!files.iter().any(|file| left.contains_key(file)))

@@ -5,5 +5,6 @@ pub mod command;
 pub mod judge;
 pub mod op;
 pub mod parse;
+pub mod rollback;
 pub mod unit;
 pub mod way_back;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::facts::{ExternalEtcd, PackageManager};
 use crate::cluster::model::Role;
+use crate::host::rollback::PutBack;
 use crate::host::way_back::{Change, Places};
 use crate::rules::version::{Minor, Version};
 
@@ -143,6 +144,8 @@ pub enum Query {
     },
     /// How far a control plane is on the way back from a snapshot.
     WayBack(Places),
+    /// What kubeadm kept of a control plane's manifests, and how its last operation there ended.
+    KubeadmBackups,
     /// The user's own question whether a hook is done.
     HookCheck {
         /// Ends with 0 when nothing is left to do.
@@ -278,6 +281,8 @@ pub enum Mutation {
     },
     /// A part of the way back from a snapshot.
     WayBack(Change),
+    /// Puts manifests back that kubeadm replaced.
+    PutBack(PutBack),
 }
 
 /// The archive beside a snapshot: `/etc/kubernetes/pki`, and the API server's encryption configuration where it has one.

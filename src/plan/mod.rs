@@ -29,6 +29,7 @@ mod preconditions;
 pub mod purpose;
 pub mod reason;
 pub mod restore;
+pub mod rollback;
 pub mod saved;
 pub mod snapshot_now;
 mod soaks;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::host::rollback::PutBack;
 use crate::host::way_back::{Change, Member, Places};
 
 /// A part of the way back on one control plane.
@@ -14,6 +15,8 @@ pub enum Part {
     Send(SendSnapshot),
     /// It is changed.
     Change(Change),
+    /// Manifests that kubeadm replaced are put back, where its upgrade did not end well.
+    PutBack(PutBack),
 }
 
 /// What a control plane must be.

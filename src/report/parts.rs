@@ -221,7 +221,7 @@ impl<'p> Places<'p> {
         let mut places = Self {
             control_planes: BTreeSet::new(),
             waves: BTreeMap::new(),
-            way_back: plan.purpose() == Purpose::Restore,
+            way_back: plan.purpose() != Purpose::Upgrade,
             behind: BTreeMap::new(),
         };
         for step in &plan.steps {

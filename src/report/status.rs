@@ -128,7 +128,8 @@ impl Phase {
                 way_back::Part::Send(_) | way_back::Part::Change(Change::Restore { .. }) => {
                     Self::Preparation
                 }
-                way_back::Part::Change(
+                way_back::Part::PutBack(_)
+                | way_back::Part::Change(
                     Change::Stop { .. } | Change::Replace { .. } | Change::Start { .. },
                 ) => Self::ControlPlanes,
             }),

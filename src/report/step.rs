@@ -238,6 +238,14 @@ fn way_back(part: &Part) -> String {
             "puts what was restored in place; what was in use is kept as {}",
             at.before
         ),
+        Part::PutBack(back) => {
+            let names: Vec<&str> = back.manifests.keys().map(String::as_str).collect();
+            format!(
+                "puts the manifests of {} back, from {}",
+                names.join(", "),
+                back.backup
+            )
+        }
         Part::Change(Change::Start { .. }) => {
             "starts its control plane again, from the same manifests".to_owned()
         }

@@ -65,6 +65,7 @@ pub fn heading(plan: &Plan, name: &str) -> String {
         Purpose::Upgrade => format!("{name} to {}", plan.target),
         Purpose::Snapshot => format!("{name}: a snapshot of etcd"),
         Purpose::Restore => name.to_owned(),
+        Purpose::Rollback => format!("{name} to {}", plan.target),
     }
 }
 

@@ -21,6 +21,9 @@ pub(super) async fn run(
     match part {
         Part::Check(wanted) => check(attempt, host, wanted).await,
         Part::Send(wanted) => send(attempt, host, wanted).await,
+        Part::PutBack(put_back) => {
+            host_step::run(attempt, host, None, &Mutation::PutBack(put_back.clone())).await
+        }
         Part::Change(change) => {
             let mutation = Mutation::WayBack(change.of_run(run));
             host_step::run(attempt, host, None, &mutation).await

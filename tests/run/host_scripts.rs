@@ -118,6 +118,7 @@ mod apt;
 mod etcd;
 mod looking;
 mod operation;
+mod rollback;
 mod rpm;
 mod way_back;
 

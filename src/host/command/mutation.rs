@@ -151,6 +151,7 @@ impl Mutation {
                 vec![file.clone(), trial_restore.to_string()],
             ),
             Self::WayBack(change) => change.command(),
+            Self::PutBack(put_back) => put_back.command(),
             Self::RemoveSnapshot { file } => words(&["rm", "-f", "--", file, &archive_of(file)]),
             Self::RemoveLeftSnapshots { directory, files } => {
                 let paths: Vec<String> = files

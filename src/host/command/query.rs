@@ -7,6 +7,7 @@ use super::{
     words,
 };
 use crate::host::op::{Command, Query};
+use crate::host::rollback;
 
 impl Query {
     /// What asks this.
@@ -112,6 +113,7 @@ impl Query {
                 vec![file.clone()],
             ),
             Self::WayBack(places) => places.query(),
+            Self::KubeadmBackups => rollback::query(),
             Self::HookCheck { argv, env, .. } => own(argv, env),
             Self::Images {
                 version,
@@ -132,6 +134,7 @@ impl Query {
             | Self::KubeadmVersion
             | Self::Kubelet
             | Self::Manifests
+            | Self::KubeadmBackups
             | Self::ApiServerVersion
             | Self::ApiServerReady
             | Self::Directory { .. }

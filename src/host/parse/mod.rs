@@ -11,6 +11,7 @@ mod hand_edits;
 mod machine;
 mod packages;
 mod patches;
+mod rollback;
 mod way_back;
 
 pub use api_use::api_use;
@@ -22,6 +23,7 @@ pub use hand_edits::hand_edits;
 pub use machine::{Basics, Kubelet, RunningKubelet, basics, directory, kubelet, redacted};
 pub use packages::{Installed, Repository, installed, offer, packages, prefetched, repository};
 pub use patches::patches;
+pub use rollback::{KeptManifest, KubeadmBackups, LastKubeadm, kubeadm_backups};
 pub use way_back::{WayBack, way_back};
 
 use base64::Engine as _;

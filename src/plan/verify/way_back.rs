@@ -248,6 +248,13 @@ fn of_part<'p>(
             }
             found.restores.insert(host, at)
         }
+        Part::PutBack(_) => {
+            wrong.push(needless(
+                step,
+                "nothing of kubeadm's goes back with a snapshot",
+            ));
+            None
+        }
         Part::Change(Change::Stop { .. }) => found.stops.insert(host, at),
         Part::Change(Change::Replace { sha256, .. }) => {
             found.digests.insert(sha256);

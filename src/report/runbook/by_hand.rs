@@ -378,6 +378,11 @@ fn way_back<'p>(host: &'p HostName, part: &Part) -> Vec<Do<'p>> {
                 Do::See(format!("snapshot {}", send.sha256)),
             ]
         }
+        Part::PutBack(back) => vec![
+            Do::OnHost(host, vec![Mutation::PutBack(back.clone()).command()]),
+            Do::LookAt(host, vec![Query::KubeadmBackups]),
+            Do::See("the same digests under kept and under there".to_owned()),
+        ],
         Part::Change(change) => {
             let change = change.of_run(RUN);
             let look = Query::WayBack(change.places().clone());
@@ -580,6 +585,7 @@ fn seen(mutation: &Mutation) -> Option<String> {
         | Mutation::SaveSnapshot { .. }
         | Mutation::RemoveSnapshot { .. }
         | Mutation::RemoveLeftSnapshots { .. }
-        | Mutation::WayBack(_) => None,
+        | Mutation::WayBack(_)
+        | Mutation::PutBack(_) => None,
     }
 }

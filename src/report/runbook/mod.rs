@@ -47,7 +47,7 @@ pub fn runbook(plan: &Plan, logins: &Logins, at: Timestamp) -> String {
     let steps = steps(plan, logins, &mut scripts);
     let back = match plan.purpose() {
         Purpose::Upgrade => back::way_back(plan, logins),
-        Purpose::Snapshot | Purpose::Restore => String::new(),
+        Purpose::Snapshot | Purpose::Restore | Purpose::Rollback => String::new(),
     };
     for (name, text) in back::SCRIPTS {
         scripts.add(name, text);
@@ -72,6 +72,7 @@ fn head(plan: &Plan, at: Timestamp) -> String {
         Purpose::Upgrade => format!("Takes {} to {}", code(&plan.inventory), plan.target),
         Purpose::Snapshot => format!("Takes a snapshot of {}", code(&plan.inventory)),
         Purpose::Restore => format!("Brings {} back", code(&plan.inventory)),
+        Purpose::Rollback => format!("Brings a control plane of {} back", code(&plan.inventory)),
     };
     let _ = write!(
         text,

@@ -76,7 +76,8 @@ impl Machine {
             | Mutation::SaveSnapshot { .. }
             | Mutation::RemoveSnapshot { .. }
             | Mutation::RemoveLeftSnapshots { .. }
-            | Mutation::WayBack(_) => None,
+            | Mutation::WayBack(_)
+            | Mutation::PutBack(_) => None,
         }
     }
 
@@ -152,6 +153,7 @@ impl Machine {
                 phases
             }
             Mutation::WayBack(change) => [Phase::WayBack(change.clone())].into(),
+            Mutation::PutBack(back) => [Phase::PutBack(back.clone())].into(),
             Mutation::RemoveSnapshot { file } => [Phase::Remove(vec![file.clone()])].into(),
             Mutation::RemoveLeftSnapshots { directory, files } => {
                 let paths = files.iter().map(|file| format!("{directory}/{file}"));

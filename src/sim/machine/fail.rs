@@ -53,6 +53,7 @@ pub(in crate::sim) const fn verb(mutation: &Mutation) -> &'static str {
         Mutation::WayBack(Change::Stop { .. }) => "stop-control-plane",
         Mutation::WayBack(Change::Replace { .. }) => "replace-member",
         Mutation::WayBack(Change::Start { .. }) => "start-control-plane",
+        Mutation::PutBack(_) => "put-back-manifests",
         Mutation::SaveSnapshot { .. }
         | Mutation::RemoveSnapshot { .. }
         | Mutation::RemoveLeftSnapshots { .. } => "snapshot-etcd",

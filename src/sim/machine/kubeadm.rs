@@ -207,8 +207,9 @@ impl Machine {
                 ..old.clone()
             };
             new.sha256 = sha256(manifest::text(&file, &new, endpoint.as_deref()).as_bytes());
-            self.backups
-                .insert(component.to_owned(), std::mem::replace(old, new));
+            let old = std::mem::replace(old, new);
+            self.kept.insert(component.to_owned(), old.clone());
+            self.backups.insert(component.to_owned(), old);
         }
     }
 

@@ -15,6 +15,7 @@ mod pace;
 mod packages;
 mod phase;
 mod power;
+mod rollback;
 mod snapshot;
 mod unit;
 mod way_back;
@@ -89,6 +90,8 @@ pub struct Machine {
     new_snapshot: Option<(String, Snapshot)>,
     /// Manifests that kubeadm has moved away, by component.
     backups: BTreeMap<String, Manifest>,
+    /// What kubeadm kept when it replaced manifests last, by component.
+    kept: BTreeMap<String, Manifest>,
     /// Flags that kubeadm took out of the kubelet's file, with which it still runs.
     removed_flags: Vec<String>,
     /// dpkg was interrupted.
@@ -234,6 +237,7 @@ impl Machine {
             snapshots: BTreeMap::new(),
             new_snapshot: None,
             backups: BTreeMap::new(),
+            kept: BTreeMap::new(),
             removed_flags: Vec::new(),
             half_installed: false,
             locked_until: None,

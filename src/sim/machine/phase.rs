@@ -9,6 +9,7 @@ use crate::cluster::facts::Observed;
 use crate::cluster::model::Role;
 use crate::cluster::release::release_of_revision;
 use crate::host::op::PackageRevision;
+use crate::host::rollback::PutBack;
 use crate::host::way_back::Change;
 use crate::rules::version::Version;
 use crate::sim::effect::Effect;
@@ -73,6 +74,7 @@ pub(super) enum Phase {
     TrialRestore,
     Remove(Vec<String>),
     WayBack(Change),
+    PutBack(PutBack),
     Hook,
 }
 
@@ -103,6 +105,7 @@ impl Phase {
             Self::TrialRestore => "trial-restore",
             Self::Remove(_) => "remove",
             Self::WayBack(_) => "way-back",
+            Self::PutBack(_) => "put-back",
             Self::Hook => "run",
         }
     }
@@ -166,7 +169,7 @@ impl Machine {
             Phase::Remove(_) | Phase::WayBack(Change::Replace { .. }) => of.remove,
             Phase::WayBack(Change::Restore { .. }) => of.trial_restore,
             Phase::WayBack(Change::Stop { .. }) => of.stop_etcd,
-            Phase::WayBack(Change::Start { .. }) => of.start_static_pod,
+            Phase::WayBack(Change::Start { .. }) | Phase::PutBack(_) => of.start_static_pod,
             Phase::Hook => of.hook,
         }
     }
@@ -347,6 +350,7 @@ impl Machine {
                 }
             }
             Phase::WayBack(change) => turn.effects = self.end_way_back(view, change)?,
+            Phase::PutBack(back) => turn.effects = self.put_back(view, back)?,
             Phase::Hook => self.hooked = true,
         }
         Ok((turn, said))

@@ -22,6 +22,7 @@ pub(super) struct Unit {
 #[derive(Debug, Clone)]
 struct Record {
     mutation: Mutation,
+    began: Duration,
     end: Option<OpEnd>,
 }
 
@@ -64,6 +65,16 @@ impl Unit {
             .filter(|under_way| *under_way != op)
     }
 
+    /// The operation of this kind that began last, and its exit status; none of one that runs, or was cut off.
+    pub(super) fn last(&self, is: impl Fn(&Mutation) -> bool) -> Option<(&OpRef, Option<i32>)> {
+        let of_kind = self
+            .records
+            .iter()
+            .filter(|(_, record)| is(&record.mutation));
+        let (op, record) = of_kind.max_by_key(|(_, record)| record.began)?;
+        Some((op, record.end.as_ref().map(|end| end.status)))
+    }
+
     /// Whether a run has made this very change here before, to its good end.
     pub(super) fn succeeded(&self, run: &str, mutation: &Mutation) -> Option<&OpRef> {
         let mut all = self.records.iter();
@@ -83,6 +94,7 @@ impl Unit {
     ) {
         let record = Record {
             mutation: mutation.clone(),
+            began: now,
             end: None,
         };
         self.records.insert(op.clone(), record);

@@ -17,6 +17,7 @@ mod machines;
 mod pause;
 mod play;
 mod restore;
+mod rollback;
 mod rules;
 mod same;
 mod upgrade;

@@ -24,7 +24,12 @@ use super::build;
 use super::play::{Process, Stage, outcome};
 
 /// A cluster whose control planes run stacked etcd, as kubeadm sets it up.
-fn stage(control_planes: usize) -> Stage {
+pub(super) fn stage(control_planes: usize) -> Stage {
+    stage_with(control_planes, &[])
+}
+
+/// As [`stage`], where this goes wrong on the first control plane.
+pub(super) fn stage_with(control_planes: usize, faults: &[&str]) -> Stage {
     let mut stage = super::play::stage(control_planes, 3, "1.35.4");
     let facts = &mut stage.built.facts;
     let all: Vec<String> = (1..=control_planes)
@@ -56,7 +61,11 @@ fn stage(control_planes: usize) -> Stage {
         .values()
         .map(|host| (host.name.clone(), host.node.clone()))
         .collect();
-    let machines = machines(facts, &nodes, Durations::default());
+    let mut machines = machines(facts, &nodes, Durations::default());
+    let first = machines.get_mut(&HostName::new("cp1")).unwrap();
+    for fault in faults {
+        first.expect(fault.parse().unwrap());
+    }
     stage.world = World::of(facts, machines, Options::default());
     stage
 }

@@ -625,7 +625,7 @@ impl Inner {
             Mutation::RemoveLeftSnapshots { files, .. } => {
                 host.left.retain(|name, _| !files.contains(name));
             }
-            Mutation::WayBack(_) => panic!("no snapshot is restored here"),
+            Mutation::PutBack(_) | Mutation::WayBack(_) => panic!("no snapshot is restored here"),
             Mutation::Hook { .. } => host.hooked += 1,
             Mutation::SwitchRepository { .. } => {}
         }

@@ -438,7 +438,7 @@ pub async fn held<'w>(world: World<'w>, plan: &Plan) -> Lease<'w> {
             .iter()
             .filter_map(|step| step.action.host())
             .collect(),
-        Purpose::Upgrade | Purpose::Snapshot => BTreeSet::new(),
+        Purpose::Upgrade | Purpose::Snapshot | Purpose::Rollback => BTreeSet::new(),
     };
     let seen = match lease::look(world, &me.place, &mut tell).await {
         Ok(seen) => seen,

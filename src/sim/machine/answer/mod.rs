@@ -6,6 +6,7 @@ mod control_plane;
 mod etcd;
 mod host;
 mod packages;
+mod rollback;
 mod way_back;
 
 use base64::Engine as _;
@@ -119,6 +120,7 @@ impl Machine {
             Query::Directory { path } => Ok(ended(i32::from(!self.has_directory(path)))),
             Query::LeftSnapshots { directory } => Ok(self.left_snapshots(view, directory)),
             Query::WayBack(places) => Ok(self.way_back(places)),
+            Query::KubeadmBackups => Ok(self.kubeadm_backups()),
             Query::Snapshot { file } => Ok(self.snapshot_status(file)),
             // Nothing links a check to its hook but the declaration: what a hook does is done once one has run here.
             Query::HookCheck { .. } => Ok(ended(i32::from(!self.hooked))),
