@@ -11,6 +11,7 @@ mod examples;
 mod journal;
 mod learned;
 mod rehearse;
+mod restore;
 mod review;
 mod stored;
 mod times;
@@ -42,6 +43,9 @@ fn help_says_how_each_command_is_used() {
         "resume",
         "approve",
         "status",
+        "snapshot",
+        "restore",
+        "rollback",
         "journal",
         "schema",
         "completions",

@@ -10,7 +10,7 @@ each() { # $1: a directory: of each static pod's manifest there its name, digest
     [ -f "$1/$name.yaml" ] || continue
     sha256=$(sha256sum <"$1/$name.yaml") || return 1
     printf '%s\t%s\t%s\n' "$name" "${sha256%% *}" \
-      "$(sed -n 's/^ *image: *//p' "$1/$name.yaml" | head -n 1 | tr -d "\"'")"
+      "$(sed -n 's/^[ -]*image: *//p' "$1/$name.yaml" | head -n 1 | tr -d "\"'")"
   done
 }
 kept() { if [ -n "$backup" ]; then each "$backup"; fi; }

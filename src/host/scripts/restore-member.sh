@@ -18,7 +18,7 @@ member_tool() {
   id=$(printf '%s\n' "$id" | head -n 1)
   if [ -z "$id" ]; then
     command -v ctr >/dev/null 2>&1 || die 'etcd does not run here, and there is no ctr to run its etcdutl with'
-    image=$(sed -n 's/^ *image: *//p' /etc/kubernetes/manifests/etcd.yaml | head -n 1 | tr -d "\"'")
+    image=$(sed -n 's/^[ -]*image: *//p' /etc/kubernetes/manifests/etcd.yaml | head -n 1 | tr -d "\"'")
     ctr -n k8s.io run --rm --mount "type=bind,src=$data,dst=$data,options=rbind:rw" "$image" "refit-etcdutl-$$" etcdutl "$@"
   elif command -v crictl >/dev/null 2>&1; then
     crictl exec "$id" etcdutl "$@"

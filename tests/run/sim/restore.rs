@@ -310,6 +310,37 @@ async fn a_broken_way_back_is_found_by_verify() {
     assert!(code(&early).contains(&"unordered"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_way_back_is_shown_and_read_again_like_any_plan() {
+    let (_, _, plan) = lost(3).await;
+    let read = Plan::from_json(&plan.to_json().unwrap()).unwrap();
+    assert_eq!(read, plan);
+    let at = plan.facts_at;
+    let runbook = refit::report::runbook::runbook(&plan, &Default::default(), at);
+    let parts = [
+        "## Look at everything; nothing changes",
+        "`cp1/restore-member@1.34.4`",
+        "## Stop every control plane, replace every member, start again; no API answers",
+        "`cp3/stop-control-plane@1.34.4`",
+        "`barrier/stopped@1.34`: go on only when no control plane runs anywhere",
+        "`cp1/replace-member@1.34.4`",
+        "`cp2/start-control-plane@1.34.4`",
+        "## Tidy up and look again",
+    ];
+    let mut from = 0;
+    for part in parts {
+        let found = runbook[from..].find(part);
+        from += found.unwrap_or_else(|| panic!("{part} is not there, or not in order:\n{runbook}"));
+    }
+    assert!(!runbook.contains("{run}") && !runbook.contains("## The way back"));
+    let markdown = refit::report::markdown::plan(&plan, at, None);
+    let lead = "everything written to the API since";
+    assert!(
+        markdown.contains("restore of test-r1.db") && markdown.contains(lead),
+        "{markdown}"
+    );
+}
+
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
