@@ -145,6 +145,7 @@ pub fn begins_anew(action: &Action) -> bool {
         | Action::Verify { .. }
         | Action::Soak { .. }
         | Action::Gate { .. }
+        | Action::WayBack { .. }
         | Action::Barrier { .. } => false,
     }
 }

@@ -254,7 +254,7 @@ impl<'s> Process<'s> {
             clock: &self,
         };
         let take_off = async {
-            let lease = held(world).await;
+            let lease = held(world, plan).await;
             let run = Abandoned {
                 id: RUN,
                 plan,
