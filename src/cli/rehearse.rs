@@ -16,6 +16,7 @@ use self::told::Told;
 use super::plan::read_facts;
 use super::verify::{read_plan, refuse_unfit};
 use super::{CommandError, Exit, Global, ui};
+use crate::adapters::disk::{self, Access};
 use crate::cluster::facts::Facts;
 use crate::plan::data::{Action, Plan};
 use crate::plan::file::sha256;
@@ -67,6 +68,9 @@ pub struct RehearseArgs {
     /// Let each phase take up to a fifth longer or shorter, as this number decides
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Where to write the rehearsal's journal, for whoever wants to hold it against a run's
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    journal: Option<PathBuf>,
     /// Lines for people or JSON
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Output,
@@ -91,7 +95,13 @@ pub fn run(args: &RehearseArgs, global: &Global) -> Result<Exit, CommandError> {
         .start_paused(true)
         .build()
         .map_err(|error| CommandError::new("cannot start").because(&error))?;
-    let told = runtime.block_on(rehearse(&plan, world, &refit))?;
+    let mut journal = Memory::default();
+    let told = runtime.block_on(rehearse(&plan, world, &refit, &mut journal))?;
+    if let Some(path) = &args.journal {
+        disk::write(path, &journal.text, Access::Shared).map_err(|error| {
+            CommandError::new(format!("cannot write {}", path.display())).because(&error)
+        })?;
+    }
     let text = match args.output {
         Output::Text => told.text(),
         Output::Json => told
@@ -159,7 +169,12 @@ async fn take<'s>(ports: Ports<'s>, plan: &Plan) -> Result<Lease<'s>, CommandErr
 }
 
 /// Carries the plan out, one sitting for each window that it takes.
-async fn rehearse(plan: &Plan, world: World, refit: &str) -> Result<Told, CommandError> {
+async fn rehearse(
+    plan: &Plan,
+    world: World,
+    refit: &str,
+    file: &mut Memory,
+) -> Result<Told, CommandError> {
     let sim = Sim::new(world, 1);
     let around = Rehearsed::new(plan, refit, &sim);
     let plan_sha256 = plan
@@ -186,7 +201,6 @@ async fn rehearse(plan: &Plan, world: World, refit: &str) -> Result<Told, Comman
         metrics: &around,
     };
     until_open(plan, &sim).await?;
-    let mut file = Memory::default();
     let mut told = Told::new(plan);
     loop {
         let past = read(&file.text).map_err(|damage| {
@@ -194,7 +208,7 @@ async fn rehearse(plan: &Plan, world: World, refit: &str) -> Result<Told, Comman
         })?;
         let mut lines = Progress::new(plan, past.state.clone(), Format::Text);
         let began = sim.now();
-        let mut journal = Journal::after(&past, &mut file);
+        let mut journal = Journal::after(&past, file);
         let mut tell = |stamped: &Stamped| {
             ui::say(&lines.line(stamped));
             told.happened(stamped);

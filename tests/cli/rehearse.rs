@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use refit::run::journal::read;
+
 use crate::desk::{AT, Desk};
 
 fn planned() -> Desk {
@@ -52,8 +54,15 @@ fn a_good_rehearsal_tells_how_long_it_takes() {
     assert_eq!(seven, told(&["--seed", "7"]));
     assert_ne!(seven["took_s"], plain["took_s"]);
     assert_ne!(seven["took_s"], told(&["--seed", "8"])["took_s"]);
-    // nothing is left of it
+    // nothing is left of it but what was asked for
     assert!(!desk.path(".refit").exists());
+    desk.refit(&[&rehearse[..], &["--journal", "rehearsal.jsonl"]].concat());
+    let journal = read(&std::fs::read(desk.path("rehearsal.jsonl")).unwrap()).unwrap();
+    assert!(journal.state.finished);
+    assert_eq!(
+        journal.state.steps.len(),
+        usize::try_from(plain["steps"].as_u64().unwrap()).unwrap()
+    );
 }
 
 #[test]
