@@ -30,7 +30,7 @@ const DIFFERENCES_SHOWN: usize = 20;
 ///
 /// Looks at the cluster afresh, makes the plan or checks the given one against what it sees, shows it and asks. From then
 /// on nothing is done that the plan does not say. Killed at any instant, `refit resume` goes on. Ctrl-C lets the steps under
-/// way end and stops.
+/// way end and stops; a drain asks no other pod to go, and is left where it is.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   refit apply plans/to-1.35.yaml

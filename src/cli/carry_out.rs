@@ -117,8 +117,8 @@ pub async fn carry_out(
     let watcher = async {
         signals.next().await;
         ui::line(
-            "stopping: the steps under way end, no other begins. Ctrl-C again leaves at once; what is under way on hosts then \
-             goes on there, and `refit resume` finds it",
+            "stopping: the steps under way end, no other begins, and drains are left where they are. Ctrl-C again \
+             leaves at once; what is under way on hosts then goes on there, and `refit resume` finds it",
         );
         asked.notify_one();
         signals.next().await;

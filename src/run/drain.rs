@@ -209,6 +209,10 @@ impl Drain<'_, '_, '_> {
         let pods = self.leaving(list);
         self.keep_time(&pods);
         let turn = self.turn(&pods);
+        // Pods may take as long as the step may; no request is under way now, and whoever takes this up finds it as it is.
+        if self.attempt.cx.stopping() && pods.iter().any(|(pod, _)| self.given_up(pod).is_none()) {
+            return Err(Trouble::LetGo);
+        }
         let open: Vec<&Pod> = pods
             .iter()
             .filter(|(pod, how)| *how == Leaves::Asked && self.given_up(pod).is_none())
@@ -228,10 +232,6 @@ impl Drain<'_, '_, '_> {
             .iter()
             .map(|(pod, how)| self.describe(pod, *how, turn));
         self.attempt.waiting(&in_short(told.collect()))?;
-        // Nothing was asked to go that has not gone: whoever takes this up finds it as it is.
-        if self.attempt.cx.stopping() && pending.iter().all(|(_, how)| *how == Leaves::ByItself) {
-            return Err(Trouble::LetGo);
-        }
         if self.attempt.left().is_zero() {
             return Err(self.overdue(&pods, refused));
         }

@@ -269,7 +269,6 @@ async fn a_stop_does_not_wait_for_pods_that_end_by_themselves() {
         "{outcome:?}"
     );
     assert!(sim.now() - began < Duration::from_secs(35));
-    // What was asked to go is waited for.
     assert_eq!(sim.pods_of("w1"), pods[1..]);
 }
 

@@ -21,3 +21,4 @@ mod rollback;
 mod rules;
 mod same;
 mod upgrade;
+mod wire;

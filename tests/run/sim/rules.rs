@@ -18,7 +18,7 @@ use super::build;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Pod `web-N` in `shop`, of a ReplicaSet, which serves.
-fn pod(number: usize) -> Pod {
+pub(super) fn pod(number: usize) -> Pod {
     Pod {
         namespace: "shop".into(),
         name: format!("web-{number}"),
@@ -55,7 +55,7 @@ fn selector() -> Option<LabelSelector> {
 }
 
 /// A budget as its status stands: allowed, healthy, desired.
-fn budget(allowed: i32, healthy: i32, desired: i32) -> Budget {
+pub(super) fn budget(allowed: i32, healthy: i32, desired: i32) -> Budget {
     Budget {
         namespace: "shop".into(),
         name: "web".into(),
@@ -73,7 +73,16 @@ fn budget(allowed: i32, healthy: i32, desired: i32) -> Budget {
 }
 
 /// A cluster of these pods and budgets; `web` wants so many replicas.
-fn world(pods: Vec<Pod>, budgets: Vec<Budget>, wanted: i32) -> World {
+pub(super) fn world(pods: Vec<Pod>, budgets: Vec<Budget>, wanted: i32) -> World {
+    world_with(pods, budgets, wanted, Options::default())
+}
+
+pub(super) fn world_with(
+    pods: Vec<Pod>,
+    budgets: Vec<Budget>,
+    wanted: i32,
+    options: Options,
+) -> World {
     let mut facts = build::World::new(1, 2, "1.34.4", "1.35.4").facts;
     facts.cluster.pods = Observed::Known(pods);
     facts.cluster.budgets = Observed::Known(budgets);
@@ -87,7 +96,7 @@ fn world(pods: Vec<Pod>, budgets: Vec<Budget>, wanted: i32) -> World {
         up_to_date: true,
         images: BTreeMap::new(),
     }]);
-    World::of(&facts, BTreeMap::new(), Options::default())
+    World::of(&facts, BTreeMap::new(), options)
 }
 
 fn request(name: &str) -> Request<'_> {
@@ -105,18 +114,28 @@ fn evict(world: &mut World, request: &Request<'_>) -> Answer {
     world.with_api(|api| api.evict(request))
 }
 
-fn is_leaving(world: &World, name: &str) -> bool {
+pub(super) fn is_leaving(world: &World, name: &str) -> bool {
     let pods = world.api.pods();
-    let id = pods.named("shop", name).unwrap();
-    pods.get(id).unwrap().pod.deletion_timestamp.is_some()
+    let held = pods.named("shop", name).and_then(|id| pods.get(id));
+    held.is_none_or(|held| held.pod.deletion_timestamp.is_some())
 }
 
 fn web(world: &World) -> &Budget {
     &world.api.guard("shop", "web").unwrap().budget
 }
 
-#[test]
-fn server() {
+/// A pod and its budgets, and what the server says to a request to evict it: code, words, seconds until it may be asked
+/// again.
+pub(super) type Row = (
+    &'static str,
+    Pod,
+    Vec<Budget>,
+    u16,
+    &'static str,
+    Option<u64>,
+);
+
+pub(super) fn rows() -> Vec<Row> {
     let unready = || Pod {
         ready: false,
         ..pod(1)
@@ -137,15 +156,7 @@ fn server() {
     let none = |budget: &mut Budget| budget.selector = None;
     let always = |budget: &mut Budget| budget.always_allow_unhealthy = true;
     let stale = |budget: &mut Budget| budget.up_to_date = false;
-    type Row = (
-        &'static str,
-        Pod,
-        Vec<Budget>,
-        u16,
-        &'static str,
-        Option<u64>,
-    );
-    let rows: Vec<Row> = vec![
+    vec![
         (
             "E1",
             pod(1),
@@ -246,8 +257,12 @@ fn server() {
             "failed sync: no scale",
             None,
         ),
-    ];
-    for (id, pod, budgets, code, words, retry_after) in rows {
+    ]
+}
+
+#[test]
+fn server() {
+    for (id, pod, budgets, code, words, retry_after) in rows() {
         let mut world = world(vec![pod], budgets, 1);
         let answer = evict(&mut world, &request("web-1"));
         assert_eq!(answer.code, code, "{id}: {answer:?}");
