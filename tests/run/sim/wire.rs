@@ -12,6 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::time::Duration;
 
+use futures::lock::Mutex;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use http::{Method, Request, Response};
 use kube::client::Body;
@@ -119,7 +120,7 @@ type Instead<'s> = dyn FnMut(&Sim, &Asked) -> Option<Reply> + 's;
 pub struct Wire<'s> {
     pub kube: Kube,
     sim: &'s Sim,
-    calls: RefCell<mpsc::UnboundedReceiver<Call>>,
+    calls: Mutex<mpsc::UnboundedReceiver<Call>>,
     asked: RefCell<Vec<Asked>>,
     instead: RefCell<Box<Instead<'s>>>,
     /// The most that was answered at the same time.
@@ -150,7 +151,7 @@ impl<'s> Wire<'s> {
         Self {
             kube: Kube::over(kube::Client::new(service, "default")),
             sim,
-            calls: RefCell::new(calls),
+            calls: Mutex::new(calls),
             asked: RefCell::default(),
             instead: RefCell::new(Box::new(instead)),
             most: Cell::new(0),
@@ -160,7 +161,7 @@ impl<'s> Wire<'s> {
     /// What the client comes to while its requests are answered.
     pub async fn serve<T>(&self, client: impl Future<Output = T>) -> T {
         let server = async {
-            let mut calls = self.calls.borrow_mut();
+            let mut calls = self.calls.lock().await;
             let mut busy = FuturesUnordered::new();
             loop {
                 tokio::select! {
