@@ -209,8 +209,7 @@ impl Drain<'_, '_, '_> {
         let pods = self.leaving(list);
         self.keep_time(&pods);
         let turn = self.turn(&pods);
-        // Pods may take as long as the step may; no request is under way now, and whoever takes this up finds it as it is.
-        if self.attempt.cx.stopping() && pods.iter().any(|(pod, _)| self.given_up(pod).is_none()) {
+        if self.lets_go(&pods) {
             return Err(Trouble::LetGo);
         }
         let open: Vec<&Pod> = pods
@@ -250,6 +249,19 @@ impl Drain<'_, '_, '_> {
             .pods_changed(self.node, list, at_most)
             .await;
         Ok(true)
+    }
+
+    /// Whether it is left where it is, because the run is to stop: no request is under way now, and whoever takes it up finds it
+    /// as it is. Where another step has failed, only pods that nobody has asked to go are not waited for.
+    fn lets_go(&self, pods: &[(&Pod, Leaves)]) -> bool {
+        let cx = self.attempt.cx;
+        let mut pending = pods
+            .iter()
+            .filter(|(pod, _)| self.given_up(pod).is_none())
+            .peekable();
+        pending.peek().is_some()
+            && (cx.asked_to_stop()
+                || (cx.stopping() && pending.all(|(_, how)| *how == Leaves::ByItself)))
     }
 
     /// Whose turn it is: the lowest order of those that have not left. One that could not be evicted holds nobody up: the

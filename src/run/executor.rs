@@ -113,6 +113,7 @@ pub(super) struct Context<'a> {
     hooks_when_drained: BTreeMap<&'a StepId, &'a Step>,
     recorder: RefCell<Recorder<'a>>,
     stopping: Cell<bool>,
+    asked_to_stop: Cell<bool>,
     /// What the plan's windows say, where it has some.
     guard: Option<Guard<'a>>,
     /// Steps that finish what another one has begun.
@@ -182,6 +183,11 @@ impl Context<'_> {
     /// Whether no new step may start, and none be tried again.
     pub(super) fn stopping(&self) -> bool {
         self.stopping.get()
+    }
+
+    /// Whether that is because somebody wants the process to end.
+    pub(super) fn asked_to_stop(&self) -> bool {
+        self.asked_to_stop.get()
     }
 
     /// Whether the plan's windows let the step start now. The clock may have jumped; then too, what it says is what counts.
@@ -380,6 +386,7 @@ pub async fn execute(
             error: None,
         }),
         stopping: Cell::new(false),
+        asked_to_stop: Cell::new(false),
         guard,
         finishing: windows::finishing(&run.plan.steps),
         paused_by: RefCell::new(None),
@@ -451,18 +458,17 @@ async fn carry_out(
 ) -> Vec<(usize, StepId, String)> {
     let mut stop = pin!(stop.fuse());
     let mut lost = pin!(context.run.lease.keep().fuse());
-    let mut asked_to_stop = false;
     let mut failures = Vec::new();
     let mut running = FuturesUnordered::new();
     let mut kept_back = Vec::new();
     let mut under_way = BTreeSet::new();
     loop {
-        if !asked_to_stop && stop.as_mut().now_or_never().is_some() {
-            asked_to_stop = true;
+        if !context.asked_to_stop() && stop.as_mut().now_or_never().is_some() {
+            context.asked_to_stop.set(true);
         }
         context
             .stopping
-            .set(asked_to_stop || !failures.is_empty() || context.broken());
+            .set(context.asked_to_stop() || !failures.is_empty() || context.broken());
         while !context.stopping()
             && running.len() < AT_ONCE
             && let Some(place) = frontier.take()
@@ -481,7 +487,7 @@ async fn carry_out(
         let ended = select_biased! {
             ended = running.next() => ended,
             () = stop => {
-                asked_to_stop = true;
+                context.asked_to_stop.set(true);
                 continue;
             }
             () = lost => return failures,
