@@ -1,7 +1,8 @@
 //! The drain of one node: every pod that may go is evicted within its budget, and its end awaited.
 //!
 //! One loop: read the node's pods afresh, decide about each, ask for the evictions that are due (side by side), say what is
-//! waited for, and sleep until something changes. The server decides every eviction; the budgets are read only to explain
+//! waited for, and sleep until something changes. Before the first request it is made sure that no pod's budget can never allow
+//! its eviction: others would leave for nothing. The server decides every eviction; the budgets are read only to explain
 //! its answer, to ask again as soon as asking may help, and to give up early on a budget that can never allow. What the plan's
 //! rules say of some pods is obeyed here: those of a lower order are gone before others are asked to go, some stay, and some
 //! are awaited until they end by themselves.
@@ -27,7 +28,7 @@ use super::event::{Blocker, How};
 use super::step::{Finished, Stuck, Trouble, Try};
 use crate::cluster::model::{Budget, NodeName, Pod};
 use crate::ports::{Eviction, Failure, PodList};
-use crate::rules::eviction::{self, Fate, Policy};
+use crate::rules::eviction::{self, Admission, Fate, Policy};
 
 /// Evictions asked for at once, per node.
 const AT_ONCE: usize = 10;
@@ -88,7 +89,7 @@ pub(super) async fn run(
     }
     attempt.start()?;
     let note = drain.losses(&first);
-    let mut list = first;
+    let mut list = drain.unless_hopeless(first).await?;
     while drain.round(&list).await? {
         list = drain.look(Some(&list)).await?;
     }
@@ -129,6 +130,71 @@ impl Drain<'_, '_, '_> {
                 }
             }
         }
+    }
+
+    /// Fails before the first pod is asked to go where a budget can never allow one to: the others would go for nothing. What was
+    /// read last otherwise.
+    async fn unless_hopeless(&mut self, mut list: PodList) -> Result<PodList, Trouble> {
+        let since = self.now();
+        loop {
+            let pods = self.leaving(&list);
+            let asked = pods.iter().filter(|(_, how)| *how == Leaves::Asked);
+            let hopeless = self.hopeless(asked.map(|(pod, _)| *pod)).await;
+            if hopeless.is_empty() {
+                return Ok(list);
+            }
+            if self.now().saturating_sub(since) >= answer::ASK_AGAIN {
+                let told: Vec<String> = hopeless
+                    .iter()
+                    .map(|(pod, budget)| format!("{}: {}", label(pod), answer::never(budget)))
+                    .collect();
+                let blockers = hopeless.iter().map(|(pod, budget)| Blocker {
+                    pod: label(pod),
+                    budget: Some(format!("{}/{}", budget.namespace, budget.name)),
+                    why: answer::never(budget),
+                });
+                return Err(Trouble::Stuck(Stuck {
+                    what: format!("node {} is not drained", self.node),
+                    left: format!("Nothing was evicted: {}", told.join("; ")),
+                    blockers: blockers.collect(),
+                }));
+            }
+            let told = hopeless
+                .iter()
+                .map(|(pod, budget)| format!("{} ({})", label(pod), eviction::describe(budget)));
+            self.attempt.waiting(&in_short(told.collect()))?;
+            self.attempt.pause(LOOK_AGAIN).await;
+            list = self.look(Some(&list)).await?;
+        }
+    }
+
+    /// Of these pods those whose one budget says that it never allows an eviction, where its pods say the same.
+    async fn hopeless<'l>(&self, pods: impl Iterator<Item = &'l Pod>) -> Vec<(&'l Pod, Budget)> {
+        let budgets = self.budgets().await;
+        let suspected: Vec<(&Pod, Budget)> = pods
+            .filter_map(|pod| match eviction::admission(pod, &budgets) {
+                Admission::Exhausted(budget) if eviction::can_never_allow(budget) => {
+                    Some((pod, budget.clone()))
+                }
+                Admission::Exhausted(_)
+                | Admission::Bypassed
+                | Admission::Unready(_)
+                | Admission::Charged(_)
+                | Admission::NoBudget
+                | Admission::NotObserved(_)
+                | Admission::Negative(_)
+                | Admission::SeveralBudgets => None,
+            })
+            .collect();
+        if suspected.is_empty() {
+            return suspected;
+        }
+        let Some(all) = self.all_pods().await else {
+            return Vec::new();
+        };
+        let well =
+            |(_, budget): &(&Pod, Budget)| answer::healthy(budget, &all) >= budget.expected_pods;
+        suspected.into_iter().filter(well).collect()
     }
 
     fn in_service(&self) -> Trouble {

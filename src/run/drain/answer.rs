@@ -8,7 +8,7 @@ use crate::ports::{Eviction, Failure};
 use crate::rules::eviction::{self, Admission};
 
 /// After an answer of 429 or an error that may pass; kubectl's own interval.
-const ASK_AGAIN: Duration = Duration::from_secs(5);
+pub(super) const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// What is known of a pod besides what the last read says, by its UID.
 #[derive(Debug, Clone, Default)]
@@ -92,9 +92,7 @@ fn blocked(
         && all.is_some_and(|all| healthy(budget, all) >= budget.expected_pods);
     match progress.hopeless_since {
         Some(since) if hopeless && now.saturating_sub(since) >= ASK_AGAIN => {
-            progress.failed = Some(format!(
-                "{words}, all of them healthy, so it never allows an eviction; add replicas or change the budget"
-            ));
+            progress.failed = Some(never(budget));
         }
         Some(_) if hopeless => {}
         Some(_) | None => progress.hopeless_since = hopeless.then_some(now),
@@ -114,8 +112,16 @@ pub(super) fn allowed_by_its_budget(pod: &Pod, budgets: &[Budget]) -> bool {
     }
 }
 
+/// That a budget whose pods are all well does not let any of them go.
+pub(super) fn never(budget: &Budget) -> String {
+    format!(
+        "{}, all of them healthy, so it never allows an eviction; add replicas or change the budget",
+        eviction::describe(budget)
+    )
+}
+
 /// How many pods of the budget are ready and not leaving.
-fn healthy(budget: &Budget, all: &[Pod]) -> i32 {
+pub(super) fn healthy(budget: &Budget, all: &[Pod]) -> i32 {
     let budgets = std::slice::from_ref(budget);
     let count = all
         .iter()

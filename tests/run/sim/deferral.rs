@@ -297,7 +297,22 @@ async fn nothing_is_put_off_that_was_not_declared() {
     forbid(&mut stage, never("db", "shop", 1));
     let sim = Sim::new(stage.world.clone(), 1);
     let (ended, journal) = run(&stage, &sim, Vec::new()).await;
-    assert!(matches!(ended, Outcome::Halted { .. }), "{ended:#?}");
+    let Outcome::Halted { failures, .. } = ended else {
+        panic!("{ended:#?}")
+    };
+    // at once, and before anybody had to leave in vain
+    let why = &failures[0].1;
+    assert!(
+        why.contains("Nothing was evicted: shop/db-0: budget shop/db"),
+        "{why}"
+    );
+    let w2 = NodeName::new("w2");
+    let web = sim.look(|world| {
+        let on = world.api.pods().on(&w2);
+        on.filter(|(_, held)| held.pod.labels.get("app").is_some_and(|app| app == "web"))
+            .count()
+    });
+    assert!(web > 0);
     assert!(past(&journal).state.deferred.is_empty());
     assert!(cordoned(&sim, "w2"));
 }
