@@ -142,6 +142,14 @@ fn stuck(prefix: &str) -> Options {
     }
 }
 
+/// A budget of two pods, of which one does not serve.
+fn one_is_missing() -> Budget {
+    Budget {
+        expected_pods: 2,
+        ..budget(0, 1, 2)
+    }
+}
+
 /// On `w1` one pod that serves, on `w2` one that does not; both are wanted to.
 fn blocked() -> Sim {
     let elsewhere = Pod {
@@ -149,11 +157,7 @@ fn blocked() -> Sim {
         ready: false,
         ..pod(2)
     };
-    let budget = Budget {
-        expected_pods: 2,
-        ..budget(0, 1, 2)
-    };
-    cordoned(world(vec![pod(1), elsewhere], vec![budget], 2))
+    cordoned(world(vec![pod(1), elsewhere], vec![one_is_missing()], 2))
 }
 
 #[tokio::test(start_paused = true)]
@@ -228,7 +232,7 @@ async fn l17_born_again_elsewhere_between_two_requests_it_is_left_alone() {
     };
     let sim = cordoned(world(
         vec![of_stateful_set(), elsewhere],
-        vec![budget(0, 1, 2)],
+        vec![one_is_missing()],
         2,
     ));
     let mut asked_before = false;
