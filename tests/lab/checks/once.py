@@ -1,22 +1,27 @@
-"""once.py NODES-DIRECTORY [REBOOTING]: from the hosts' own logs: did a mutating command run beside another, or again after its success?
+"""From the hosts' own logs: did a mutating command run beside another, or again after its success?"""
 
-An operation whose name holds REBOOTING restarts its host and never comes to its end there.
-"""
-
+import argparse
 import glob
 import sys
 
 from common import check, host_log
 
+arguments = argparse.ArgumentParser(description=__doc__)
+arguments.add_argument("nodes", help="the lab's directory of nodes")
+arguments.add_argument("--reboots", metavar="NAME", help="an operation with this in its name restarts its host and never comes to its end there")
+arguments.add_argument("--hosts", type=int, default=5, help="so many hosts have a log")
+arguments.add_argument("--commands", type=int, default=15, help="and so many commands at least")
+wanted = arguments.parse_args()
+
 overlaps, repeats, open_ends, commands = [], [], [], 0
-paths = sorted(glob.glob(f"{sys.argv[1]}/*/root/var/lib/refit/log"))
+paths = sorted(glob.glob(f"{wanted.nodes}/*/root/var/lib/refit/log"))
 for path in paths:
     node = path.split("/")[-6]
     running, succeeded = None, set()
     for at, kind, run, operation, rest in host_log(path):
         if kind == "start":
             commands += 1
-            if running and len(sys.argv) > 2 and sys.argv[2] in running[0]:
+            if running and wanted.reboots and wanted.reboots in running[0]:
                 running = None
             if running:
                 overlaps.append(f"{node} {at}: {operation} began while {running[0]} ran")
@@ -37,7 +42,7 @@ for path in paths:
     if running:
         open_ends.append(f"{node}: {running[0]}")
 
-good = check(f"every host has a log of what was done to it ({len(paths)} hosts, {commands} commands)", len(paths) == 5 and commands >= 15, f"{paths}, {commands} commands")
+good = check(f"every host has a log of what was done to it ({len(paths)} hosts, {commands} commands)", len(paths) == wanted.hosts and commands >= wanted.commands, f"{paths}, {commands} commands")
 good &= check("no mutating command ran beside another on a host", not overlaps, "; ".join(overlaps[:3]))
 good &= check("no mutating command ran again after its success", not repeats, "; ".join(repeats[:3]))
 good &= check("every mutating command has an end", not open_ends, "; ".join(open_ends))
