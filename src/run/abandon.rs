@@ -220,16 +220,34 @@ fn open_by_node<'p>(run: &Abandoned<'p>) -> BTreeMap<&'p NodeName, Vec<String>> 
 }
 
 /// Whether a node on which this was begun and has no end should be looked at by somebody before it serves.
-fn changes(action: &Action) -> bool {
-    matches!(
-        action,
+const fn changes(action: &Action) -> bool {
+    match action {
         Action::InstallKubelet { .. }
-            | Action::KubeadmApply { .. }
-            | Action::KubeadmNode { .. }
-            | Action::Hook { .. }
-            | Action::AwaitNode { .. }
-            | Action::AwaitStaticPods { .. }
-    )
+        | Action::KubeadmApply { .. }
+        | Action::KubeadmNode { .. }
+        | Action::Hook { .. }
+        | Action::AwaitNode { .. }
+        | Action::AwaitStaticPods { .. }
+        | Action::WayBack { .. } => true,
+        Action::CheckHost { .. }
+        | Action::CheckCluster { .. }
+        | Action::SnapshotEtcd { .. }
+        | Action::HoldPackages { .. }
+        | Action::SwitchRepository { .. }
+        | Action::PrefetchPackages { .. }
+        | Action::InstallKubeadm { .. }
+        | Action::PullImages { .. }
+        | Action::AwaitControlPlane { .. }
+        | Action::AwaitAddons { .. }
+        | Action::Cordon { .. }
+        | Action::Drain { .. }
+        | Action::Uncordon { .. }
+        | Action::ReleaseHolds { .. }
+        | Action::Verify { .. }
+        | Action::Soak { .. }
+        | Action::Gate { .. }
+        | Action::Barrier { .. } => false,
+    }
 }
 
 async fn lift(world: World<'_>, run: &Abandoned<'_>, node: &Node, open: &[String]) -> Cordon {

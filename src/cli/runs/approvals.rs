@@ -92,7 +92,11 @@ impl Approvals {
     /// # Errors
     /// If it is still there.
     pub fn forget_pause(&self) -> io::Result<()> {
-        disk::LocalStore.remove(&self.folder.join(PAUSE))
+        match disk::LocalStore.remove(&self.folder.join(PAUSE)) {
+            // not even the folder is there
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
     }
 
     /// Step ids hold slashes.

@@ -341,9 +341,20 @@ mod tests {
     fn a_snapshot_is_absent_broken_or_good() {
         const SHA: &str =
             "d7adf89cbf90a86bdeea00ec08e74ec66acabc372d0cdc7ce2054b9da02b3fbe  /var/lib/etcd/x";
+        let no_archive = [("archive-sha256", 0, ""), ("archive-size", 0, "")];
+        let archive = [("archive-sha256", 0, SHA), ("archive-size", 0, "4096")];
+        let told = [
+            ("release", 0, "etcdutl version: 3.6.5\nAPI version: 3.6"),
+            ("authority", 0, SHA),
+        ];
         let absent = [("sha256", 0, ""), ("size", 0, ""), ("verdict", 0, "")];
+        let absent = [&absent[..], &no_archive].concat();
         assert_eq!(snapshot(&answer(&absent)), Ok(Snapshot::Absent));
+        let alone = [&[("sha256", 0, ""), ("size", 0, "")][..], &archive].concat();
+        let archive_only = Snapshot::Broken("only its archive is there".to_owned());
+        assert_eq!(snapshot(&answer(&alone)), Ok(archive_only));
         let broken = [("sha256", 0, SHA), ("size", 0, "17"), ("verdict", 1, "")];
+        let broken = [&broken[..], &archive].concat();
         assert!(matches!(
             snapshot(&answer(&broken)),
             Ok(Snapshot::Broken(_))
@@ -354,6 +365,10 @@ mod tests {
             ("size", 0, "7462944"),
             ("verdict", 0, verdict),
         ];
+        let bare = [&good[..], &no_archive, &told].concat();
+        let without = Snapshot::Broken("its archive is not there".to_owned());
+        assert_eq!(snapshot(&answer(&bare)), Ok(without));
+        let good = [&good[..], &archive, &told].concat();
         let Ok(Snapshot::Good(status)) = snapshot(&answer(&good)) else {
             unreachable!("a good snapshot")
         };
@@ -361,5 +376,6 @@ mod tests {
             (status.size, status.keys, status.revision),
             (7_462_944, 834, 4209)
         );
+        assert_eq!((status.release.as_str(), status.archive.0), ("3.6.5", 4096));
     }
 }
