@@ -10,6 +10,7 @@ mod desk;
 mod examples;
 mod journal;
 mod learned;
+mod leaving;
 mod rehearse;
 mod restore;
 mod review;
