@@ -4,7 +4,8 @@
 //! Knows nothing of Kubernetes: an [`Instance`] is nodes with the pods that each has under each budget, what the rest of
 //! the cluster has room for, and a most for one wave. A set of nodes is a wave if
 //! - for every budget, the set's pods under it are no more than it allows, or one node of the set alone has any;
-//! - what the nodes' pods need fits into what is free outside of the set, in the sum, or the set is one node;
+//! - what the nodes' pods need of each kind of room fits into what is free outside of the set, in the sum, or one node of
+//!   the set alone needs or has any of it: with it go only nodes that change nothing of its lot;
 //! - it is no larger than the most for one wave, and of one zone.
 //!
 //! A set that loses a node stays a wave, so that waves can be made smaller but never by chance larger. With a node's share

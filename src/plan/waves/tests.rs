@@ -20,17 +20,18 @@ fn is_wave(of: &Instance, set: &[usize]) -> bool {
         *having += u32::from(pods > 0);
     }
     let fits = |kind: usize| {
+        let having = nodes().filter(|node| node.needs[kind] + node.free[kind] > 0);
         let needs: u64 = nodes().map(|node| node.needs[kind]).sum();
         let inside: u64 = nodes().map(|node| node.free[kind]).sum();
         let all: u64 = of.nodes.iter().map(|node| node.free[kind]).sum();
-        needs == 0 || needs <= all - inside + of.spare[kind]
+        having.count() <= 1 || needs == 0 || needs <= all - inside + of.spare[kind]
     };
     zones.len() == 1
         && set.len() <= of.at_most.max(1)
         && under
             .iter()
             .all(|(&budget, &(all, having))| having <= 1 || all <= of.allowed[budget])
-        && (set.len() == 1 || (0..KINDS).all(fits))
+        && (0..KINDS).all(fits)
 }
 
 /// Every node once, every wave a wave, no fewer than the bound.
@@ -217,6 +218,12 @@ fn what_exceeds_a_limit_alone_goes_alone() {
     assert_eq!(pack(&of).count(), 2);
     of.spare = [200, 0, 0];
     assert_eq!(pack(&of).count(), 1);
+    // Beside a node that is too large, one that has nothing and needs nothing takes nothing away.
+    let mut of = sixty_percent_full(2);
+    of.nodes[0].needs = [100, 0, 0];
+    (of.nodes[1].needs, of.nodes[1].free) = ([0; KINDS], [0; KINDS]);
+    assert_eq!(pack(&of).count(), 1);
+    sound(&of, &pack(&of)).unwrap();
 }
 
 #[test]
