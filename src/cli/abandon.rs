@@ -6,9 +6,8 @@ use super::carry_out::confirm;
 use super::connect::{Connection, block_on};
 use super::resume::{inventory, same_cluster};
 use super::runs::{ReadRun, RunFolder, Runs};
-use super::{CommandError, Exit, Global, lease, ui};
+use super::{CommandError, Exit, Global, lease, operator, ui};
 use crate::adapters::clock::RealClock;
-use crate::adapters::disk;
 use crate::ports::Clock as _;
 use crate::run::abandon::{Abandoned, Cordon, Left, NodeEnd, Refused, record, take_off};
 use crate::run::event::Halt;
@@ -70,14 +69,7 @@ pub fn run(args: &AbandonArgs, global: &Global) -> Result<Exit, CommandError> {
         return Err(CommandError::new("not confirmed").nothing_changed());
     }
     let inventory = inventory(&folder, &run)?;
-    std::env::set_current_dir(&run.record.working_directory).map_err(|error| {
-        CommandError::new(format!(
-            "cannot go to {}, where the run began",
-            run.record.working_directory.display()
-        ))
-        .because(&error)
-        .nothing_changed()
-    })?;
+    run.record.go_there()?;
     lock.name_run(&id)
         .map_err(|error| CommandError::new("cannot write the lock").because(&error))?;
     let again = format!("{} abandon {id}", runs.refit());
@@ -85,8 +77,8 @@ pub fn run(args: &AbandonArgs, global: &Global) -> Result<Exit, CommandError> {
         let connection = Connection::open(&inventory).await?;
         let world = connection.world();
         same_cluster(world, &run.plan, &again).await?;
-        let seen = lease::look(&connection, &runs, &again).await?;
-        let lease = lease::take(&connection, &runs, &id, &inventory, seen, &again).await?;
+        let lease =
+            lease::take_again(&connection, &runs, &folder, &run.plan, &inventory, &again).await?;
         let abandoned = Abandoned {
             id: &id,
             plan: &run.plan,
@@ -136,8 +128,6 @@ fn end(
     for stays in &left.stays {
         ui::line(&format!("stays: {stays}"));
     }
-    let user = std::env::var("USER").unwrap_or_else(|_| "someone".to_owned());
-    let by = format!("{user}@{}", disk::machine());
     let mut file = folder.go_on(&run.past)?;
     let mut journal = Journal::after(&run.past, &mut file);
     let refit = (env!("CARGO_PKG_VERSION"), std::process::id());
@@ -145,7 +135,7 @@ fn end(
         connection.world(),
         &mut journal,
         refit,
-        (by, left.stays.clone()),
+        (operator(), left.stays.clone()),
     )
     .map_err(|error| {
         CommandError::new("that the run has ended could not be written down")

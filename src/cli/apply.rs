@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 
-use super::carry_out::{Job, Output, carry_out, confirm, refuse_outside};
+use super::begin::{Beginning, Claim};
+use super::carry_out::{Output, confirm, refuse_outside};
 use super::connect::{Connection, block_on, cluster_uid, look};
 use super::inputs::Declaration;
 use super::runs::{ReadRun, RunFolder, Runs};
@@ -21,7 +22,6 @@ use crate::plan::windows;
 use crate::ports::Clock as _;
 use crate::report::diff::lines;
 use crate::report::plan::{Look, blocked, summary, table};
-use crate::run::journal::Past;
 
 /// Differences that are told one by one; the rest is counted.
 const DIFFERENCES_SHOWN: usize = 20;
@@ -132,43 +132,21 @@ pub fn run(args: &ApplyArgs, global: &Global) -> Result<Exit, CommandError> {
             connection.close().await;
             return Err(CommandError::new("not confirmed").nothing_changed());
         }
-        let now = clock.now();
-        let (folder, plan_sha256) = runs.make(now, &declaration.origin(), &facts, &plan)?;
-        let lease = lease::take(
-            &connection,
-            &runs,
-            &folder.id,
-            &declaration.inventory,
-            seen,
-            &again,
-        )
-        .await?;
-        let file = folder.begin()?;
-        // in this order: killed in between, two runs are unfinished and the newest has not begun
-        for older in displaced {
-            older.put_aside(now)?;
-            ui::line(&format!("run {} is put aside", older.id));
-        }
-        lock.name_run(&folder.id).map_err(|error| {
-            CommandError::new("cannot write the lock")
-                .because(&error)
-                .nothing_changed()
-        })?;
-        let people = folder.approvals(&plan_sha256, ui::interactive());
-        let job = Job {
-            id: &folder.id,
-            refit: runs.refit(),
+        let begun = Beginning {
+            runs: &runs,
+            lock: &mut lock,
+            connection: &connection,
+            inventory: &declaration.inventory,
+            origin: declaration.origin(),
+            facts: &facts,
             plan: &plan,
-            plan_sha256: &plan_sha256,
-            people: &people,
-            programs: &folder.programs(),
-            past: Past::none(),
-            file,
-            lease,
+            displaced,
+            claim: Claim::Seen(seen),
+            again: &again,
         };
-        let end = carry_out(job, &connection, args.output).await;
+        let end = begun.go(args.output).await;
         connection.close().await;
-        end
+        end.map(|(_, exit)| exit)
     })
 }
 

@@ -1,11 +1,12 @@
 //! The lease on the cluster, for commands that carry a run out.
 
 use super::connect::Connection;
-use super::runs::Runs;
-use super::{CommandError, Exit, ui};
-use crate::adapters::disk;
+use super::runs::{RunFolder, Runs};
+use super::{CommandError, Exit, operator, ui};
 use crate::cluster::model::Role;
 use crate::documents::settings::Inventory;
+use crate::plan::data::Plan;
+use crate::plan::purpose::Purpose;
 use crate::run::lease::{self, Claimant, Lease, Refusal, Seen};
 
 /// Looks whether another refit has the cluster, before the cluster itself is looked at.
@@ -71,17 +72,32 @@ pub async fn take_over<'a>(
     }
 }
 
+/// Takes the cluster for a run that has begun before, as its purpose asks for.
+///
+/// # Errors
+/// If another refit has it, or nobody can tell.
+pub async fn take_again<'a>(
+    connection: &'a Connection,
+    runs: &Runs,
+    run: &RunFolder,
+    plan: &Plan,
+    inventory: &Inventory,
+    again: &str,
+) -> Result<Lease<'a>, CommandError> {
+    match plan.purpose() {
+        Purpose::Restore => take_over(connection, runs, &run.id, inventory, again).await,
+        Purpose::Upgrade | Purpose::Snapshot | Purpose::Rollback => {
+            let seen = look(connection, runs, again).await?;
+            take(connection, runs, &run.id, inventory, seen, again).await
+        }
+    }
+}
+
 fn claimant(runs: &Runs, run: &str) -> Result<Claimant, CommandError> {
-    let user = std::env::var("USER").unwrap_or_else(|_| "someone".to_owned());
     Ok(Claimant {
         run: run.to_owned(),
         // a slash separates the parts of the Lease's holder
-        who: format!(
-            "{user}@{} (process {})",
-            disk::machine(),
-            std::process::id()
-        )
-        .replace('/', "_"),
+        who: format!("{} (process {})", operator(), std::process::id()).replace('/', "_"),
         place: runs.place()?,
     })
 }

@@ -8,6 +8,7 @@ mod abandon;
 mod apply;
 mod approve;
 mod artifacts;
+mod begin;
 mod carry_out;
 mod completions;
 mod connect;
@@ -43,6 +44,8 @@ use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 pub use error::CommandError;
 pub use exit::Exit;
+
+use crate::adapters::disk;
 
 /// Declarative upgrades for kubeadm clusters
 ///
@@ -175,6 +178,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
             error.exit()
         }
     }
+}
+
+/// Who gives this command, for people.
+fn operator() -> String {
+    let user = std::env::var("USER").unwrap_or_else(|_| "someone".to_owned());
+    format!("{user}@{}", disk::machine())
 }
 
 #[cfg(test)]

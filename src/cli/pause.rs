@@ -3,9 +3,8 @@
 use clap::Args;
 
 use super::runs::Runs;
-use super::{CommandError, Exit, Global, ui};
+use super::{CommandError, Exit, Global, operator, ui};
 use crate::adapters::clock::RealClock;
-use crate::adapters::disk;
 use crate::ports::Clock as _;
 
 /// Ask a run that is under way to stop where no node is half done
@@ -36,8 +35,7 @@ pub fn run(args: &PauseArgs, global: &Global) -> Result<Exit, CommandError> {
         .nothing_changed()
         .next(format!("`{refit} status {id}` shows where it stands")));
     };
-    let user = std::env::var("USER").unwrap_or_else(|_| "someone".to_owned());
-    let by = format!("{user}@{}", disk::machine());
+    let by = operator();
     // whoever carries the run out has read its plan; its digest is of no concern here
     folder
         .approvals("", false)

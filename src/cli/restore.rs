@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use super::carry_out::{Job, Output as Told, carry_out};
+use super::begin::{Beginning, Claim};
+use super::carry_out::Output;
 use super::connect::{Connection, block_on};
 use super::inputs::Given;
 use super::login::logins;
 use super::runs::Runs;
-use super::{CommandError, Exit, Global, lease, ui};
+use super::{CommandError, Exit, Global, ui};
 use crate::adapters::clock::RealClock;
 use crate::adapters::disk::{self, Access, LocalStore};
 use crate::cluster::members::{self, Members};
@@ -22,7 +23,6 @@ use crate::ports::{Clock as _, Store as _};
 use crate::report::markdown;
 use crate::report::plan::{Look, table};
 use crate::report::runbook::runbook;
-use crate::run::journal::Past;
 
 /// Bring a cluster's state back from a snapshot
 ///
@@ -62,7 +62,7 @@ pub struct RestoreArgs {
     new_run: bool,
     /// How progress is told
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    output: Told,
+    output: Output,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -113,35 +113,21 @@ pub fn run(args: &RestoreArgs, global: &Global) -> Result<Exit, CommandError> {
         ui::say(&table(&plan, ui::width(), &Look::TERMINAL));
         write_out(args, &plan)?;
         confirm(args, &plan)?;
-        let now = clock.now();
-        let (folder, plan_sha256) = runs.make(now, &given.origin(), &members, &plan)?;
-        let lease =
-            lease::take_over(&connection, &runs, &folder.id, &given.inventory, &again).await?;
-        let file = folder.begin()?;
-        for older in displaced {
-            older.put_aside(now)?;
-            ui::line(&format!("run {} is put aside", older.id));
-        }
-        lock.name_run(&folder.id).map_err(|error| {
-            CommandError::new("cannot write the lock")
-                .because(&error)
-                .nothing_changed()
-        })?;
-        let people = folder.approvals(&plan_sha256, ui::interactive());
-        let job = Job {
-            id: &folder.id,
-            refit: runs.refit(),
+        let begun = Beginning {
+            runs: &runs,
+            lock: &mut lock,
+            connection: &connection,
+            inventory: &given.inventory,
+            origin: given.origin(),
+            facts: &members,
             plan: &plan,
-            plan_sha256: &plan_sha256,
-            people: &people,
-            programs: &folder.programs(),
-            past: Past::none(),
-            file,
-            lease,
+            displaced,
+            claim: Claim::TakeOver,
+            again: &again,
         };
-        let end = carry_out(job, &connection, args.output).await;
+        let end = begun.go(args.output).await;
         connection.close().await;
-        end
+        end.map(|(_, exit)| exit)
     })
 }
 

@@ -73,14 +73,7 @@ pub fn run(args: &ResumeArgs, global: &Global) -> Result<Exit, CommandError> {
         ));
     }
     let inventory = inventory(&folder, &run)?;
-    std::env::set_current_dir(&run.record.working_directory).map_err(|error| {
-        CommandError::new(format!(
-            "cannot go to {}, where the run began",
-            run.record.working_directory.display()
-        ))
-        .because(&error)
-        .nothing_changed()
-    })?;
+    run.record.go_there()?;
     gates::refuse_unready(&run.plan, |step| run.past.state.is_done(step), &again)?;
     let done = progress(&run.past.state, &run.plan).all;
     let question = format!(
@@ -98,15 +91,8 @@ pub fn run(args: &ResumeArgs, global: &Global) -> Result<Exit, CommandError> {
     block_on(async {
         let connection = Connection::open(&inventory).await?;
         same_cluster(connection.world(), &run.plan, &again).await?;
-        let lease = match run.plan.purpose() {
-            Purpose::Restore => {
-                lease::take_over(&connection, &runs, id, &inventory, &again).await?
-            }
-            Purpose::Upgrade | Purpose::Snapshot | Purpose::Rollback => {
-                let seen = lease::look(&connection, &runs, &again).await?;
-                lease::take(&connection, &runs, id, &inventory, seen, &again).await?
-            }
-        };
+        let lease =
+            lease::take_again(&connection, &runs, &folder, &run.plan, &inventory, &again).await?;
         let file = folder.go_on(&run.past)?;
         let people = folder.approvals(&run.plan_sha256, ui::interactive());
         people.forget_pause().map_err(|error| {

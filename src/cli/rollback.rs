@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use super::carry_out::{Job, Output, carry_out, confirm};
+use super::begin::{Beginning, Claim};
+use super::carry_out::{Output, confirm};
 use super::connect::{Connection, block_on};
 use super::inputs::Given;
 use super::runs::Runs;
@@ -16,7 +17,6 @@ use crate::documents::settings::Host;
 use crate::plan::rollback::{self, Refusal};
 use crate::ports::Clock as _;
 use crate::report::plan::{Look, table};
-use crate::run::journal::Past;
 
 /// Put back what kubeadm replaced on a control plane, where its upgrade did not end well
 ///
@@ -90,37 +90,21 @@ pub fn run(args: &RollbackArgs, global: &Global) -> Result<Exit, CommandError> {
             connection.close().await;
             return Err(CommandError::new("not confirmed").nothing_changed());
         }
-        let (folder, plan_sha256) = runs.make(clock.now(), &given.origin(), &found, &plan)?;
-        let lease = lease::take(
-            &connection,
-            &runs,
-            &folder.id,
-            &given.inventory,
-            seen,
-            &again,
-        )
-        .await?;
-        let file = folder.begin()?;
-        lock.name_run(&folder.id).map_err(|error| {
-            CommandError::new("cannot write the lock")
-                .because(&error)
-                .nothing_changed()
-        })?;
-        let people = folder.approvals(&plan_sha256, ui::interactive());
-        let job = Job {
-            id: &folder.id,
-            refit: runs.refit(),
+        let begun = Beginning {
+            runs: &runs,
+            lock: &mut lock,
+            connection: &connection,
+            inventory: &given.inventory,
+            origin: given.origin(),
+            facts: &found,
             plan: &plan,
-            plan_sha256: &plan_sha256,
-            people: &people,
-            programs: &folder.programs(),
-            past: Past::none(),
-            file,
-            lease,
+            displaced: Vec::new(),
+            claim: Claim::Seen(seen),
+            again: &again,
         };
-        let end = carry_out(job, &connection, args.output).await;
+        let end = begun.go(args.output).await;
         connection.close().await;
-        end
+        end.map(|(_, exit)| exit)
     })
 }
 

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 
-use super::carry_out::{Job, Output, carry_out};
+use super::begin::{Beginning, Claim};
+use super::carry_out::Output;
 use super::connect::{Connection, block_on, cluster_uid, look};
 use super::inputs::Given;
 use super::runs::Runs;
@@ -15,7 +16,6 @@ use crate::plan::saved::Names;
 use crate::plan::snapshot_now;
 use crate::ports::Clock as _;
 use crate::report::plan::{Look, summary};
-use crate::run::journal::Past;
 
 /// Take a snapshot of etcd now
 ///
@@ -69,39 +69,23 @@ pub fn run(args: &SnapshotArgs, global: &Global) -> Result<Exit, CommandError> {
                 .next(format!("mend what it says, then `{again}`"))
         })?;
         ui::say(&summary(&plan, &Look::TERMINAL));
-        let (folder, plan_sha256) = runs.make(clock.now(), &given.origin(), &facts, &plan)?;
-        let lease = lease::take(
-            &connection,
-            &runs,
-            &folder.id,
-            &given.inventory,
-            seen,
-            &again,
-        )
-        .await?;
-        let file = folder.begin()?;
-        lock.name_run(&folder.id).map_err(|error| {
-            CommandError::new("cannot write the lock")
-                .because(&error)
-                .nothing_changed()
-        })?;
-        let people = folder.approvals(&plan_sha256, ui::interactive());
-        let job = Job {
-            id: &folder.id,
-            refit: runs.refit(),
+        let begun = Beginning {
+            runs: &runs,
+            lock: &mut lock,
+            connection: &connection,
+            inventory: &given.inventory,
+            origin: given.origin(),
+            facts: &facts,
             plan: &plan,
-            plan_sha256: &plan_sha256,
-            people: &people,
-            programs: &folder.programs(),
-            past: Past::none(),
-            file,
-            lease,
+            displaced: Vec::new(),
+            claim: Claim::Seen(seen),
+            again: &again,
         };
-        let end = carry_out(job, &connection, args.output).await;
+        let end = begun.go(args.output).await;
         connection.close().await;
-        let exit = end?;
+        let (run, exit) = end?;
         if let (Exit::Done, Output::Text) = (exit, args.output) {
-            for path in kept(&plan, &folder.id) {
+            for path in kept(&plan, &run) {
                 ui::data(&format!("{}\n", path.display()))?;
             }
         }

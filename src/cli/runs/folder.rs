@@ -56,6 +56,22 @@ impl Record {
         }
         Ok(serde_json::from_slice(text)?)
     }
+
+    /// Makes the directory where the run began this process's own, as the plan's relative paths want it.
+    ///
+    /// # Errors
+    /// If it cannot be entered.
+    pub fn go_there(&self) -> Result<(), CommandError> {
+        let directory = &self.working_directory;
+        std::env::set_current_dir(directory).map_err(|error| {
+            CommandError::new(format!(
+                "cannot go to {}, where the run began",
+                directory.display()
+            ))
+            .because(&error)
+            .nothing_changed()
+        })
+    }
 }
 
 /// A run's directory.
