@@ -8,8 +8,8 @@ use super::CommandError;
 use crate::adapters::disk;
 use crate::documents::settings::{Inventory, Upgrade};
 use crate::documents::{
-    DocumentErrors, Environment, Kind, MAX_BYTES, Style, kind_of, load_upgrade, read_inventory,
-    unreadable,
+    DocumentErrors, Environment, Kind, MAX_BYTES, ReadFile, Style, kind_of, load_upgrade,
+    read_inventory, unreadable,
 };
 use crate::plan::file::sha256;
 
@@ -66,10 +66,18 @@ impl Declaration {
     /// # Errors
     /// Everything that is wrong with both.
     pub fn load(path: &Path) -> Result<Self, CommandError> {
+        Self::read(path, &read_document)
+    }
+
+    /// The same, with the texts from somewhere else.
+    ///
+    /// # Errors
+    /// Everything that is wrong with both.
+    pub fn read(path: &Path, from: ReadFile<'_>) -> Result<Self, CommandError> {
         // what is judged and what is digested must be the same bytes, so each file is read once
         let texts: RefCell<Vec<Text>> = RefCell::default();
         let read = |path: &Path| -> io::Result<Vec<u8>> {
-            let bytes = read_document(path)?;
+            let bytes = from(path)?;
             texts.borrow_mut().push(Text {
                 path: path.to_owned(),
                 bytes: bytes.clone(),

@@ -12,6 +12,7 @@ mod begin;
 mod carry_out;
 mod completions;
 mod connect;
+mod demo;
 mod diff;
 mod error;
 mod exit;
@@ -108,6 +109,7 @@ enum Color {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::DemoArgs),
     Validate(validate::ValidateArgs),
     Inspect(inspect::InspectArgs),
     Plan(plan::PlanArgs),
@@ -151,6 +153,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     };
     ui::begin(cli.global.color, cli.global.verbose);
     let result = match &cli.command {
+        Command::Demo(args) => demo::run(args, &cli.global),
         Command::Validate(args) => validate::run(args),
         Command::Inspect(args) => inspect::run(args, &cli.global),
         Command::Plan(args) => plan::run(args, &cli.global),

@@ -6,13 +6,14 @@
 mod around;
 mod told;
 
+pub(super) use self::around::Rehearsed;
+pub(super) use self::told::Told;
+
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 use jiff::Timestamp;
 
-use self::around::Rehearsed;
-use self::told::Told;
 use super::plan::read_facts;
 use super::verify::{read_plan, refuse_unfit};
 use super::{CommandError, Exit, Global, ui};
@@ -35,6 +36,8 @@ use crate::sim::{Sim, World};
 
 /// By how many hundredths phases differ when a seed is given.
 const SPREAD: u64 = 20;
+/// The run's name.
+const RUN: &str = "rehearsal";
 /// More sittings than anyone waits for.
 const SITTINGS: usize = 1000;
 
@@ -103,7 +106,7 @@ pub fn run(args: &RehearseArgs, global: &Global) -> Result<Exit, CommandError> {
         })?;
     }
     let text = match args.output {
-        Output::Text => told.text(),
+        Output::Text => told.text(RUN, "windows"),
         Output::Json => told
             .json()
             .map_err(|error| CommandError::new("cannot write").because(&error))?,
@@ -151,12 +154,16 @@ fn world(args: &RehearseArgs, plan: &Plan, facts: &Facts) -> Result<World, Comma
 }
 
 /// The lease on the simulated cluster, which nobody else wants.
-async fn take<'s>(ports: Ports<'s>, plan: &Plan) -> Result<Lease<'s>, CommandError> {
+pub(super) async fn take<'s>(
+    ports: Ports<'s>,
+    plan: &Plan,
+    run: &str,
+) -> Result<Lease<'s>, CommandError> {
     let refused = |refusal: Refusal| CommandError::new(refusal.to_string()).nothing_changed();
     let me = Claimant {
-        run: "rehearsal".to_owned(),
-        who: "rehearsal".to_owned(),
-        place: "rehearsal".to_owned(),
+        run: run.to_owned(),
+        who: run.to_owned(),
+        place: run.to_owned(),
     };
     let hosts = plan.steps.iter().filter_map(|step| step.action.host());
     let mut tell = |_: &str| {};
@@ -186,9 +193,9 @@ async fn rehearse(
         hosts: &sim,
         clock: &sim,
     };
-    let lease = take(ports, plan).await?;
+    let lease = take(ports, plan, RUN).await?;
     let run = Run {
-        id: "rehearsal",
+        id: RUN,
         plan,
         plan_sha256: &plan_sha256,
         refit: env!("CARGO_PKG_VERSION"),

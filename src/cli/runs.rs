@@ -36,6 +36,7 @@ use crate::cluster::durations::Durations;
 use crate::plan::data::Plan;
 use crate::plan::file::{Label, sha256};
 use crate::plan::purpose::Purpose;
+use crate::report::words::clock;
 use crate::run::earlier;
 
 const FORMAT: &str = "refit.run/v1";
@@ -334,7 +335,7 @@ fn held(holder: Option<&Holder>, refit: &str) -> CommandError {
                 holder.command,
                 holder.pid,
                 holder.machine,
-                holder.since.strftime("%Y-%m-%d %H:%M:%SZ"),
+                clock(holder.since),
             )
         }
         None => "another refit is under way here".to_owned(),

@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::words::took;
+use super::words::{clock, took};
 use crate::run::event::{Event, Halt, How, Stamped};
 use crate::run::state::{State, StepState};
 
@@ -73,7 +73,7 @@ impl Shown {
         for Record { line, stamped } in &self.records {
             let row = format!(
                 "{line:>5}  {:<20}  {:<12}  {:<width$}  {}",
-                stamped.at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+                clock(stamped.at),
                 stamped.event.name(),
                 step(&stamped.event).unwrap_or_default(),
                 one_line(&detail(&stamped.event)),

@@ -10,6 +10,7 @@ pub mod html;
 pub mod journal;
 pub mod look;
 pub mod markdown;
+mod outline;
 pub mod parts;
 pub mod plan;
 pub mod progress;

@@ -2,5 +2,6 @@
 
 pub use super::blocked::{blocked, blocked_json};
 pub use super::look::Look;
+pub use super::outline::outline;
 pub use super::step::what;
 pub use super::table::{summary, table};

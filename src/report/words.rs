@@ -16,6 +16,12 @@ pub fn duration(seconds: i64) -> String {
     }
 }
 
+/// To the second, in UTC: everyone on call reads the same.
+#[must_use]
+pub fn clock(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
 /// `12 s ago`.
 #[must_use]
 pub fn ago(at: Timestamp, now: Timestamp) -> String {

@@ -6,6 +6,7 @@ mod approve;
 #[allow(dead_code)]
 mod build;
 mod dead_hosts;
+mod demo;
 mod desk;
 mod examples;
 mod journal;

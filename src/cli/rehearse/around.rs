@@ -13,14 +13,14 @@ use crate::ports::{
 use crate::sim::Sim;
 
 /// What is not simulated, and counts as passed.
-pub(super) struct Rehearsed<'r> {
+pub(in crate::cli) struct Rehearsed<'r> {
     plan: &'r Plan,
     refit: &'r str,
     sim: &'r Sim,
 }
 
 impl<'r> Rehearsed<'r> {
-    pub(super) const fn new(plan: &'r Plan, refit: &'r str, sim: &'r Sim) -> Self {
+    pub(in crate::cli) const fn new(plan: &'r Plan, refit: &'r str, sim: &'r Sim) -> Self {
         Self { plan, refit, sim }
     }
 

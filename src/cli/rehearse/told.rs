@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::plan::data::{Plan, StepId};
-use crate::report::words::duration;
+use crate::report::words::{clock, duration};
 use crate::run::event::{Event, Halt, Stamped};
 use crate::run::executor::Outcome;
 use crate::sim::Sim;
@@ -16,7 +16,7 @@ const SHOWN: usize = 10;
 
 /// A rehearsal's result.
 #[derive(Debug, Serialize)]
-pub(super) struct Told {
+pub(in crate::cli) struct Told {
     upgrade: String,
     inventory: String,
     /// `finished`, or why not.
@@ -65,7 +65,7 @@ struct Slow {
 }
 
 impl Told {
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(in crate::cli) fn new(plan: &Plan) -> Self {
         Self {
             upgrade: plan.upgrade.clone(),
             inventory: plan.inventory.clone(),
@@ -88,7 +88,7 @@ impl Told {
         }
     }
 
-    pub(super) fn happened(&mut self, stamped: &Stamped) {
+    pub(in crate::cli) fn happened(&mut self, stamped: &Stamped) {
         match &stamped.event {
             Event::StepWaiting { step, on } => {
                 self.waiting.insert(step.clone(), on.clone());
@@ -106,11 +106,14 @@ impl Told {
                     });
                 }
             }
+            // what the worker's steps had done before is done once more
+            Event::StepDeferred { anew, .. } => {
+                self.steps_done = self.steps_done.saturating_sub(anew.len());
+            }
             Event::RunStarted { .. }
             | Event::RunResumed { .. }
             | Event::StepStarted { .. }
             | Event::StepDeferring { .. }
-            | Event::StepDeferred { .. }
             | Event::StepFailed { .. }
             | Event::Halted { .. }
             | Event::Finished { .. } => {}
@@ -118,7 +121,7 @@ impl Told {
     }
 
     /// A sitting is over.
-    pub(super) fn sat(&mut self, from: Timestamp, to: Timestamp) {
+    pub(in crate::cli) fn sat(&mut self, from: Timestamp, to: Timestamp) {
         let before: usize = self.sittings.iter().map(|sitting| sitting.steps_done).sum();
         self.took_s += to.duration_since(from).as_secs();
         self.sittings.push(Sitting {
@@ -128,11 +131,11 @@ impl Told {
         });
     }
 
-    pub(super) const fn sittings(&self) -> usize {
+    pub(in crate::cli) const fn sittings(&self) -> usize {
         self.sittings.len()
     }
 
-    pub(super) fn end(&mut self, outcome: &Outcome, sim: &Sim) {
+    pub(in crate::cli) fn end(&mut self, outcome: &Outcome, sim: &Sim) {
         self.end = match outcome {
             Outcome::Finished { .. } => "finished".to_owned(),
             Outcome::Halted { why, failures, .. } => {
@@ -163,18 +166,19 @@ impl Told {
         self.violations = sim.look(|world| world.violations().to_vec());
     }
 
-    pub(super) fn finished(&self) -> bool {
-        self.end == "finished"
+    pub(in crate::cli) fn finished(&self) -> bool {
+        self.end == "finished" && self.violations.is_empty()
     }
 
-    pub(super) fn json(&self) -> Result<String, serde_json::Error> {
+    pub(in crate::cli) fn json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string_pretty(self).map(|text| text + "\n")
     }
 
-    pub(super) fn text(&self) -> String {
+    /// For people: what it was, and what its sittings are called.
+    pub(in crate::cli) fn text(&self, what: &str, sittings: &str) -> String {
         let expected = i64::try_from(self.expected_s).unwrap_or(i64::MAX);
         let mut text = format!(
-            "rehearsal of `{}` for `{}`: {}\n{} of {} steps were done in {}; the plan expects {} for all of them\n",
+            "{what} of `{}` for `{}`: {}\n{} of {} steps were done in {}; the plan expects {} for all of them\n",
             self.upgrade,
             self.inventory,
             self.end,
@@ -184,11 +188,13 @@ impl Told {
             duration(expected),
         );
         if self.sittings.len() > 1 {
-            text.push_str(&format!("it took {} windows:\n", self.sittings.len()));
+            text.push_str(&format!("it took {} {sittings}:\n", self.sittings.len()));
             for sitting in &self.sittings {
                 text.push_str(&format!(
                     "  {} to {}: {} steps\n",
-                    sitting.from, sitting.to, sitting.steps_done
+                    clock(sitting.from),
+                    clock(sitting.to),
+                    sitting.steps_done
                 ));
             }
         }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Doing, NodeStatus, RunStatus};
 use crate::plan::data::StepId;
-use crate::report::words::{ago, duration, took};
+use crate::report::words::{ago, clock, duration, took};
 
 impl RunStatus {
     /// For people; `now` for how long things have taken.
@@ -185,11 +185,6 @@ impl NodeStatus {
         }
         words
     }
-}
-
-/// To the second, in UTC: everyone on call reads the same.
-fn clock(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
 fn indent(text: &str) -> String {
