@@ -137,6 +137,14 @@ pub trait ClusterApi {
     async fn cordon(&self, permit: Permit, node: &NodeName, run: &str) -> Result<(), Failure>;
     /// Uncordons a node and removes our mark.
     async fn uncordon(&self, permit: Permit, node: &NodeName) -> Result<(), Failure>;
+    /// Puts [`crate::cluster::model::OUTDATED`] on a node or takes it off, in one change that fails if the node has changed
+    /// meanwhile; other taints stay as they are.
+    async fn taint_outdated(
+        &self,
+        permit: Permit,
+        node: &NodeName,
+        outdated: bool,
+    ) -> Result<(), Failure>;
     /// Asks for a pod's eviction, with its UID as precondition. Never retried.
     async fn evict(
         &self,

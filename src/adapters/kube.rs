@@ -297,6 +297,20 @@ impl ClusterApi for Kube {
         self.within(permit, swap).await
     }
 
+    async fn taint_outdated(
+        &self,
+        permit: Permit,
+        node: &NodeName,
+        outdated: bool,
+    ) -> Result<(), Failure> {
+        let what = format!("changing the taints of node {node}");
+        let swap = self.swap_object(&what, node, |now| {
+            Ok(convert::outdated_taints(now, outdated)
+                .map(|taints| json!({"spec": {"taints": taints}})))
+        });
+        self.within(permit, swap).await
+    }
+
     async fn evict(
         &self,
         permit: Permit,

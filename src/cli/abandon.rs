@@ -8,6 +8,7 @@ use super::resume::{inventory, same_cluster};
 use super::runs::{ReadRun, RunFolder, Runs};
 use super::{CommandError, Exit, Global, lease, operator, ui};
 use crate::adapters::clock::RealClock;
+use crate::cluster::model::OUTDATED;
 use crate::ports::Clock as _;
 use crate::run::abandon::{Abandoned, Cordon, Left, NodeEnd, Refused, record, take_off};
 use crate::run::event::Halt;
@@ -107,6 +108,9 @@ fn end(
 ) -> Result<Exit, CommandError> {
     for node in &left.nodes {
         ui::line(&words(node));
+    }
+    for node in &left.untainted {
+        ui::line(&format!("{node}: {OUTDATED} is taken off"));
     }
     for host in &left.released {
         ui::line(&format!("{host}: packages are held no longer"));

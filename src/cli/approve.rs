@@ -196,6 +196,7 @@ fn word<'r>(run: &'r ReadRun, step: &'r Step) -> Option<Word<'r>> {
         | Action::KubeadmNode { .. }
         | Action::AwaitControlPlane { .. }
         | Action::AwaitAddons { .. }
+        | Action::TaintOutdated { .. }
         | Action::Cordon { .. }
         | Action::Drain { .. }
         | Action::InstallKubelet { .. }

@@ -138,6 +138,12 @@ impl LabelSelector {
     }
 }
 
+/// refit's taint on workers that its run has yet to drain, as [`Node::taints`] has it: the scheduler prefers other nodes, and
+/// keeps no pod out.
+///
+/// Source: kubernetes/kops `pkg/instancegroups/instancegroups.go`, `rollingUpdateTaintKey`, which does the same.
+pub const OUTDATED: &str = "refit.dev/outdated:PreferNoSchedule";
+
 /// A node, as the API describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
@@ -171,6 +177,14 @@ pub struct Node {
     /// `status.allocatable`: what there is for pods. None in facts that an earlier refit recorded.
     #[serde(default)]
     pub allocatable: Option<Quantities>,
+}
+
+impl Node {
+    /// It carries [`OUTDATED`].
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        self.taints.iter().any(|taint| taint == OUTDATED)
+    }
 }
 
 /// Amounts by resource: `cpu` in thousandths, everything else whole (`memory` in bytes, `pods`, `example.com/gpu`).

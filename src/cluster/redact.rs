@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use self::rules::{COMMON, KEYS, PLAIN_FLAGS, PLAIN_PATHS, PUBLIC, RULES, Rule, fits};
 use super::facts::Facts;
-use super::model::{HostName, NodeName};
+use super::model::{HostName, NodeName, OUTDATED};
 
 /// What takes the place of a text that may hold anything.
 const WITHHELD: &str = "withheld";
@@ -281,6 +281,9 @@ impl Names {
     }
 
     fn taint(&mut self, text: &str) -> String {
+        if text == OUTDATED {
+            return text.to_owned();
+        }
         let (rest, effect) = text.rsplit_once(':').unwrap_or((text, ""));
         let (key, value) = rest.split_once('=').unwrap_or((rest, ""));
         let (key, value) = self.label(key, value);

@@ -234,6 +234,8 @@ pub struct DrainPolicy {
     pub unmanaged_pods: UnmanagedPods,
     /// What a node does to the run when its pods cannot leave in time.
     pub blocked: WhenBlocked,
+    /// Whether workers that are yet to be drained carry a taint meanwhile.
+    pub avoid_outdated: bool,
     /// What is different for some pods; the first that matches counts.
     pub rules: Vec<Exception>,
 }

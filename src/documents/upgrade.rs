@@ -361,6 +361,7 @@ fn drain(view: View<'_>, workers: View<'_>) -> Option<DrainPolicy> {
             "halt" => WhenBlocked::Halt,
             _ => return None,
         },
+        avoid_outdated: view.flag("avoidOutdated")?,
         rules: view
             .items("rules")
             .iter()

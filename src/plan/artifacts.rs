@@ -122,6 +122,7 @@ impl Artifacts {
                 | Action::KubeadmNode { .. }
                 | Action::AwaitControlPlane { .. }
                 | Action::AwaitAddons { .. }
+                | Action::TaintOutdated { .. }
                 | Action::Cordon { .. }
                 | Action::Drain { .. }
                 | Action::AwaitNode { .. }

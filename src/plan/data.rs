@@ -89,6 +89,9 @@ pub struct Limits {
     /// How many workers a hop may put off to its end: `strategy.workers.maxDeferred` where `drain.blocked` is `defer`, else none.
     #[serde(default, skip_serializing_if = "is_no_node")]
     pub workers_deferred: usize,
+    /// `drain.avoidOutdated`.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub outdated_avoided: bool,
     /// Nodes that `ignoreNodes` leaves as they are, sorted.
     pub left_out: Vec<NodeName>,
 }
@@ -107,6 +110,7 @@ impl Limits {
             gates: Vec::new(),
             hooks: Vec::new(),
             workers_deferred: 0,
+            outdated_avoided: false,
             left_out: Vec::new(),
         }
     }
@@ -125,6 +129,11 @@ pub struct SoakingGroup {
 #[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
 const fn is_none(seconds: &u64) -> bool {
     *seconds == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+const fn is_no(flag: &bool) -> bool {
+    !*flag
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
@@ -380,10 +389,21 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lease: Option<String>,
     },
+    /// Taints these workers ([`crate::cluster::model::OUTDATED`]), so that pods which are evicted from others prefer nodes that
+    /// need not be drained any more. It is taken off each with its own [`Action::Uncordon`]; from all of them while the run is
+    /// paused, outside its windows or waits for somebody's word with nobody at work, and put on again before the next one is
+    /// cordoned; and when the run is abandoned.
+    TaintOutdated {
+        /// The workers that the hop has yet to drain, sorted.
+        nodes: Vec<NodeName>,
+    },
     /// Makes the node schedulable again, if it was us who cordoned it.
     Uncordon {
         /// The node.
         node: NodeName,
+        /// It is outdated no more: its taint goes first ([`Action::TaintOutdated`]).
+        #[serde(default, skip_serializing_if = "is_no")]
+        outdated: bool,
     },
     /// Ends the holds that were not there before.
     ReleaseHolds {
@@ -489,6 +509,7 @@ impl Action {
             | Self::Cordon { .. }
             | Self::Drain { .. }
             | Self::AwaitNode { .. }
+            | Self::TaintOutdated { .. }
             | Self::Uncordon { .. }
             | Self::Verify { .. }
             | Self::Soak { .. }
@@ -507,7 +528,7 @@ impl Action {
             | Self::Cordon { node }
             | Self::Drain { node, .. }
             | Self::AwaitNode { node, .. }
-            | Self::Uncordon { node } => Some(node),
+            | Self::Uncordon { node, .. } => Some(node),
             Self::Hook { node, .. } => node.as_ref(),
             Self::CheckCluster { .. }
             | Self::SnapshotEtcd { .. }
@@ -519,6 +540,7 @@ impl Action {
             | Self::KubeadmApply { .. }
             | Self::KubeadmNode { .. }
             | Self::AwaitAddons { .. }
+            | Self::TaintOutdated { .. }
             | Self::InstallKubelet { .. }
             | Self::ReleaseHolds { .. }
             | Self::Verify { .. }

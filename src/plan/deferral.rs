@@ -141,6 +141,7 @@ pub fn begins_anew(action: &Action) -> bool {
         | Action::AwaitControlPlane { .. }
         | Action::AwaitStaticPods { .. }
         | Action::AwaitAddons { .. }
+        | Action::TaintOutdated { .. }
         | Action::ReleaseHolds { .. }
         | Action::Verify { .. }
         | Action::Soak { .. }

@@ -35,6 +35,7 @@ pub const fn kind(action: &Action) -> Option<&'static str> {
         } => Some("kubeadm-node-worker"),
         Action::AwaitControlPlane { .. } => Some("await-control-plane"),
         Action::AwaitAddons { .. } => Some("await-addons"),
+        Action::TaintOutdated { .. } => Some("taint-outdated"),
         Action::Cordon { .. } => Some("cordon"),
         Action::Drain { .. } => Some(DRAIN),
         Action::InstallKubelet { .. } => Some("install-kubelet"),
@@ -95,6 +96,7 @@ pub fn learned<'d>(action: &Action, durations: &'d Durations) -> Option<Learned<
         | Action::KubeadmNode { .. }
         | Action::AwaitControlPlane { .. }
         | Action::AwaitAddons { .. }
+        | Action::TaintOutdated { .. }
         | Action::Cordon { .. }
         | Action::InstallKubelet { .. }
         | Action::AwaitNode { .. }
@@ -223,6 +225,7 @@ mod tests {
             node: NodeName::new("w1"),
         };
         let uncordon = Action::Uncordon {
+            outdated: false,
             node: NodeName::new("w1"),
         };
         let mut steps = [drain("w1"), drain("w2"), cordon, uncordon].map(step);

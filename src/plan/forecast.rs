@@ -124,6 +124,7 @@ impl<'p> Forecast<'p> {
             | Action::PullImages { .. }
             | Action::AwaitControlPlane { .. }
             | Action::AwaitAddons { .. }
+            | Action::TaintOutdated { .. }
             | Action::Cordon { .. }
             | Action::AwaitNode { .. }
             | Action::AwaitStaticPods { .. }

@@ -14,6 +14,7 @@ use super::gates;
 use super::hooks::Hooks;
 use super::host_steps::{self, Touched};
 use super::nodes::{self, Start};
+use super::outdated;
 use super::pace;
 use super::preconditions;
 use super::snapshot_now::snapshot_file;
@@ -123,8 +124,9 @@ impl HopSteps<'_, '_, '_> {
             gate: gate.as_ref().unwrap_or(&addons),
             ..start
         };
+        let tainted = outdated::taint(&mut draft, &workers, gate.as_ref().unwrap_or(&served));
         let draining = Start {
-            gate: gate.as_ref().unwrap_or(&served),
+            gate: &tainted,
             ..start
         };
         let mut ends = nodes::passing(&mut draft, &workers, &passing, upgrade);

@@ -33,6 +33,8 @@ pub struct Touched<'v, 'a> {
     pub drain: Option<Forecast>,
     /// The room it must have.
     pub room: Vec<Room>,
+    /// The hop's taint for workers that are yet to be drained is put on it.
+    pub tainted: bool,
 }
 
 /// Looks at the host before anything is changed anywhere.
@@ -289,7 +291,10 @@ pub fn node(
     draft.step(
         host.name(),
         "uncordon",
-        Action::Uncordon { node: node.clone() },
+        Action::Uncordon {
+            node: node.clone(),
+            outdated: on.tainted || host.left_tainted,
+        },
         &[&back],
         pace::CORDON,
         "back in service",

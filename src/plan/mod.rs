@@ -20,6 +20,7 @@ mod host_steps;
 mod nodes;
 mod notes;
 mod operation;
+mod outdated;
 mod pace;
 mod packages;
 mod patches;

@@ -80,6 +80,7 @@ pub fn limits(view: &View<'_>, upgrade: &Upgrade) -> Limits {
         gates: upgrade.gates.clone(),
         hooks: upgrade.hooks.clone(),
         workers_deferred: deferral::at_most(upgrade),
+        outdated_avoided: upgrade.drain.avoid_outdated,
         left_out: left_out.map(|name| (*name).clone()).collect(),
     }
 }

@@ -136,6 +136,7 @@ impl Action {
             | Self::Drain { .. }
             | Self::AwaitNode { .. }
             | Self::AwaitStaticPods { .. }
+            | Self::TaintOutdated { .. }
             | Self::Uncordon { .. }
             | Self::Verify { .. }
             | Self::Soak { .. }

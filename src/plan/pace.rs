@@ -118,6 +118,12 @@ pub const CORDON: Pace = Pace {
     expected_s: 1,
     retries: 3,
 };
+/// One change at the API for each of many nodes.
+pub const TAINT: Pace = Pace {
+    timeout_s: 600,
+    expected_s: 1,
+    retries: 3,
+};
 /// The timeout is the declaration's. A drain waits within its own time; a second try would only double it.
 pub const DRAIN_EXPECTED_S: u64 = 20;
 /// From the package cache, and a restart of the kubelet. Measured: 11 s.

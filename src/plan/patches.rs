@@ -30,6 +30,7 @@ pub fn told_to_checks(mut steps: Vec<Step>) -> Vec<Step> {
             | Action::PullImages { .. }
             | Action::AwaitControlPlane { .. }
             | Action::AwaitAddons { .. }
+            | Action::TaintOutdated { .. }
             | Action::Cordon { .. }
             | Action::Drain { .. }
             | Action::InstallKubelet { .. }

@@ -18,6 +18,7 @@ use super::hop::{Held, HopSteps};
 use super::host_steps::Touched;
 use super::nodes;
 use super::notes;
+use super::outdated;
 use super::packages;
 use super::patches;
 use super::path;
@@ -240,6 +241,7 @@ impl<'v, 'a> Stage<'v, 'a> {
     fn touched(&self, inputs: &Inputs<'_>) -> Result<Vec<Touched<'v, 'a>>, Vec<Reason>> {
         let mut touched = Vec::new();
         let mut reasons = Vec::new();
+        let tainted = outdated::nodes(&self.works, &self.drains, inputs.upgrade);
         for &(host, work) in &self.works {
             let key = inputs.key_text.as_deref();
             let packages = if work.packages() {
@@ -265,6 +267,7 @@ impl<'v, 'a> Stage<'v, 'a> {
                 hold,
                 drain: self.drains.forecasts.get(&host.node.name).cloned(),
                 room: preconditions::room(self.view, host),
+                tainted: tainted.contains(&host.node.name),
             });
         }
         if reasons.is_empty() {

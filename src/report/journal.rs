@@ -89,6 +89,7 @@ fn step(event: &Event) -> Option<&str> {
         Event::StepStarted { step, .. }
         | Event::StepWaiting { step, .. }
         | Event::StepDone { step, .. }
+        | Event::StepTakenBack { step }
         | Event::StepDeferring { step, .. }
         | Event::StepDeferred { step, .. }
         | Event::StepFailed { step, .. } => Some(step.as_str()),
@@ -123,6 +124,9 @@ fn detail(event: &Event) -> String {
             format!("{how}, {}{}", took(*took_ms), note.unwrap_or_default())
         }
         Event::StepFailed { error, .. } | Event::StepDeferring { error, .. } => error.clone(),
+        Event::StepTakenBack { .. } => {
+            "taken back while the run rests; carried out again when it goes on".to_owned()
+        }
         Event::StepDeferred { .. } => {
             "its node is schedulable again, and is tried once more at the end of the hop".to_owned()
         }

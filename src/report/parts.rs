@@ -270,6 +270,7 @@ impl<'p> Places<'p> {
             | Action::AwaitStaticPods { .. }
             | Action::Uncordon { .. } => self.node(&step.id),
             Action::ReleaseHolds { .. } | Action::Verify { .. } => Part::End,
+            Action::TaintOutdated { .. } => self.first_workers(&step.id),
             Action::Soak { .. } => match (step.id.place(), step.id.verb()) {
                 ("cluster", _) => {
                     let wave = step.after.iter().find_map(|id| self.wave_ended_by(id));

@@ -122,6 +122,12 @@ impl Progress {
                     "{yellow}put off{yellow:#} {step}: its node is schedulable again, and is tried once more at the end of the hop"
                 )
             }
+            Event::StepTakenBack { step } => {
+                self.done = self.done.saturating_sub(1);
+                format!(
+                    "{yellow}back{yellow:#}  {step}: taken back while the run rests; carried out again when it goes on"
+                )
+            }
             Event::StepFailed { step, error } => format!("{red}FAIL{red:#}  {step}: {error}"),
             Event::Halted { why, .. } => match why {
                 Halt::Failed { .. } => format!("{red}halted{red:#}: a step failed"),

@@ -15,6 +15,7 @@ use crate::plan::data::{Action, Condition, Plan, Step, StepId};
 use crate::plan::way_back;
 use crate::run::event::{Blocker, Halt};
 use crate::run::extent::{Count, progress};
+use crate::run::outdated;
 use crate::run::state::{State, StepState};
 
 /// What a run is doing.
@@ -116,7 +117,8 @@ impl Phase {
                 crate::cluster::model::Role::Worker => Some(Self::Nodes),
             },
             Action::AwaitAddons { .. } => Some(Self::Addons),
-            Action::Cordon { .. }
+            Action::TaintOutdated { .. }
+            | Action::Cordon { .. }
             | Action::Drain { .. }
             | Action::InstallKubelet { .. }
             | Action::AwaitNode { .. }
@@ -248,6 +250,9 @@ pub struct RunStatus {
     /// Nodes that were put off to the end of their hop, and are not done yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub deferred: Vec<PutOff>,
+    /// Workers that carry refit's taint for those that are yet to be drained from this run, or may.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tainted: Vec<NodeName>,
     /// Every node of the plan.
     pub nodes: Vec<NodeStatus>,
     /// The command, or what else comes next.
@@ -328,6 +333,18 @@ pub fn status(plan: &Plan, state: &State, around: Around) -> RunStatus {
         worked_ms: state.worked_ms,
         sittings: state.sittings,
         deferred: deferred(plan, state),
+        tainted: match doing {
+            Doing::Finished | Doing::Abandoned => Vec::new(),
+            Doing::Running
+            | Doing::PutAside
+            | Doing::Halted
+            | Doing::Interrupted
+            | Doing::Paused
+            | Doing::Unapproved
+            | Doing::OutsideWindow
+            | Doing::Overtaken
+            | Doing::CutOff => outdated::on(plan, state).into_iter().cloned().collect(),
+        },
         nodes: nodes(plan, state, count.nodes),
         running,
         failed,
@@ -393,7 +410,7 @@ fn nodes(plan: &Plan, state: &State, counts: BTreeMap<NodeName, Count>) -> Vec<N
                     if note.is_none() {
                         cordoned.insert(node);
                     }
-                } else if let Action::Uncordon { node } = &step.action {
+                } else if let Action::Uncordon { node, .. } = &step.action {
                     cordoned.remove(node);
                 }
             }

@@ -2,7 +2,7 @@
 
 use super::runbook::command_line;
 use super::words::{self, any_of};
-use crate::cluster::model::NodeName;
+use crate::cluster::model::{NodeName, OUTDATED};
 use crate::host::command::with_environment;
 use crate::host::op::PackageRevision;
 use crate::host::way_back::Change;
@@ -81,6 +81,15 @@ pub fn what(action: &Action) -> String {
             Some(version) => format!("waits for CoreDNS and kube-proxy {version} everywhere"),
             None => "waits for CoreDNS".to_owned(),
         },
+        Action::TaintOutdated { nodes } => {
+            const FEW: usize = 12;
+            let names: Vec<&str> = nodes.iter().map(NodeName::as_str).collect();
+            let who = match names.len() {
+                ..=FEW => names.join(", "),
+                many => format!("{many} workers"),
+            };
+            format!("taints {who} with {OUTDATED}")
+        }
         Action::Cordon { .. } => "marks it unschedulable".to_owned(),
         Action::Drain {
             grace_period_s,
@@ -116,6 +125,9 @@ pub fn what(action: &Action) -> String {
             format!("installs {}, restarts it", revisions(packages))
         }
         Action::AwaitNode { version, .. } => format!("waits until it is ready at {version}"),
+        Action::Uncordon { outdated: true, .. } => {
+            "takes the taint off, makes it schedulable again".to_owned()
+        }
         Action::Uncordon { .. } => "makes it schedulable again".to_owned(),
         Action::ReleaseHolds { packages, .. } => format!("releases {}", packages.join(", ")),
         Action::Verify { nodes, .. } => {

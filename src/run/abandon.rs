@@ -1,7 +1,7 @@
 //! The end of a run for good: what it has put on the cluster and its hosts is taken off, and what cannot be is told.
 //!
 //! Nothing of the upgrade is undone, and nothing half done is finished: a node keeps the release that it has. What is taken off
-//! are the run's cordons, where the node is ready and nothing is open there, and its holds of packages. Every part looks at the
+//! are the run's cordons, where the node is ready and nothing is open there, its taints, and its holds of packages. Every part looks at the
 //! world first, so that it may be repeated after it was cut short.
 
 use std::collections::BTreeMap;
@@ -10,9 +10,10 @@ use std::time::Duration;
 use super::event::{Event, Halt, Stamped};
 use super::journal::{AppendError, Journal};
 use super::lease::{Denied, Lease};
+use super::outdated;
 use super::state::{State, StepState};
 use super::step::op_name;
-use crate::cluster::model::{HostName, Node, NodeName};
+use crate::cluster::model::{HostName, Node, NodeName, OUTDATED};
 use crate::host::op::{OpEnd, OpRef, OpState};
 use crate::plan::data::{Action, Plan, Step};
 use crate::ports::{Failure, World};
@@ -72,6 +73,8 @@ pub struct NodeEnd {
 pub struct Left {
     /// The nodes of the plan, by name.
     pub nodes: Vec<NodeEnd>,
+    /// Workers whose taint was taken off, by name.
+    pub untainted: Vec<NodeName>,
     /// Hosts whose packages were released.
     pub released: Vec<HostName>,
     /// What could not be taken off, and why; empty where nothing of the run is left.
@@ -132,6 +135,18 @@ pub async fn take_off(world: World<'_>, run: &Abandoned<'_>) -> Result<Left, Ref
         }
         left.nodes.push(end);
     }
+    let tainted: Vec<&NodeName> = left
+        .nodes
+        .iter()
+        .map(|end| &end.node)
+        .filter(|name| nodes.get(name).is_some_and(|node| node.is_outdated()))
+        .collect();
+    let stays = outdated::take_off(world, run.lease, &tainted).await;
+    if stays.is_empty() {
+        left.untainted = tainted.into_iter().cloned().collect();
+    }
+    let still = |why| format!("{OUTDATED} stays, which keeps no pod out: {why}");
+    left.stays.extend(stays.into_iter().map(still));
     for step in &run.plan.steps {
         release(world, run, step, &mut left).await;
     }
@@ -239,6 +254,7 @@ const fn changes(action: &Action) -> bool {
         | Action::PullImages { .. }
         | Action::AwaitControlPlane { .. }
         | Action::AwaitAddons { .. }
+        | Action::TaintOutdated { .. }
         | Action::Cordon { .. }
         | Action::Drain { .. }
         | Action::Uncordon { .. }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::event::How;
 use super::step::{Finished, Trouble, Try};
 use super::{health, look};
-use crate::cluster::model::{HostName, Node, NodeName};
+use crate::cluster::model::{HostName, Node, NodeName, OUTDATED};
 use crate::plan::data::{Action, Plan};
 use crate::ports::World;
 use crate::rules::version::Version;
@@ -153,6 +153,12 @@ async fn look_once_more(world: World<'_>, end: &End<'_>) -> (Vec<String>, Option
                 match &node.cordoned_by {
                     Some(run) => problems.push(format!("{}: still marked by run {run}", node.name)),
                     None => notes.extend(meanwhile(node, cordoned.contains(&node.name))),
+                }
+                if node.is_outdated() {
+                    problems.push(format!(
+                        "{0}: still has our taint, which `kubectl taint node {0} {OUTDATED}-` takes off",
+                        node.name
+                    ));
                 }
             }
         }

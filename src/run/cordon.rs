@@ -1,4 +1,4 @@
-//! Cordon and uncordon, with respect for whose cordon it is.
+//! Cordon and uncordon, with respect for whose cordon it is, and the taint of nodes that are yet to be drained.
 //!
 //! A node that someone else cordoned stays cordoned: the mark that refit writes with its own cordons tells them apart. Both
 //! changes are safe to decide again from a fresh read, so they are repeated while the API server's answers may be due to
@@ -25,6 +25,8 @@ const FOREIGN: &str = "cordoned by someone else; stays so";
 enum Wanted {
     Cordoned,
     Uncordoned,
+    Tainted,
+    Untainted,
 }
 
 /// Where a node stands with respect to it.
@@ -37,13 +39,25 @@ enum Found {
 
 impl Wanted {
     fn judge(self, node: &Node) -> Found {
-        match (self, node.unschedulable, &node.cordoned_by) {
-            (Self::Cordoned, true, Some(_)) | (Self::Uncordoned, false, None) => {
-                Found::Settled(None)
+        match self {
+            Self::Cordoned => match (node.unschedulable, &node.cordoned_by) {
+                (true, Some(_)) => Found::Settled(None),
+                (true, None) => Found::Settled(Some(FOREIGN)),
+                (false, _) => Found::Open,
+            },
+            Self::Uncordoned => match (node.unschedulable, &node.cordoned_by) {
+                (false, None) => Found::Settled(None),
+                (true, None) => Found::Settled(Some(FOREIGN)),
+                // A mark without a cordon is taken off too: with it, the next cordon of someone else would look like ours.
+                (_, Some(_)) => Found::Open,
+            },
+            Self::Tainted | Self::Untainted => {
+                if node.is_outdated() == matches!(self, Self::Tainted) {
+                    Found::Settled(None)
+                } else {
+                    Found::Open
+                }
             }
-            (Self::Cordoned | Self::Uncordoned, true, None) => Found::Settled(Some(FOREIGN)),
-            // A mark without a cordon is taken off too: with it, the next cordon of someone else would look like ours.
-            (Self::Cordoned, false, _) | (Self::Uncordoned, _, Some(_)) => Found::Open,
         }
     }
 }
@@ -56,6 +70,25 @@ pub(super) async fn cordon(attempt: &Try<'_, '_>, node: &NodeName) -> Result<Fin
 /// Makes the node schedulable, if refit cordoned it.
 pub(super) async fn uncordon(attempt: &Try<'_, '_>, node: &NodeName) -> Result<Finished, Trouble> {
     settle(attempt, node, Wanted::Uncordoned).await
+}
+
+/// Taints the node as one that is yet to be drained.
+pub(super) async fn taint(attempt: &Try<'_, '_>, node: &NodeName) -> Result<Finished, Trouble> {
+    settle(attempt, node, Wanted::Tainted).await
+}
+
+/// Takes the taint off and makes the node schedulable, in this order: what is schedulable again is outdated no more, whenever
+/// the run is killed.
+pub(super) async fn back(attempt: &Try<'_, '_>, node: &NodeName) -> Result<Finished, Trouble> {
+    let untainted = settle(attempt, node, Wanted::Untainted).await?;
+    let uncordoned = uncordon(attempt, node).await?;
+    Ok(match untainted.how {
+        How::Acted => Finished {
+            how: How::Acted,
+            ..uncordoned
+        },
+        How::Already | How::Recovered => uncordoned,
+    })
 }
 
 async fn settle(
@@ -94,6 +127,8 @@ async fn settle(
                             Ok(permit) => match wanted {
                                 Wanted::Cordoned => api.cordon(permit, node, cx.run.id).await,
                                 Wanted::Uncordoned => api.uncordon(permit, node).await,
+                                Wanted::Tainted => api.taint_outdated(permit, node, true).await,
+                                Wanted::Untainted => api.taint_outdated(permit, node, false).await,
                             },
                         };
                         Ok::<_, Trouble>(sent)

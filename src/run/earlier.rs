@@ -44,6 +44,7 @@ pub fn durations<'r>(
             | Event::StepStarted { .. }
             | Event::StepWaiting { .. }
             | Event::StepDone { .. }
+            | Event::StepTakenBack { .. }
             | Event::StepDeferring { .. }
             | Event::StepDeferred { .. }
             | Event::StepFailed { .. }

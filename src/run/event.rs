@@ -70,6 +70,12 @@ pub enum Event {
         /// Of the node's steps those that were done and begin anew, besides the drain itself.
         anew: Vec<StepId>,
     },
+    /// What the step did is about to be undone, because the run rests; on disk before it is. Whoever takes the run up carries
+    /// the step out again.
+    StepTakenBack {
+        /// The step.
+        step: StepId,
+    },
     /// The step has failed for good: its retries are used up.
     StepFailed {
         /// The step.
@@ -180,6 +186,7 @@ impl Event {
             Self::StepDone { .. } => "step-done",
             Self::StepDeferring { .. } => "step-deferring",
             Self::StepDeferred { .. } => "step-deferred",
+            Self::StepTakenBack { .. } => "step-taken-back",
             Self::StepFailed { .. } => "step-failed",
             Self::Halted { .. } => "halted",
             Self::Finished { .. } => "finished",

@@ -20,6 +20,7 @@ use super::event::{Event, Halt, Stamped};
 use super::journal::{AppendError, Journal};
 use super::lease::Lease;
 use super::meter::Meter;
+use super::outdated::{self, Taint};
 use super::state::{State, StepState, TransitionError};
 use super::step::{self, StepEnd};
 use crate::cluster::model::NodeName;
@@ -111,6 +112,8 @@ pub(super) struct Context<'a> {
     drains: BTreeMap<&'a StepId, &'a NodeName>,
     /// The hooks that come between a drain and what it was for.
     hooks_when_drained: BTreeMap<&'a StepId, &'a Step>,
+    /// The plan's steps that taint workers which are yet to be drained.
+    taints: Vec<Taint<'a>>,
     recorder: RefCell<Recorder<'a>>,
     stopping: Cell<bool>,
     asked_to_stop: Cell<bool>,
@@ -171,6 +174,19 @@ impl Context<'_> {
         step.after.iter().find_map(|id| {
             let hook = || self.drained_before(self.hooks_when_drained.get(id)?);
             self.drains.get(id).copied().or_else(hook)
+        })
+    }
+
+    /// Whether the step takes a worker out of service whose taint was taken off while the run rested, and is not on again yet.
+    fn is_untainted(&self, place: usize, step: &Step) -> bool {
+        let (Action::Cordon { node } | Action::Drain { node, .. }) = &step.action else {
+            return false;
+        };
+        self.outdated(|taints, state| {
+            taints
+                .iter()
+                .filter(|taint| taint.place < place && !state.is_done(&taint.step.id))
+                .any(|taint| taint.nodes.contains(node))
         })
     }
 
@@ -292,6 +308,24 @@ impl Context<'_> {
     }
 }
 
+impl<'a> Context<'a> {
+    /// What is asked of the steps that taint workers, and of how far the run is.
+    pub(super) fn outdated<T>(&self, ask: impl FnOnce(&[Taint<'a>], &State) -> T) -> T {
+        ask(&self.taints, &self.recorder.borrow().state)
+    }
+}
+
+/// Whether nobody is at work on the run for a while, by intent: a halt that somebody has to look at is no rest.
+const fn rests(why: &Halt) -> bool {
+    match why {
+        Halt::Paused { .. } | Halt::WindowOver { .. } | Halt::Unapproved { .. } => true,
+        Halt::Failed { .. }
+        | Halt::Interrupted
+        | Halt::Abandoned { .. }
+        | Halt::Overtaken { .. } => false,
+    }
+}
+
 /// What becomes of the drain's node when it is given up.
 fn deferral(step: &Step) -> Option<&Deferral> {
     match &step.action {
@@ -379,6 +413,7 @@ pub async fn execute(
         world: meter.world(),
         drains: drains(run.plan),
         hooks_when_drained: hooks_when_drained(run.plan),
+        taints: outdated::of(run.plan),
         recorder: RefCell::new(Recorder {
             append: &mut append,
             events,
@@ -398,8 +433,7 @@ pub async fn execute(
         failures = carry_out(&context, &mut frontier, stop).await;
     }
     failures.sort_by_key(|(place, _, _)| *place);
-    let (own_ms, wall_ms) = meter.read_ms();
-    let why = if let Some(by) = run.lease.lost_to() {
+    let mut why = if let Some(by) = run.lease.lost_to() {
         Some(Halt::Overtaken { by })
     } else if !failures.is_empty() {
         Some(Halt::Failed {
@@ -422,6 +456,16 @@ pub async fn execute(
     } else {
         Some(Halt::Interrupted)
     };
+    if why.as_ref().is_some_and(rests) {
+        // What cannot be recorded ends the run below.
+        select_biased! {
+            _ = pin!(outdated::rest(&context).fuse()) => {}
+            () = pin!(run.lease.keep().fuse()) => {
+                why = run.lease.lost_to().map(|by| Halt::Overtaken { by });
+            }
+        }
+    }
+    let (own_ms, wall_ms) = meter.read_ms();
     let last = match &why {
         Some(why) => Event::Halted {
             why: why.clone(),
@@ -475,7 +519,10 @@ async fn carry_out(
         {
             let step = &context.run.plan.steps[place];
             let begins = !context.finishing.contains(&step.id);
-            if (begins && context.pausing()) || !context.in_window(step) {
+            if (begins && context.pausing())
+                || !context.in_window(step)
+                || context.is_untainted(place, step)
+            {
                 kept_back.push(place);
                 continue;
             }

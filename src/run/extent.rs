@@ -55,7 +55,7 @@ pub fn progress(state: &State, plan: &Plan) -> Progress {
             | Action::Cordon { node }
             | Action::Drain { node, .. }
             | Action::AwaitNode { node, .. }
-            | Action::Uncordon { node } => Some(node),
+            | Action::Uncordon { node, .. } => Some(node),
             Action::Hook { node, .. } => node.as_ref(),
             Action::HoldPackages { host, .. }
             | Action::SwitchRepository { host, .. }
@@ -70,6 +70,7 @@ pub fn progress(state: &State, plan: &Plan) -> Progress {
             Action::CheckCluster { .. }
             | Action::SnapshotEtcd { .. }
             | Action::AwaitAddons { .. }
+            | Action::TaintOutdated { .. }
             | Action::Verify { .. }
             | Action::Soak { .. }
             | Action::Gate { .. }

@@ -186,6 +186,16 @@ impl ClusterApi for Meter<'_> {
         self.world.api.uncordon(permit, node).await
     }
 
+    async fn taint_outdated(
+        &self,
+        permit: Permit,
+        node: &NodeName,
+        outdated: bool,
+    ) -> Result<(), Failure> {
+        let _call = self.call();
+        self.world.api.taint_outdated(permit, node, outdated).await
+    }
+
     async fn evict(
         &self,
         permit: Permit,

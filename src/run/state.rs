@@ -137,6 +137,7 @@ impl State {
             | Event::StepDone { .. }
             | Event::StepDeferring { .. }
             | Event::StepDeferred { .. }
+            | Event::StepTakenBack { .. }
             | Event::StepFailed { .. }
             | Event::Halted { .. }
             | Event::Finished { .. } => {
@@ -287,6 +288,12 @@ impl State {
                     self.steps.remove(step);
                 }
             }
+            Event::StepTakenBack { step } => {
+                if !self.is_done(step) {
+                    return Err(self.misplaced(step, event));
+                }
+                self.steps.remove(step);
+            }
             Event::Halted { why, own_ms, .. } => {
                 self.halted = Some(why.clone());
                 self.own_ms += own_ms;
@@ -311,6 +318,7 @@ impl State {
             | Event::StepDone { .. }
             | Event::StepDeferring { .. }
             | Event::StepDeferred { .. }
+            | Event::StepTakenBack { .. }
             | Event::StepFailed { .. }
             | Event::Halted { .. }
             | Event::Finished { .. } => {

@@ -16,8 +16,8 @@ use super::lease::Denied;
 use super::meter::millis;
 use super::state::StepState;
 use super::{
-    check_step, cordon, drain, gate_step, hook_step, host_step, look, snapshot, soak_step,
-    wait_step, way_back,
+    check_step, cordon, drain, gate_step, hook_step, host_step, look, outdated, snapshot,
+    soak_step, wait_step, way_back,
 };
 use crate::host::op::OpRef;
 use crate::plan::data::{Action, HookPoint, Step, StepId};
@@ -450,7 +450,15 @@ async fn act(attempt: &Try<'_, '_>) -> Result<Finished, Trouble> {
             return wait_step::node(attempt, node, version).await;
         }
         Action::Cordon { node } => return cordon::cordon(attempt, node).await,
-        Action::Uncordon { node } => return cordon::uncordon(attempt, node).await,
+        Action::TaintOutdated { .. } => return outdated::put_on(attempt).await,
+        Action::Uncordon {
+            node,
+            outdated: true,
+        } => return cordon::back(attempt, node).await,
+        Action::Uncordon {
+            node,
+            outdated: false,
+        } => return cordon::uncordon(attempt, node).await,
         Action::Drain {
             node,
             grace_period_s,

@@ -229,8 +229,18 @@ impl World {
                 node.unschedulable = true;
                 node.cordoned_by = Some("run".to_owned());
             }
-            Action::Uncordon { node } => {
+            Action::TaintOutdated { nodes } => {
+                for node in nodes {
+                    let taints = &mut self.node(node.as_str()).taints;
+                    taints.retain(|taint| taint != OUTDATED);
+                    taints.push(OUTDATED.to_owned());
+                }
+            }
+            Action::Uncordon { node, outdated } => {
                 let node = self.node(node.as_str());
+                if *outdated {
+                    node.taints.retain(|taint| taint != OUTDATED);
+                }
                 node.unschedulable = false;
                 node.cordoned_by = None;
             }
@@ -366,6 +376,7 @@ fn upgrade(target: Version) -> Upgrade {
             delete_empty_dir_data: true,
             unmanaged_pods: UnmanagedPods::Refuse,
             blocked: WhenBlocked::Halt,
+            avoid_outdated: true,
             rules: Vec::new(),
         },
         snapshot: SnapshotPolicy {

@@ -460,6 +460,35 @@ async fn an_uncordon_takes_the_mark_off_in_the_same_change() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn our_taint_goes_on_and_off_among_those_of_others() {
+    let foreign = json!({"key": "dedicated", "value": "db", "effect": "NoSchedule", "timeAdded": "2026-01-02T03:04:05Z"});
+    let ours = json!({"key": "refit.dev/outdated", "effect": "PreferNoSchedule"});
+    let tainted = |version: &str, taints: Value| {
+        let (code, mut object) = node(version, false, None);
+        object["spec"]["taints"] = taints;
+        (code, object)
+    };
+    let (server, kube) = Server::answering([
+        tainted("5", json!([foreign])),
+        status(409, "the object has been modified"),
+        tainted("6", json!([foreign])),
+        tainted("7", json!([foreign, ours])),
+        // there already: nothing is written
+        tainted("7", json!([foreign, ours])),
+        tainted("7", json!([foreign, ours])),
+        tainted("8", json!([foreign])),
+    ]);
+    kube.taint_outdated(PERMIT, &w1(), true).await.unwrap();
+    kube.taint_outdated(PERMIT, &w1(), true).await.unwrap();
+    kube.taint_outdated(PERMIT, &w1(), false).await.unwrap();
+    let asked = server.asked();
+    assert_eq!(asked.len(), 7);
+    let written = |version: &str, taints: Value| json!({"metadata": {"resourceVersion": version}, "spec": {"taints": taints}});
+    assert_eq!(asked[3].body, written("6", json!([foreign, ours])));
+    assert_eq!(asked[6].body, written("7", json!([foreign])));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_without_a_clear_answer_may_have_happened() {
     for (answer, maybe) in [(status(500, "oops"), true), (status(403, "no"), false)] {
         let (server, kube) = Server::answering([node("5", false, None), answer]);

@@ -96,6 +96,7 @@ async fn refusals_after_an_api_servers_restart_do_not_eat_an_uncordon() {
     sim.cordon_as("w1", Some("an-earlier-run"));
     sim.inner.borrow_mut().refusals = 5;
     let action = Action::Uncordon {
+        outdated: false,
         node: NodeName::new("w1"),
     };
     let plan = plan(vec![step("w1/uncordon", &[], action)]);

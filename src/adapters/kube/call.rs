@@ -133,13 +133,25 @@ impl Kube {
         name: &NodeName,
         patch: impl Fn(&Node) -> Result<Option<serde_json::Value>, Failure>,
     ) -> Result<(), Failure> {
+        self.swap_object(what, name, |object| patch(&convert::node(object)))
+            .await
+    }
+
+    /// As [`Kube::swap`], for what the model of a node does not hold.
+    pub(super) async fn swap_object(
+        &self,
+        what: &str,
+        name: &NodeName,
+        patch: impl Fn(core::Node) -> Result<Option<serde_json::Value>, Failure>,
+    ) -> Result<(), Failure> {
         let nodes: Api<core::Node> = Api::all(self.client.clone());
         for _ in 0..SWAPS {
             let object = self.node_object(name).await?;
             let version = object.metadata.resource_version.clone();
-            let Some(mut change) = patch(&convert::node(object))? else {
+            let Some(mut change) = patch(object)? else {
                 return Ok(());
             };
+            // A merge patch replaces a list as a whole: what was read must still be so.
             change["metadata"]["resourceVersion"] = json!(version);
             let sent = self
                 .once(nodes.patch(

@@ -18,7 +18,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::placement::{self, Volumes};
 use crate::cluster::model::{
-    Budget, Controller, LabelSelector, Node, NodeName, Operator, Pod, PodPhase, Requirement,
+    Budget, Controller, LabelSelector, Node, NodeName, OUTDATED, Operator, Pod, PodPhase,
+    Requirement,
 };
 use crate::ports::Lease;
 
@@ -38,6 +39,24 @@ pub fn lease(lease: coordination::Lease) -> Lease {
         holder: spec.holder_identity.unwrap_or_default(),
         renewed: spec.renew_time.map(|time| time.0),
     }
+}
+
+/// The node's taints with refit's own among them or without; none where they are so already.
+#[must_use]
+pub fn outdated_taints(node: core::Node, outdated: bool) -> Option<Vec<core::Taint>> {
+    let (key, effect) = OUTDATED.split_once(':')?;
+    let mut taints = node.spec.and_then(|spec| spec.taints).unwrap_or_default();
+    let before = taints.clone();
+    // No two may have one key and effect, whatever their values.
+    taints.retain(|taint| !(taint.key == key && taint.effect == effect));
+    if outdated {
+        taints.push(core::Taint {
+            key: key.to_owned(),
+            effect: effect.to_owned(),
+            ..core::Taint::default()
+        });
+    }
+    (taints != before).then_some(taints)
 }
 
 /// A node.

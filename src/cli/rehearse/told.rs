@@ -113,6 +113,7 @@ impl Told {
             Event::RunStarted { .. }
             | Event::RunResumed { .. }
             | Event::StepStarted { .. }
+            | Event::StepTakenBack { .. }
             | Event::StepDeferring { .. }
             | Event::StepFailed { .. }
             | Event::Halted { .. }

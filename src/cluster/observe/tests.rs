@@ -81,6 +81,9 @@ impl ClusterApi for Away {
     async fn uncordon(&self, _: Permit, _: &NodeName) -> Result<(), Failure> {
         away()
     }
+    async fn taint_outdated(&self, _: Permit, _: &NodeName, _: bool) -> Result<(), Failure> {
+        away()
+    }
     async fn evict(&self, _: Permit, _: &Pod, _: Option<Duration>) -> Result<Eviction, Failure> {
         away()
     }
@@ -314,6 +317,7 @@ fn upgrade(key: KeySource) -> Upgrade {
             delete_empty_dir_data: true,
             unmanaged_pods: UnmanagedPods::Refuse,
             blocked: WhenBlocked::Halt,
+            avoid_outdated: true,
             rules: vec![],
         },
         snapshot: SnapshotPolicy {

@@ -313,6 +313,15 @@ and stops the run; `defer` makes it schedulable again and tries it once more at 
 `strategy.workers.maxDeferred` says.",
         ),
         optional(
+            "avoidOutdated",
+            Shape::Flag,
+            "true",
+            "Whether the workers that a hop has yet to drain carry the taint `refit.dev/outdated:PreferNoSchedule`, where there are two \
+or more: evicted pods prefer nodes that are done, and none is kept out. A worker's taint goes when it is made schedulable again; \
+from all of them while the run is paused, outside its windows or waits for an approval with nobody at work, and when it is \
+abandoned.",
+        ),
+        optional(
             "rules",
             Shape::List(&Shape::Object(&RULE)),
             "[]",

@@ -325,7 +325,8 @@ impl<'j, 'p, 'f> Judge<'j, 'p, 'f> {
                 }
             }
             Action::AwaitAddons { kube_proxy } => self.addons(at, kube_proxy.as_ref()),
-            Action::Cordon { node } | Action::Uncordon { node } => self.node(node),
+            Action::TaintOutdated { nodes } => nodes.iter().for_each(|node| self.node(node)),
+            Action::Cordon { node } | Action::Uncordon { node, .. } => self.node(node),
             Action::Drain {
                 node,
                 grace_period_s,

@@ -267,6 +267,7 @@ fn changes_hosts(action: &Action) -> bool {
         | Action::HoldPackages { .. }
         | Action::AwaitControlPlane { .. }
         | Action::AwaitAddons { .. }
+        | Action::TaintOutdated { .. }
         | Action::Cordon { .. }
         | Action::Drain { .. }
         | Action::AwaitNode { .. }

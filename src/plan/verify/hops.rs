@@ -86,6 +86,7 @@ impl<'p> Hops<'p> {
             | Action::HoldPackages { .. }
             | Action::Cordon { .. }
             | Action::Drain { .. }
+            | Action::TaintOutdated { .. }
             | Action::Uncordon { .. }
             | Action::ReleaseHolds { .. }
             | Action::Soak { .. }

@@ -8,7 +8,7 @@
 //!
 //! The parts: `order` (what comes before what), `chain` (between which of many), `flight` (the most that can be in flight),
 //! `cluster` (the facts), `timeline` (which versions may run when), `hops` (one release after another), `rounds` (what nodes
-//! go through), and the invariants: `arguments`, `skew`, `preflight`, `packages`, `kubeadm`, `nodes`, `out`, `together`,
+//! go through), and the invariants: `arguments`, `skew`, `preflight`, `packages`, `kubeadm`, `nodes`, `out`, `outdated`, `together`,
 //! `declared`, `gates`, `hooks`, `target`, `windows`.
 
 mod arguments;
@@ -23,6 +23,7 @@ mod kubeadm;
 mod nodes;
 mod order;
 mod out;
+mod outdated;
 mod packages;
 mod preflight;
 mod rounds;
@@ -81,6 +82,7 @@ pub fn verify(plan: &Plan, facts: &Facts) -> Vec<Violation> {
     let rounds = Rounds::of(&cluster, &order);
     wrong.extend(nodes::judge(plan, &cluster, &order, &lines, &hops, &rounds));
     wrong.extend(out::judge(plan, &cluster, &order, &rounds));
+    wrong.extend(outdated::judge(plan, &order, &hops, &rounds));
     wrong.extend(together::judge(plan, facts, &cluster, &order, &rounds));
     wrong.extend(declared::judge(plan, &cluster, &order, &hops, &rounds));
     wrong.extend(gates::judge(plan, &order, &hops, &rounds));
@@ -100,6 +102,7 @@ fn few(step: &Step) -> bool {
         | Action::AwaitControlPlane { .. }
         | Action::AwaitStaticPods { .. }
         | Action::AwaitAddons { .. }
+        | Action::TaintOutdated { .. }
         | Action::Soak { .. }
         | Action::Verify { .. } => true,
         // Of waves there may be thousands.

@@ -74,6 +74,7 @@ const fn operates(action: &Action) -> bool {
         | Action::CheckCluster { .. }
         | Action::AwaitControlPlane { .. }
         | Action::AwaitAddons { .. }
+        | Action::TaintOutdated { .. }
         | Action::Cordon { .. }
         | Action::Drain { .. }
         | Action::AwaitNode { .. }
@@ -172,6 +173,7 @@ impl<'c, 'f: 'p, 'p> OnHost<'c, 'f, 'p> {
             | Action::CheckCluster { .. }
             | Action::AwaitControlPlane { .. }
             | Action::AwaitAddons { .. }
+            | Action::TaintOutdated { .. }
             | Action::Cordon { .. }
             | Action::Drain { .. }
             | Action::AwaitNode { .. }

@@ -56,6 +56,7 @@ pub fn judge(cluster: &Cluster<'_>, order: &Order<'_>, hops: &Hops<'_>) -> Vec<V
             | Action::Cordon { .. }
             | Action::Drain { .. }
             | Action::InstallKubelet { .. }
+            | Action::TaintOutdated { .. }
             | Action::Uncordon { .. }
             | Action::Hook { .. }
             | Action::ReleaseHolds { .. }) => {

@@ -61,7 +61,7 @@ fn stage<'a>(cluster: &Cluster<'a>, action: &Action) -> Option<(&'a NodeName, St
         Action::Drain { node, .. } => Some((known(node)?, Stage::Drain)),
         Action::AwaitNode { node, .. } => Some((known(node)?, Stage::Await)),
         Action::AwaitStaticPods { node, .. } => Some((known(node)?, Stage::Settle)),
-        Action::Uncordon { node } => Some((known(node)?, Stage::Uncordon)),
+        Action::Uncordon { node, .. } => Some((known(node)?, Stage::Uncordon)),
         Action::CheckHost { .. }
         | Action::CheckCluster { .. }
         | Action::SnapshotEtcd { .. }
@@ -72,6 +72,7 @@ fn stage<'a>(cluster: &Cluster<'a>, action: &Action) -> Option<(&'a NodeName, St
         | Action::PullImages { .. }
         | Action::AwaitControlPlane { .. }
         | Action::AwaitAddons { .. }
+        | Action::TaintOutdated { .. }
         | Action::ReleaseHolds { .. }
         | Action::Verify { .. }
         | Action::Soak { .. }

@@ -282,6 +282,7 @@ impl<'f> Timelines<'f> {
             | Action::PullImages { .. }
             | Action::AwaitControlPlane { .. }
             | Action::AwaitAddons { .. }
+            | Action::TaintOutdated { .. }
             | Action::Cordon { .. }
             | Action::Drain { .. }
             | Action::AwaitNode { .. }

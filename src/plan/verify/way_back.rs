@@ -161,6 +161,7 @@ fn gather<'p>(plan: &'p Plan, order: &Order<'p>, wrong: &mut Vec<Violation>) -> 
             | Action::KubeadmApply { .. }
             | Action::KubeadmNode { .. }
             | Action::AwaitAddons { .. }
+            | Action::TaintOutdated { .. }
             | Action::Cordon { .. }
             | Action::Drain { .. }
             | Action::InstallKubelet { .. }

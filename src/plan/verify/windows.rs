@@ -48,6 +48,7 @@ fn stretches(cluster: &Cluster<'_>, order: &Order<'_>) -> Vec<Stretch> {
             | Action::PrefetchPackages { .. }
             | Action::InstallKubeadm { .. }
             | Action::PullImages { .. }
+            | Action::TaintOutdated { .. }
             | Action::ReleaseHolds { .. } => all.push(vec![at]),
             Action::KubeadmApply { host, .. }
             | Action::KubeadmNode {
@@ -96,7 +97,7 @@ fn stretches(cluster: &Cluster<'_>, order: &Order<'_>) -> Vec<Stretch> {
                 )
                 | (HookPoint::Drained | HookPoint::BeforeUncordon, None) => all.push(vec![at]),
             },
-            Action::Uncordon { node } => {
+            Action::Uncordon { node, .. } => {
                 let mut stretch = nodes.remove(node).unwrap_or_default();
                 stretch.push(at);
                 all.push(stretch);

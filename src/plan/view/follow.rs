@@ -76,10 +76,11 @@ impl<'a> View<'a> {
                     }
                 }
             },
-            Action::Uncordon { node } => {
-                let left = self.hosts.iter_mut().filter(|host| host.left_cordoned);
-                for host in left.filter(|host| host.node.name == *node) {
+            Action::Uncordon { node, outdated } => {
+                let mut hosts = self.hosts.iter_mut();
+                if let Some(host) = hosts.find(|host| host.node.name == *node) {
                     host.left_cordoned = false;
+                    host.left_tainted &= !outdated;
                 }
             }
             Action::CheckHost { .. }
@@ -89,6 +90,7 @@ impl<'a> View<'a> {
             | Action::PullImages { .. }
             | Action::AwaitControlPlane { .. }
             | Action::AwaitAddons { .. }
+            | Action::TaintOutdated { .. }
             | Action::Cordon { .. }
             | Action::Drain { .. }
             | Action::AwaitNode { .. }

@@ -193,6 +193,7 @@ impl Gather {
             kubelet_flags: facts.kubelet_flags.clone(),
             instance_config: facts.instance_config.clone(),
             left_cordoned: node.unschedulable && node.cordoned_by.is_some(),
+            left_tainted: node.is_outdated(),
             cgroup: *cgroup?,
             disk_free: disk_free?,
             clock_offset_s: *clock?,

@@ -80,6 +80,8 @@ pub struct HostView<'a> {
     pub instance_config: Observed<bool>,
     /// An earlier run of refit left it cordoned.
     pub left_cordoned: bool,
+    /// It carries refit's taint for workers that are yet to be drained; an earlier run left it there.
+    pub left_tainted: bool,
     /// cgroup hierarchy.
     pub cgroup: CgroupMode,
     /// Bytes free, by directory.

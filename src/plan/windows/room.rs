@@ -81,6 +81,7 @@ fn part(action: &Action) -> Part<'_> {
         | Action::PrefetchPackages { .. }
         | Action::InstallKubeadm { .. }
         | Action::PullImages { .. }
+        | Action::TaintOutdated { .. }
         | Action::ReleaseHolds { .. } => Part::Alone,
         Action::KubeadmApply { host, .. }
         | Action::KubeadmNode { host, .. }
@@ -90,7 +91,7 @@ fn part(action: &Action) -> Part<'_> {
         Action::Cordon { node }
         | Action::Drain { node, .. }
         | Action::AwaitNode { node, .. }
-        | Action::Uncordon { node } => Part::OfNode(node),
+        | Action::Uncordon { node, .. } => Part::OfNode(node),
         Action::Hook { at, node, .. } => match (at, node) {
             (HookPoint::Drained | HookPoint::BeforeUncordon, Some(node)) => Part::OfNode(node),
             (

@@ -156,7 +156,14 @@ fn workers(count: usize) -> Vec<Step> {
             ("kubeadm", 10, configure),
             ("cordon", 1, Action::Cordon { node: node.clone() }),
             ("install", 100, install),
-            ("uncordon", 1, Action::Uncordon { node: node.clone() }),
+            (
+                "uncordon",
+                1,
+                Action::Uncordon {
+                    node: node.clone(),
+                    outdated: false,
+                },
+            ),
         ] {
             let id = format!("h{n}/{verb}");
             let after: Vec<&str> = [last.as_str()]

@@ -68,6 +68,7 @@ fn packages(text: &mut String, plan: &Plan) {
             | Action::KubeadmNode { .. }
             | Action::AwaitControlPlane { .. }
             | Action::AwaitAddons { .. }
+            | Action::TaintOutdated { .. }
             | Action::Cordon { .. }
             | Action::Drain { .. }
             | Action::AwaitNode { .. }

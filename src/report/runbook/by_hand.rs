@@ -6,7 +6,7 @@ use self::own::{asked, hook};
 use super::RUN;
 use super::shell::{command_line, quoted};
 use crate::cluster::facts::PackageManager;
-use crate::cluster::model::{HostName, NodeName};
+use crate::cluster::model::{HostName, NodeName, OUTDATED};
 use crate::host::op::{Command, Mutation, PackageRevision, Query, archive_of};
 use crate::host::way_back::Change;
 use crate::plan::data::{Action, Condition, NoData, Plan, Step};
@@ -233,7 +233,18 @@ pub(super) fn by_hand<'p>(plan: &Plan, step: &'p Step) -> Vec<Do<'p>> {
             ]),
             Do::See(version.tag()),
         ],
-        Action::Uncordon { node } => vec![Do::Here(vec![kubectl(&["uncordon", node.as_str()])])],
+        Action::TaintOutdated { nodes } => vec![Do::Here(
+            nodes
+                .iter()
+                .map(|node| kubectl(&["taint", "node", node.as_str(), OUTDATED, "--overwrite"]))
+                .collect(),
+        )],
+        Action::Uncordon { node, outdated } => {
+            let off = format!("{OUTDATED}-");
+            let off = outdated.then(|| kubectl(&["taint", "node", node.as_str(), &off]));
+            let uncordon = kubectl(&["uncordon", node.as_str()]);
+            vec![Do::Here(off.into_iter().chain([uncordon]).collect())]
+        }
         Action::Verify {
             version,
             control_planes,

@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 
 use super::{Doing, NodeStatus, RunStatus};
+use crate::cluster::model::{NodeName, OUTDATED};
 use crate::plan::data::StepId;
 use crate::report::words::{ago, clock, duration, took};
 
@@ -99,6 +100,14 @@ impl RunStatus {
                     indent(&node.error)
                 );
             }
+        }
+        if self.doing != Doing::Running && !self.tainted.is_empty() {
+            let names: Vec<&str> = self.tainted.iter().map(NodeName::as_str).collect();
+            let _ = writeln!(
+                text,
+                "\n{bold}stays{bold:#}: {OUTDATED} on {}; it keeps no pod out, and goes when the run goes on or is abandoned",
+                names.join(", ")
+            );
         }
         if !self.nodes.is_empty() {
             let _ = writeln!(text, "\n{bold}nodes{bold:#}");

@@ -1,7 +1,7 @@
 //! What clients do with nodes: cordon and uncordon, taint, and look.
 
 use super::{Api, Known};
-use crate::cluster::model::{Node, NodeName};
+use crate::cluster::model::{Node, NodeName, OUTDATED};
 
 /// Why a client's change was not made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +45,31 @@ impl Api {
         if foreign {
             self.violation(format!("{name}: lifted the cordon of someone else"));
         }
+        self.schedule_soon();
+        Ok(())
+    }
+
+    /// refit puts its taint on a node that is yet to be drained, or takes it off.
+    ///
+    /// # Errors
+    /// If there is no such node.
+    pub fn taint_outdated(&mut self, name: &NodeName, outdated: bool) -> Result<(), Refusal> {
+        let mut taints = self.find(name)?.node.taints.clone();
+        taints.retain(|taint| taint != OUTDATED);
+        if outdated {
+            taints.push(OUTDATED.to_owned());
+        }
+        self.set_taints(name, taints)
+    }
+
+    /// A node's taints become these.
+    ///
+    /// # Errors
+    /// If there is no such node.
+    pub fn set_taints(&mut self, name: &NodeName, mut taints: Vec<String>) -> Result<(), Refusal> {
+        taints.sort();
+        self.find(name)?.node.taints = taints;
+        self.node_touched(name);
         self.schedule_soon();
         Ok(())
     }

@@ -259,6 +259,18 @@ impl ClusterApi for Sim {
         .await
     }
 
+    async fn taint_outdated(
+        &self,
+        _: Permit,
+        node: &NodeName,
+        outdated: bool,
+    ) -> Result<(), Failure> {
+        self.change(&format!("changing the taints of {node}"), |api| {
+            Ok(api.taint_outdated(node, outdated)?)
+        })
+        .await
+    }
+
     async fn evict(
         &self,
         _: Permit,

@@ -68,7 +68,7 @@ fn each_place_has_its_gate_in_each_hop() {
             " > gate/begin@1.35.4 > cluster/check-cluster cp1/check-host cp2/check-host w1/check-host w2/check-host w3/check-host",
             "cp1/await-control-plane > gate/one/cp1@1.35.4 > cp2/kubeadm-node",
             "cp2/await-control-plane > gate/one/cp2@1.35.4 > barrier/control-planes",
-            "cp2/uncordon > gate/workers@1.35.4 > w1/kubeadm-node w2/kubeadm-node",
+            "cp2/uncordon > gate/workers@1.35.4 > cluster/taint-outdated",
             "barrier/wave-1 > gate/wave/wave-1@1.35.4 > w3/kubeadm-node",
             "barrier/wave-2 > gate/wave/wave-2@1.35.4 > barrier/nodes",
             "barrier/nodes > gate/end@1.35.4 > cluster/verify",

@@ -146,6 +146,7 @@ fn acts_on_host(action: &Action) -> bool {
         | Action::CheckCluster { .. }
         | Action::AwaitControlPlane { .. }
         | Action::AwaitAddons { .. }
+        | Action::TaintOutdated { .. }
         | Action::Cordon { .. }
         | Action::Drain { .. }
         | Action::AwaitNode { .. }

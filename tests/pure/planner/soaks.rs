@@ -103,7 +103,7 @@ fn canaries_that_are_at_the_release_already_are_watched_all_the_same() {
     let soaks = soaks(&world.planned());
     assert!(
         soaks[0].starts_with(
-            "cluster/soak-group-1@1.35.4: 600 s of w1, after cluster/await-addons, before w2/"
+            "cluster/soak-group-1@1.35.4: 600 s of w1, after cluster/taint-outdated, before w2/"
         ),
         "{soaks:?}"
     );

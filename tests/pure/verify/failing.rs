@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use refit::cluster::facts::{Facts, Observed};
-use refit::cluster::model::{HostName, LabelSelector, NodeName, Role};
+use refit::cluster::model::{HostName, LabelSelector, NodeName, OUTDATED, Role};
 use refit::documents::settings::{Condition, Gate, GatePoint, OrderGroup, Share, WhenBlocked};
 use refit::plan::data::{Action, Deferral, Plan, SoakingGroup, Step, StepId};
 use refit::plan::verify::{Invariant, verify};
@@ -11,9 +11,11 @@ use refit::rules::eviction::Exception;
 
 use crate::build::{World, budget, v};
 
-/// Two control planes, three workers in waves of one.
+/// Two control planes, three workers in waves of one, which are not tainted meanwhile: that is a test of its own.
 fn world() -> World {
-    World::new(2, 3, "1.34.4", "1.35.4")
+    let mut world = World::new(2, 3, "1.34.4", "1.35.4");
+    world.upgrade.drain.avoid_outdated = false;
+    world
 }
 
 /// `w1/drain` stands for `w1/drain@1.35.4`, `barrier/nodes` for `barrier/nodes@1.35`.
@@ -870,4 +872,92 @@ fn what_is_put_off_is_what_the_declaration_lets_be_put_off() {
         },
         "argument: w1/drain@1.35.4: deferral is beside w2/cordon@1.35.4 and should be before or after every other node's change",
     );
+}
+
+#[test]
+fn workers_are_tainted_before_the_first_of_them_is_drained() {
+    let mut world = world();
+    world.upgrade.drain.avoid_outdated = true;
+    let told = |edit: &dyn Fn(&mut Plan)| {
+        let mut plan = world.planned();
+        edit(&mut plan);
+        let wrong = verify(&plan, &world.facts);
+        assert!(
+            wrong
+                .iter()
+                .all(|violation| violation.invariant() == Invariant::Outdated),
+            "{wrong:#?}"
+        );
+        wrong.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let taint = "cluster/taint-outdated";
+    let mut plan = world.planned();
+    let Action::TaintOutdated { nodes } = plan.does(taint) else {
+        panic!("{taint}");
+    };
+    assert_eq!(
+        nodes.iter().map(NodeName::as_str).collect::<Vec<_>>(),
+        ["w1", "w2", "w3"]
+    );
+    assert_eq!(told(&|_| {}), [""; 0]);
+    assert_eq!(
+        told(&|plan| plan.cut(taint)),
+        [
+            "w1/uncordon@1.35.4 must not be there: w1 is not tainted then, and it takes the taint off",
+            "w2/uncordon@1.35.4 must not be there: w2 is not tainted then, and it takes the taint off",
+            "w3/uncordon@1.35.4 must not be there: w3 is not tainted then, and it takes the taint off",
+            "w1 has no taint-outdated where w1/drain@1.35.4 needs it",
+            "w2 has no taint-outdated where w2/drain@1.35.4 needs it",
+            "w3 has no taint-outdated where w3/drain@1.35.4 needs it",
+        ]
+    );
+    // Beside the first drain, it may come after it.
+    assert_eq!(
+        told(&|plan| {
+            plan.unwait("w1/kubeadm-node", taint);
+            plan.wait("w1/kubeadm-node", "cp2/uncordon");
+            plan.wait("w2/kubeadm-node", taint);
+        })
+        .last()
+        .unwrap(),
+        "w1/drain@1.35.4 may begin before cluster/taint-outdated@1.35.4 has ended"
+    );
+    assert_eq!(
+        told(&|plan| {
+            if let Action::Uncordon { outdated, .. } = plan.does("w2/uncordon") {
+                *outdated = false;
+            }
+        }),
+        [
+            "w2 has no uncordon that takes the taint off where cluster/taint-outdated@1.35.4, w2/uncordon@1.35.4 needs it"
+        ]
+    );
+    assert_eq!(
+        told(&|plan| {
+            if let Action::TaintOutdated { nodes } = plan.does(taint) {
+                nodes.remove(2);
+            }
+        }),
+        [
+            "w3/uncordon@1.35.4 must not be there: w3 is not tainted then, and it takes the taint off",
+            "w3 has no taint-outdated where w3/drain@1.35.4 needs it",
+        ]
+    );
+    assert_eq!(
+        told(&|plan| plan.limits.outdated_avoided = false),
+        ["cluster/taint-outdated@1.35.4 must not be there: drain.avoidOutdated is false"]
+    );
+
+    // With one worker left there is no next one; what an earlier run left on it goes all the same.
+    let mut one = World::new(1, 1, "1.34.4", "1.35.4");
+    assert_eq!(one.planned().step(&id(taint)), None);
+    one.node("w1").taints = vec![OUTDATED.to_owned()];
+    let mut plan = one.planned();
+    assert_eq!(plan.step(&id(taint)), None);
+    let off = Action::Uncordon {
+        node: NodeName::new("w1"),
+        outdated: true,
+    };
+    assert_eq!(*plan.does("w1/uncordon"), off);
+    assert_eq!(verify(&plan, &one.facts), []);
 }

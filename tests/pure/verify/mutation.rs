@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use refit::cluster::facts::Observed;
-use refit::cluster::model::{HostName, NodeName};
+use refit::cluster::model::{HostName, NodeName, OUTDATED};
 use refit::documents::settings::{HookPlace, HookPoint, Rerun, Share, Window};
 use refit::plan::data::{Action, Condition, Gate, GatePoint, Plan, Step, StepId};
 use refit::plan::verify::verify;
@@ -73,6 +73,21 @@ fn worlds() -> Vec<World> {
     worlds.push(full);
     worlds.extend(asking());
     worlds.extend(hooked());
+
+    let mut tainted = minor(1, 2);
+    for name in ["w1", "w2"] {
+        tainted.node(name).taints = vec![OUTDATED.to_owned()];
+    }
+    worlds.push(tainted.clone());
+    tainted.install_kubelet("w1", &target);
+    tainted.install_kubeadm("w1", &target);
+    tainted.install_kubeadm("cp1", &target);
+    tainted.upgrade_instance("cp1", &target);
+    tainted.config().kubernetes_version = target.clone();
+    tainted.roll_kube_proxy(&target);
+    tainted.node("w1").unschedulable = true;
+    tainted.node("w1").cordoned_by = Some("earlier".to_owned());
+    worlds.push(tainted);
     worlds
 }
 
@@ -241,9 +256,10 @@ enum Change {
     AlterHook,
     PassHook,
     OtherHost,
+    OtherTaint,
 }
 
-const ALL: [Change; 17] = [
+const ALL: [Change; 18] = [
     Change::Swap,
     Change::Drop,
     Change::DropEdge,
@@ -261,6 +277,7 @@ const ALL: [Change; 17] = [
     Change::AlterHook,
     Change::PassHook,
     Change::OtherHost,
+    Change::OtherTaint,
 ];
 
 /// The plan with one change, if this kind of change can be made to it.
@@ -298,6 +315,7 @@ fn changed(plan: &Plan, change: Change, random: &mut Dice) -> Plan {
                 Some(action) => other_version(action, other, revision, random),
             }
         }
+        Change::OtherTaint => other_taint(&mut plan, random),
         Change::OtherNode => {
             let name = random.of(&nodes(&plan)).to_string();
             let at = random.below(count);
@@ -541,6 +559,34 @@ fn other_room(plan: &mut Plan, random: &mut Dice) {
     }
 }
 
+/// Of the taint of workers that are yet to be drained: whom it is put on, when, whether it goes, or whether it is wanted.
+fn other_taint(plan: &mut Plan, random: &mut Dice) {
+    let which = random.below(5);
+    if which == 0 {
+        plan.limits.outdated_avoided ^= true;
+        return;
+    }
+    let named = |step: &Step| match which {
+        1 | 2 => matches!(step.action, Action::Uncordon { .. }),
+        _ => matches!(step.action, Action::TaintOutdated { .. }),
+    };
+    let steps: Vec<usize> = (0..plan.steps.len())
+        .filter(|&at| named(&plan.steps[at]))
+        .collect();
+    if steps.is_empty() {
+        return;
+    }
+    let at = *random.of(&steps);
+    match &mut plan.steps[at].action {
+        Action::Uncordon { outdated, .. } => *outdated ^= true,
+        Action::TaintOutdated { nodes } if which == 3 => {
+            let place = random.below(nodes.len());
+            nodes.remove(place);
+        }
+        _ => moved(plan, at, random),
+    }
+}
+
 fn other_version(action: &mut Action, other: &str, revision: &str, random: &mut Dice) {
     match action {
         Action::PrefetchPackages { packages, .. }
@@ -564,6 +610,7 @@ fn other_version(action: &mut Action, other: &str, revision: &str, random: &mut 
         | Action::HoldPackages { .. }
         | Action::Cordon { .. }
         | Action::Drain { .. }
+        | Action::TaintOutdated { .. }
         | Action::Uncordon { .. }
         | Action::ReleaseHolds { .. }
         | Action::Soak { .. }
@@ -603,7 +650,11 @@ fn other_node(action: &mut Action, name: &str, random: &mut Dice) {
         Action::Cordon { node }
         | Action::Drain { node, .. }
         | Action::AwaitNode { node, .. }
-        | Action::Uncordon { node } => *node = other_node,
+        | Action::Uncordon { node, .. } => *node = other_node,
+        Action::TaintOutdated { nodes } => {
+            let at = random.below(nodes.len());
+            nodes[at] = other_node;
+        }
         Action::AwaitAddons { .. }
         | Action::Verify { .. }
         | Action::Soak { .. }

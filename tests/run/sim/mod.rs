@@ -14,6 +14,7 @@ mod build;
 mod deferral;
 mod everywhere;
 mod machines;
+mod outdated;
 mod pause;
 mod play;
 mod restore;

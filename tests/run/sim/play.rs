@@ -399,6 +399,15 @@ impl ClusterApi for Process<'_> {
     async fn uncordon(&self, permit: Permit, node: &NodeName) -> Result<(), Failure> {
         self.call("uncordon", self.sim.uncordon(permit, node)).await
     }
+    async fn taint_outdated(
+        &self,
+        permit: Permit,
+        node: &NodeName,
+        outdated: bool,
+    ) -> Result<(), Failure> {
+        self.call("taint", self.sim.taint_outdated(permit, node, outdated))
+            .await
+    }
     async fn evict(
         &self,
         permit: Permit,

@@ -353,6 +353,22 @@ impl<'s> Wire<'s> {
             }
             (Some(_), _) => {}
         }
+        if let Some(taints) = change["spec"]["taints"].as_array() {
+            let taints = taints.iter().map(|taint| {
+                let value = taint["value"].as_str().map(|value| format!("={value}"));
+                let (key, effect) = (&taint["key"], &taint["effect"]);
+                format!(
+                    "{}{}:{}",
+                    key.as_str().unwrap(),
+                    value.unwrap_or_default(),
+                    effect.as_str().unwrap()
+                )
+            });
+            let taints = taints.collect();
+            self.sim
+                .act(|world| world.with_api(|api| api.set_taints(&node, taints).unwrap()));
+            return self.node(name);
+        }
         let run = change["metadata"]["annotations"]["refit.dev/cordoned-by"].as_str();
         self.sim.act(|world| {
             world.with_api(

@@ -205,6 +205,15 @@ impl ClusterApi for Killer<'_> {
     async fn uncordon(&self, permit: Permit, node: &NodeName) -> Result<(), Failure> {
         self.call(self.sim.uncordon(permit, node)).await
     }
+    async fn taint_outdated(
+        &self,
+        permit: Permit,
+        node: &NodeName,
+        outdated: bool,
+    ) -> Result<(), Failure> {
+        self.call(self.sim.taint_outdated(permit, node, outdated))
+            .await
+    }
     async fn evict(
         &self,
         permit: Permit,

@@ -24,7 +24,8 @@ use base64::Engine as _;
 use jiff::Timestamp;
 use refit::cluster::facts::{KubeadmConfig, KubeletConfig, Surroundings};
 use refit::cluster::model::{
-    Budget, Controller, HostName, LabelSelector, Node, NodeName, Pod, PodPhase, Role, Workload,
+    Budget, Controller, HostName, LabelSelector, Node, NodeName, OUTDATED, Pod, PodPhase, Role,
+    Workload,
 };
 use refit::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
 use refit::ports::{
@@ -883,6 +884,25 @@ impl ClusterApi for Sim {
         }
         let now = self.now();
         inner.control(now);
+        Ok(())
+    }
+
+    async fn taint_outdated(
+        &self,
+        _: Permit,
+        name: &NodeName,
+        outdated: bool,
+    ) -> Result<(), Failure> {
+        tokio::task::yield_now().await;
+        let mut inner = self.inner.borrow_mut();
+        inner.settle(self.now());
+        inner.refuse()?;
+        inner.changes.push(format!("taint {name}: {outdated}"));
+        let node = inner.nodes.get_mut(name).unwrap();
+        node.taints.retain(|taint| taint != OUTDATED);
+        if outdated {
+            node.taints.push(OUTDATED.to_owned());
+        }
         Ok(())
     }
 

@@ -46,6 +46,7 @@ pub fn plan(steps: Vec<Step>) -> Plan {
             gates: vec![],
             hooks: vec![],
             workers_deferred: 0,
+            outdated_avoided: false,
             left_out: vec![],
         },
         facts_at: Timestamp::UNIX_EPOCH,
@@ -277,7 +278,10 @@ pub fn whole() -> Plan {
         steps.push(step(
             &id("uncordon"),
             &[&ready],
-            Action::Uncordon { node: node(name) },
+            Action::Uncordon {
+                node: node(name),
+                outdated: false,
+            },
         ));
         last = id("uncordon");
     }

@@ -117,6 +117,7 @@ pub(super) fn hops<'p>(plan: &'p Plan, order: &Order<'p>, rounds: &Rounds<'_, 'p
             | Action::Cordon { .. }
             | Action::Drain { .. }
             | Action::InstallKubelet { .. }
+            | Action::TaintOutdated { .. }
             | Action::Uncordon { .. } => hop.changing.push(at),
             Action::AwaitAddons { .. } => hop.addons.push(at),
             Action::ReleaseHolds { .. }

@@ -27,6 +27,8 @@ pub enum Invariant {
     OutOfService,
     /// Drains that can be in flight together leave every budget what it needs.
     Budgets,
+    /// Workers that are yet to be drained are tainted before the first of them is, until each is back.
+    Outdated,
     /// Repository, holds and downloads come before what is installed; one operation at a time on a host.
     Packages,
     /// A hop to another release begins once the hop before it is over and was looked at.
@@ -69,6 +71,9 @@ impl Invariant {
             Self::Budgets => {
                 "drains that can be in flight together leave every budget what it needs"
             }
+            Self::Outdated => {
+                "workers that a hop has yet to drain are tainted before the first of them is drained, and each until it is back"
+            }
             Self::Packages => {
                 "one operation at a time on a host: holds, repository, download, installation; holds end last"
             }
@@ -105,7 +110,12 @@ impl Invariant {
             Self::WayBack => Some(
                 "https://kubernetes.io/docs/tasks/administer-cluster/configure-upgrade-etcd/#restoring-an-etcd-cluster",
             ),
-            Self::Graph | Self::Facts | Self::Arguments | Self::Declared | Self::Target => None,
+            Self::Graph
+            | Self::Facts
+            | Self::Arguments
+            | Self::Outdated
+            | Self::Declared
+            | Self::Target => None,
         }
     }
 }
@@ -123,6 +133,7 @@ impl fmt::Display for Invariant {
             | Self::NodeOrder
             | Self::OutOfService
             | Self::Budgets
+            | Self::Outdated
             | Self::Packages
             | Self::Hops
             | Self::Declared
@@ -161,6 +172,10 @@ pub enum Needed {
     AwaitStaticPods,
     /// The node is made schedulable again.
     Uncordon,
+    /// The node is tainted as one that is yet to be drained.
+    Taint,
+    /// That taint is taken off.
+    Untaint,
     /// The package is downloaded ahead.
     Prefetch,
     /// The packages are held.
@@ -207,6 +222,8 @@ impl fmt::Display for Needed {
             Self::AwaitNode => "await-node",
             Self::AwaitStaticPods => "await-static-pods",
             Self::Uncordon => "uncordon",
+            Self::Taint => "taint-outdated",
+            Self::Untaint => "uncordon that takes the taint off",
             Self::Prefetch => "prefetch-packages",
             Self::Hold => "hold-packages",
             Self::ReleaseHolds => "release-holds",

@@ -4,8 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use refit::cluster::model::NodeName;
 use refit::host::op::PackageRevision;
-use refit::plan::data::{Action, Plan};
+use refit::plan::data::{Action, Plan, Step};
 
 use crate::build::World;
 
@@ -57,6 +58,9 @@ struct Host {
     stays: bool,
     left: bool,
     cordoned: bool,
+    /// It has the taint of workers that are yet to be drained, and has it from the plan.
+    tainted: bool,
+    fresh: bool,
     /// Of this round.
     drained: bool,
     upgraded: bool,
@@ -256,6 +260,7 @@ impl Oracle<'_> {
         }
         match (action, self.place(action)) {
             (Action::CheckCluster { .. }, _) => now.looked = true,
+            (Action::TaintOutdated { nodes }, _) => self.taint(nodes, now)?,
             (Action::CheckHost { .. }, Some(host)) => now.checked[host] = true,
             (Action::SnapshotEtcd { .. }, Some(host)) => {
                 must(now.looked, "not looked at the cluster")?;
@@ -327,6 +332,38 @@ impl Oracle<'_> {
             (_, None) => {}
         }
         Ok(())
+    }
+
+    /// Workers of this hop are tainted before any of them is drained.
+    fn taint(&self, nodes: &[NodeName], now: &mut State) -> Result<(), String> {
+        let must = |ok: bool, what: &str| if ok { Ok(()) } else { Err(what.to_owned()) };
+        must(self.plan.limits.outdated_avoided, "not to be tainted")?;
+        let release = self.releases[now.hop];
+        let workers = now.hosts.iter().flatten().filter(|on| !on.control_plane);
+        let mut drained = workers.filter(|on| on.drained && (on.out || on.kubelet == release));
+        must(drained.next().is_none(), "a worker was drained before")?;
+        for node in nodes {
+            let on = now.hosts[self.index[node.as_str()]]
+                .as_mut()
+                .ok_or("no such node")?;
+            must(!on.control_plane && !on.stays, "not to be tainted")?;
+            must(on.kubelet < release, "not outdated")?;
+            must(!std::mem::replace(&mut on.fresh, true), "tainted twice")?;
+            on.tainted = true;
+        }
+        Ok(())
+    }
+
+    /// How many workers the plan brings to a release, and back into service.
+    fn workers_to(&self, now: &State, release: Release) -> usize {
+        let is_one = |step: &&Step| match (&step.action, self.place(&step.action)) {
+            (action @ Action::InstallKubelet { .. }, Some(host)) => {
+                let worker = now.hosts[host].is_some_and(|on| !on.control_plane && !on.stays);
+                worker && brings(action) == Some(release)
+            }
+            (_, _) => false,
+        };
+        self.plan.steps.iter().filter(is_one).count()
     }
 
     fn kubeadm(
@@ -407,6 +444,10 @@ impl Oracle<'_> {
         done: u128,
     ) -> Result<(), String> {
         let must = |ok: bool, what: &str| if ok { Ok(()) } else { Err(what.to_owned()) };
+        let must_be_tainted = now.hosts[host].is_some_and(|on| {
+            let ours = !on.control_plane && !on.stays;
+            ours && self.plan.limits.outdated_avoided && self.workers_to(now, on.configured) > 1
+        });
         let pending = &mut now.pending;
         let on = now.hosts[host].as_mut().ok_or("no such host")?;
         if !looks_only(action) && action.host().is_some() {
@@ -506,6 +547,7 @@ impl Oracle<'_> {
             Action::Drain { .. } => {
                 must(on.cordoned && !on.left, "not cordoned")?;
                 must(!on.drained, "drained already")?;
+                must(on.fresh || !must_be_tainted, "not tainted")?;
                 on.drained = true;
             }
             Action::AwaitNode { version, .. } => {
@@ -529,7 +571,11 @@ impl Oracle<'_> {
                     on.out = false;
                 }
             }
-            Action::Uncordon { .. } => {
+            Action::Uncordon { outdated, .. } => {
+                must(*outdated == on.tainted, "its taint")?;
+                must(!on.fresh || on.drained, "tainted for nothing")?;
+                on.tainted = false;
+                on.fresh = false;
                 must(!on.stays && on.cordoned, "not ours to uncordon")?;
                 must(on.awaited, "not awaited")?;
                 must(on.settled || !on.control_plane, "not settled")?;
@@ -544,6 +590,7 @@ impl Oracle<'_> {
             | Action::KubeadmApply { .. }
             | Action::KubeadmNode { .. }
             | Action::AwaitAddons { .. }
+            | Action::TaintOutdated { .. }
             | Action::Verify { .. }
             | Action::Soak { .. }
             | Action::Gate { .. }
@@ -634,6 +681,7 @@ impl Oracle<'_> {
                 "something is not at the target",
             )?;
             must(on.cordoned == on.stays && !on.out, "a node is out")?;
+            must(!on.tainted, "a taint is left")?;
             must(on.held == on.held_before, "holds are left")?;
             must(!on.upgraded || on.awaited, "a node is not awaited")?;
             must(

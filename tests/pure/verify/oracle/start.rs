@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use refit::cluster::facts::Observed;
-use refit::cluster::model::Role;
+use refit::cluster::model::{NodeName, Role};
 use refit::plan::data::{Action, Plan};
 
 use super::asked::{self, Asked, Pairs};
@@ -64,6 +64,8 @@ impl<'w> Oracle<'w> {
                 stays: node.unschedulable && !cordoned_by_us,
                 left: node.unschedulable && cordoned_by_us,
                 cordoned: node.unschedulable,
+                tainted: node.is_outdated(),
+                fresh: false,
                 drained: false,
                 awaited: false,
                 settled: false,
@@ -327,6 +329,10 @@ impl<'w> Oracle<'w> {
                 Action::AwaitAddons { .. } => {
                     let release = brings(action).unwrap_or(self.target);
                     *self.kinds.awaits.entry(release).or_default() |= bit;
+                }
+                Action::TaintOutdated { nodes } => {
+                    let known = |node: &NodeName| self.index.contains_key(node.as_str());
+                    must(nodes.iter().all(known), "another node")?;
                 }
                 Action::AwaitNode { .. } | Action::Uncordon { .. } => {}
                 Action::Verify {
