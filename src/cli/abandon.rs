@@ -15,7 +15,7 @@ use crate::run::event::Halt;
 use crate::run::extent::progress;
 use crate::run::journal::Journal;
 
-/// End a run for good: take its cordons, its holds and its lease off
+/// End a run for good: take its cordons, taints, holds and lease off
 ///
 /// Nothing of the upgrade is undone, and nothing half done is finished: every node keeps the release that it has, and is named
 /// with the state that it is left in. A node that is not ready, or where a change was begun and has no end, stays cordoned. From
