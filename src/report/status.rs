@@ -14,8 +14,7 @@ use crate::host::way_back::Change;
 use crate::plan::data::{Action, Condition, Plan, Step, StepId};
 use crate::plan::way_back;
 use crate::run::event::{Blocker, Halt};
-use crate::run::extent::{Count, progress};
-use crate::run::outdated;
+use crate::run::extent::{Count, progress, tainted};
 use crate::run::state::{State, StepState};
 
 /// What a run is doing.
@@ -343,7 +342,7 @@ pub fn status(plan: &Plan, state: &State, around: Around) -> RunStatus {
             | Doing::Unapproved
             | Doing::OutsideWindow
             | Doing::Overtaken
-            | Doing::CutOff => outdated::on(plan, state).into_iter().cloned().collect(),
+            | Doing::CutOff => tainted(plan, state).into_iter().cloned().collect(),
         },
         nodes: nodes(plan, state, count.nodes),
         running,

@@ -17,10 +17,11 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 
 use super::event::{Event, Halt, Stamped};
+use super::extent::{self, Taint};
 use super::journal::{AppendError, Journal};
 use super::lease::Lease;
 use super::meter::Meter;
-use super::outdated::{self, Taint};
+use super::outdated;
 use super::state::{State, StepState, TransitionError};
 use super::step::{self, StepEnd};
 use crate::cluster::model::NodeName;
@@ -413,7 +414,7 @@ pub async fn execute(
         world: meter.world(),
         drains: drains(run.plan),
         hooks_when_drained: hooks_when_drained(run.plan),
-        taints: outdated::of(run.plan),
+        taints: extent::taints(run.plan),
         recorder: RefCell::new(Recorder {
             append: &mut append,
             events,

@@ -1,12 +1,12 @@
-//! How far a run is: what of its plan is done, in all and by node.
+//! How far a run is: what of its plan is done, in all and by node, and which workers it has tainted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::state::State;
 use crate::cluster::model::NodeName;
-use crate::plan::data::{Action, Plan, Step};
+use crate::plan::data::{Action, Plan, Step, StepId};
 
 /// The steps of the plan that are not done, in the plan's order.
 #[must_use]
@@ -86,4 +86,58 @@ pub fn progress(state: &State, plan: &Plan) -> Progress {
         }
     }
     progress
+}
+
+/// A step that taints workers, and what takes the taint off each of them.
+pub(super) struct Taint<'p> {
+    pub(super) step: &'p Step,
+    /// Its place in the plan.
+    pub(super) place: usize,
+    /// The workers that it is put on.
+    pub(super) nodes: &'p [NodeName],
+    uncordons: BTreeMap<&'p NodeName, &'p StepId>,
+}
+
+/// Those of a plan, in its order. A worker's taint is taken off by its next uncordon.
+pub(super) fn taints(plan: &Plan) -> Vec<Taint<'_>> {
+    let mut taints: Vec<Taint<'_>> = Vec::new();
+    for (place, step) in plan.steps.iter().enumerate() {
+        if let Action::TaintOutdated { nodes } = &step.action {
+            taints.push(Taint {
+                step,
+                place,
+                nodes,
+                uncordons: BTreeMap::new(),
+            });
+        } else if let Action::Uncordon {
+            node,
+            outdated: true,
+        } = &step.action
+            && let Some(last) = taints.last_mut()
+        {
+            last.uncordons.entry(node).or_insert(&step.id);
+        }
+    }
+    taints
+}
+
+impl<'p> Taint<'p> {
+    /// The workers that are yet to be brought back.
+    pub(super) fn left(&self, state: &State) -> Vec<&'p NodeName> {
+        let back = |node: &NodeName| {
+            let uncordon = self.uncordons.get(node);
+            uncordon.is_some_and(|step| state.is_done(step))
+        };
+        self.nodes.iter().filter(|node| !back(node)).collect()
+    }
+}
+
+/// The workers that a run in `state` has tainted, or may have, and has not taken the taint off again; by name.
+#[must_use]
+pub fn tainted<'p>(plan: &'p Plan, state: &State) -> BTreeSet<&'p NodeName> {
+    taints(plan)
+        .iter()
+        .filter(|taint| state.steps.contains_key(&taint.step.id))
+        .flat_map(|taint| taint.left(state))
+        .collect()
 }

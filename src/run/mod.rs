@@ -35,7 +35,7 @@ pub mod left_hooks;
 mod look;
 mod meter;
 pub mod metrics_step;
-pub mod outdated;
+mod outdated;
 mod snapshot;
 mod soak_step;
 pub mod state;

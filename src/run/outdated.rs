@@ -5,7 +5,6 @@
 //! takes the run up carries it out again, before any of its workers is cordoned. Where the run halts for another reason the
 //! taint stays, as a cordon does: it keeps no pod out, somebody is about to look, and `refit status` names the nodes.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -14,10 +13,10 @@ use super::cordon;
 use super::event::{Event, How};
 use super::executor::{Context, Unrecorded};
 use super::lease::{Denied, Lease};
-use super::state::{State, StepState};
+use super::state::StepState;
 use super::step::{Finished, Trouble, Try};
 use crate::cluster::model::NodeName;
-use crate::plan::data::{Action, Plan, Step, StepId};
+use crate::plan::data::StepId;
 use crate::ports::{Failure, World};
 
 /// Nodes that are changed side by side.
@@ -28,60 +27,6 @@ const RESTARTING: Duration = Duration::from_secs(60);
 
 /// Between two attempts.
 const AGAIN: Duration = Duration::from_secs(2);
-
-/// A step that taints workers, and what takes the taint off each of them.
-pub(super) struct Taint<'p> {
-    pub(super) step: &'p Step,
-    /// Its place in the plan.
-    pub(super) place: usize,
-    /// The workers that it is put on.
-    pub(super) nodes: &'p [NodeName],
-    uncordons: BTreeMap<&'p NodeName, &'p StepId>,
-}
-
-/// Those of a plan, in its order. A worker's taint is taken off by its next uncordon.
-pub(super) fn of(plan: &Plan) -> Vec<Taint<'_>> {
-    let mut taints: Vec<Taint<'_>> = Vec::new();
-    for (place, step) in plan.steps.iter().enumerate() {
-        if let Action::TaintOutdated { nodes } = &step.action {
-            taints.push(Taint {
-                step,
-                place,
-                nodes,
-                uncordons: BTreeMap::new(),
-            });
-        } else if let Action::Uncordon {
-            node,
-            outdated: true,
-        } = &step.action
-            && let Some(last) = taints.last_mut()
-        {
-            last.uncordons.entry(node).or_insert(&step.id);
-        }
-    }
-    taints
-}
-
-impl<'p> Taint<'p> {
-    /// The workers that are yet to be brought back.
-    fn left(&self, state: &State) -> Vec<&'p NodeName> {
-        let back = |node: &NodeName| {
-            let uncordon = self.uncordons.get(node);
-            uncordon.is_some_and(|step| state.is_done(step))
-        };
-        self.nodes.iter().filter(|node| !back(node)).collect()
-    }
-}
-
-/// The workers that a run in `state` has tainted, or may have, and has not taken the taint off again; by name.
-#[must_use]
-pub fn on<'p>(plan: &'p Plan, state: &State) -> BTreeSet<&'p NodeName> {
-    of(plan)
-        .iter()
-        .filter(|taint| state.steps.contains_key(&taint.step.id))
-        .flat_map(|taint| taint.left(state))
-        .collect()
-}
 
 /// Puts the taint on those of the workers that are yet to be brought back.
 pub(super) async fn put_on(attempt: &Try<'_, '_>) -> Result<Finished, Trouble> {
