@@ -46,9 +46,10 @@ const SITTINGS: usize = 1000;
 /// Nothing is reached, no credentials are needed, and hours pass in a moment: hosts, kubeadm, the API with its budgets and
 /// controllers, and time itself are simulated from the facts that the plan was made from; the executor is the one of `apply`.
 /// Shows how long it takes, what each window holds, and what gets stuck. What goes wrong on the way is up to you: a fault is
-/// `WHAT[=DURATION]:WHERE[@WHEN][*TIMES]`. WHAT is ssh-drop, host-gone, reboot, power-cut, apt-lock, dpkg-interrupted,
-/// held-package, key-expired, image-pull, static-pod-hash, create-job, kubelet-down, node-not-ready, etcd-unhealthy, disk-full,
-/// clock-jump, or (WHERE is `cluster`) api-403, api-429, api-500, api-timeout, webhook-denial. WHEN is the verb of a step
+/// `WHAT[=DURATION]:WHERE[@WHEN][*TIMES]`. WHAT is ssh-drop, host-gone, max-sessions, reboot, power-cut, apt-lock,
+/// unattended-upgrades, dpkg-interrupted, held-package, key-expired, image-pull, static-pod-hash, create-job, kubelet-down,
+/// node-not-ready, cni-not-ready, etcd-unhealthy, certificate-expired, disk-full, clock-jump, or (WHERE is `cluster`) api-403,
+/// api-429, api-500, api-timeout, webhook-denial, or (WHERE is `here`, the machine that runs refit) disk-full-here. WHEN is the verb of a step
 /// (`drain`), a phase of it (`kubeadm-node/etcd`), or a time (`+10m`). Gates, approvals, and hooks on this machine count as
 /// passed. How long things take was measured on true clusters; yours differ.
 #[derive(Debug, Args)]

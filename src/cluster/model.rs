@@ -160,6 +160,10 @@ pub struct Node {
     pub cordoned_by: Option<String>,
     /// The `Ready` condition is `True`.
     pub ready: bool,
+    /// What the `Ready` condition says where it is not: the kubelet's own words, or that it says nothing any more. Never recorded:
+    /// it is for those who wait for the node.
+    #[serde(skip)]
+    pub not_ready_because: Option<String>,
     /// `status.nodeInfo.kubeletVersion`, without `v`.
     pub kubelet_version: String,
     /// `status.nodeInfo.containerRuntimeVersion`, such as `containerd://1.7.2`.

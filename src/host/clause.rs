@@ -31,6 +31,10 @@ const CAUSES: &[(&str, &str)] = &[
         "certificate is valid for",
         "its certificate is for other names",
     ),
+    (
+        "session open refused by peer",
+        "sshd there opens no further session",
+    ),
     ("connection refused", "connection refused"),
     ("was refused - did you specify", "connection refused"),
     ("no route to host", "no route to host"),

@@ -8,6 +8,9 @@ use super::parse::{self, RunningKubelet, Snapshot};
 use crate::cluster::model::Role;
 use crate::rules::version::Version;
 
+/// Clocks further apart than this, in seconds: a certificate made on one host may not be valid yet on another, and records mislead.
+pub const CLOCKS_APART_S: i64 = 60;
+
 impl Mutation {
     /// The question whose answer tells whether this is done; none where nothing outside tells.
     #[must_use]

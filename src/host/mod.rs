@@ -3,6 +3,7 @@
 pub mod clause;
 pub mod command;
 pub mod judge;
+pub mod known;
 pub mod op;
 pub mod parse;
 pub mod rollback;

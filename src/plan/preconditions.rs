@@ -10,6 +10,7 @@ use super::view::{HostView, View};
 use crate::cluster::facts::Facts;
 use crate::cluster::model::{HostName, Role};
 use crate::documents::settings::{UnmanagedPods, Upgrade};
+use crate::host::judge::CLOCKS_APART_S;
 use crate::rules::eviction::Policy;
 
 const MIB: u64 = 1 << 20;
@@ -30,9 +31,6 @@ const WORKER_IMAGES: u64 = 512 * MIB;
 const PACKAGE_CACHE: u64 = 256 * MIB;
 /// The binaries of three packages beside the old ones while they are replaced.
 const BINARIES: u64 = 256 * MIB;
-
-/// Further apart than this, a certificate made on one host may not be valid yet on another, and records mislead.
-const CLOCK_S: i64 = 60;
 
 /// Room that a host must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -206,7 +204,7 @@ fn on_host(reasons: &mut Vec<Reason>, view: &View<'_>, host: &HostView<'_>) {
             Some(_) => {}
         }
     }
-    if host.clock_offset_s.abs() > CLOCK_S {
+    if host.clock_offset_s.abs() > CLOCKS_APART_S {
         reasons.push(Reason::ClockOff {
             host: name(),
             offset_s: host.clock_offset_s,

@@ -11,7 +11,7 @@ use crate::plan::data::{Action, Plan};
 use crate::ports::World;
 use crate::rules::version::Version;
 
-/// How long what is not yet as it should be at a run's end may take to become so.
+/// How long what is not yet as it should be may take to become so.
 const SETTLING: Duration = Duration::from_secs(60);
 
 /// Between two looks at it.
@@ -31,7 +31,8 @@ pub(super) async fn host(
     verdict(&format!("host {host} is not fit"), &problems)
 }
 
-/// The API answers, this is the plan's cluster, etcd is whole, the plan's nodes are ready.
+/// The API answers, this is the plan's cluster, etcd is whole, the plan's nodes are ready. What only takes its time, such as a
+/// member of etcd that was restarted, is waited for a while.
 pub(super) async fn cluster(
     attempt: &Try<'_, '_>,
     cluster_uid: &str,
@@ -39,6 +40,25 @@ pub(super) async fn cluster(
     nodes: &[NodeName],
 ) -> Result<Finished, Trouble> {
     attempt.start()?;
+    let clock = attempt.cx.world.clock;
+    let settled = clock.monotonic() + SETTLING;
+    loop {
+        let problems = fit(attempt, cluster_uid, host, nodes).await?;
+        if problems.is_empty() || clock.monotonic() >= settled || attempt.left().is_zero() {
+            return verdict("the cluster is not fit", &problems);
+        }
+        attempt.waiting(&problems.join("; "))?;
+        attempt.pause(LOOK_AGAIN).await;
+    }
+}
+
+/// What makes the cluster unfit.
+async fn fit(
+    attempt: &Try<'_, '_>,
+    cluster_uid: &str,
+    host: &HostName,
+    nodes: &[NodeName],
+) -> Result<Vec<String>, Trouble> {
     let world = attempt.cx.world;
     let looked = async {
         futures::join!(
@@ -65,7 +85,13 @@ pub(super) async fn cluster(
     if let Err(failure) = ready {
         problems.push(format!("the API's endpoint: {failure}"));
     }
-    for lease in leases(attempt.cx.run.plan) {
+    // an API that does not answer says nothing of leases either, and asking takes its time
+    let leases = if problems.is_empty() {
+        leases(attempt.cx.run.plan)
+    } else {
+        BTreeSet::new()
+    };
+    for lease in leases {
         let read = attempt.within(world.api.lease(lease)).await;
         if let Err(failure) = read.ok_or_else(|| attempt.timed_out())? {
             problems.push(format!("what the plan will wait for: {failure}"));
@@ -79,7 +105,7 @@ pub(super) async fn cluster(
         }
         Err(failure) => problems.push(format!("the nodes: {failure}")),
     }
-    verdict("the cluster is not fit", &problems)
+    Ok(problems)
 }
 
 /// The leases that steps will wait for: that one cannot be read must be known before a control plane is touched.
@@ -195,7 +221,7 @@ fn verdict(headline: &str, problems: &[String]) -> Result<Finished, Trouble> {
         })
     } else {
         Err(Trouble::Failed(format!(
-            "{headline}: {}",
+            "{headline}: {}. This step only looks, and changed nothing",
             problems.join("; ")
         )))
     }

@@ -154,7 +154,7 @@ async fn settle(
                 let since = *trouble_since.get_or_insert(now);
                 if now.saturating_sub(since) >= RESTARTING {
                     return Err(Trouble::Failed(format!(
-                        "node {node}: the API server has been refusing for {} s: {failure}",
+                        "node {node} is as it was: its change has been refused for {} s: {failure}",
                         RESTARTING.as_secs()
                     )));
                 }

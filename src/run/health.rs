@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::look::{self, Problem};
 use crate::cluster::model::{HostName, Node, NodeName, Pod, Workload};
+use crate::host::clause::brief;
 use crate::ports::World;
 use crate::rules::version::Version;
 
@@ -37,9 +38,17 @@ pub(super) async fn control_plane(
     }
     match (manifests, pods) {
         (Ok(manifests), Ok(list)) => {
-            for (component, image) in &manifests {
-                missing.extend(static_pod(component, image, node, version, &list.pods));
+            let pods = manifests.iter().filter_map(|(component, image)| {
+                static_pod(component, image, node, version, &list.pods)
+            });
+            let pods: Vec<String> = pods.collect();
+            if !pods.is_empty()
+                && let Ok(found) = world.api.node(node).await
+            {
+                // nothing on it is, then
+                missing.extend(not_ready(&found));
             }
+            missing.extend(pods);
             for component in [
                 "kube-apiserver",
                 "kube-controller-manager",
@@ -189,7 +198,14 @@ pub(super) fn not_ready(node: &Node) -> Vec<String> {
     if node.ready {
         Vec::new()
     } else {
-        vec![format!("{}: not ready", node.name)]
+        vec![match &node.not_ready_because {
+            Some(because) => format!(
+                "{}: not ready: {}",
+                node.name,
+                brief(because).trim_end_matches('.')
+            ),
+            None => format!("{}: not ready", node.name),
+        }]
     }
 }
 

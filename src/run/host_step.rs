@@ -10,7 +10,7 @@ use super::look;
 use super::step::{Finished, Trouble, Try};
 use crate::cluster::model::HostName;
 use crate::host::op::{Mutation, OpEnd, OpRef, OpState, Standing};
-use crate::host::unit;
+use crate::host::{known, unit};
 use crate::ports::Failure;
 
 /// Between two attempts to reach a host again while an operation goes on there.
@@ -110,7 +110,8 @@ async fn known(attempt: &Try<'_, '_>, host: &HostName, op: &OpRef) -> Result<OpS
         .ok_or_else(|| attempt.timed_out())?
         .map_err(|failure| {
             Trouble::Failed(format!(
-                "host {host}: what became of `{}` cannot be asked: {failure}",
+                "host {host}: whether `{}` was begun there, and how it ended, cannot be asked: {failure}. Nothing else is begun on \
+                 it until that is known",
                 op.op
             ))
         })
@@ -238,8 +239,14 @@ pub(super) fn ended_badly(host: &HostName, op: &OpRef, end: &OpEnd) -> Trouble {
     let said = plain(&end.output);
     let lines: Vec<&str> = said.trim_end().lines().collect();
     let shown = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
+    let known = known::of_operation(&said).map_or_else(String::new, |known| format!("{known} "));
     Trouble::Failed(format!(
-        "host {host}: the operation ended with status {} (all of what it said is there in {}):\n{}",
+        "host {host}: {known}{} ended with status {} (all of what it said is there in {}):\n{}",
+        if known.is_empty() {
+            "the operation"
+        } else {
+            "The operation"
+        },
         end.status,
         unit::log_file(op),
         shown.join("\n")

@@ -11,6 +11,7 @@ use super::step::{Trouble, Try};
 use crate::cluster::facts::EtcdFacts;
 use crate::cluster::model::{HostName, NodeName};
 use crate::host::clause::clause;
+use crate::host::judge::CLOCKS_APART_S;
 use crate::host::op::{Mutation, Output, Query, Standing};
 use crate::host::parse;
 use crate::host::way_back::Places;
@@ -194,6 +195,20 @@ pub(super) struct Wanted<'a> {
     pub(super) patches: Option<&'a str>,
 }
 
+/// That the host's clock is not the one here, which was so between its question and its answer; both in milliseconds.
+fn apart(there_ms: i64, here_ms: &std::ops::RangeInclusive<i64>) -> Option<String> {
+    let (seconds, how) = if there_ms > *here_ms.end() {
+        ((there_ms - here_ms.end()) / 1000, "ahead of")
+    } else {
+        ((here_ms.start() - there_ms) / 1000, "behind")
+    };
+    (seconds > CLOCKS_APART_S).then(|| {
+        format!(
+            "its clock is {seconds} s {how} the one here, and certificates count by it: see `timedatectl` or `chronyc tracking` on both"
+        )
+    })
+}
+
 /// What makes a host unfit to be worked on, in words; nothing when it is fit.
 pub(super) async fn host(world: World<'_>, host: &HostName, wanted: &Wanted<'_>) -> Vec<String> {
     let Wanted {
@@ -202,6 +217,7 @@ pub(super) async fn host(world: World<'_>, host: &HostName, wanted: &Wanted<'_>)
         disk_free,
         patches,
     } = *wanted;
+    let asked = world.clock.now();
     let basics = match ask(world, host, &Query::Basics).await {
         Ok(output) => match parse::basics(&output) {
             Ok(basics) => basics,
@@ -210,6 +226,10 @@ pub(super) async fn host(world: World<'_>, host: &HostName, wanted: &Wanted<'_>)
         Err(problem) => return vec![problem.to_string()],
     };
     let mut problems = Vec::new();
+    if let Ok(there_ms) = basics.clock_ms {
+        let between = asked.as_millisecond()..=world.clock.now().as_millisecond();
+        problems.extend(apart(there_ms, &between));
+    }
     match basics.identity {
         Ok(identity) if identity.machine_id == machine_id => {}
         Ok(identity) => problems.push(format!(
@@ -232,7 +252,9 @@ pub(super) async fn host(world: World<'_>, host: &HostName, wanted: &Wanted<'_>)
                 match free.get(directory) {
                     Some(free) if free >= needed => {}
                     Some(free) => problems.push(format!(
-                        "{directory} has {free} bytes free, and {needed} are needed"
+                        "{directory} has {} MiB free, and {} MiB are needed",
+                        free >> 20,
+                        needed.div_ceil(1 << 20)
                     )),
                     None => problems.push(format!("free space of {directory} is not known")),
                 }

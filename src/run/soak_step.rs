@@ -143,7 +143,7 @@ fn deleted(names: &[NodeName], for_s: u64) -> String {
 
 fn turned(missing: &[String], for_s: u64) -> String {
     format!(
-        "{} within the {for_s} s in which it should have stayed ready. Nothing that waits for it was begun. `kubectl describe \
+        "{}. It should have stayed ready for {for_s} s. Nothing that waits for it was begun. `kubectl describe \
          node` tells why; once all are ready again, `refit resume` lets the whole time pass anew",
         missing.join("; ")
     )

@@ -19,6 +19,7 @@ use super::{
     check_step, cordon, drain, gate_step, hook_step, host_step, look, outdated, snapshot,
     soak_step, wait_step, way_back,
 };
+use crate::host::known;
 use crate::host::op::OpRef;
 use crate::plan::data::{Action, HookPoint, Step, StepId};
 use crate::ports::{Failure, Permit};
@@ -322,6 +323,7 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> StepEnd {
             Err(Trouble::Hopeless(error)) => error,
             Err(Trouble::Stuck(stuck)) => stuck.for_good(),
         };
+        let error = advised(error);
         let failed = Event::StepFailed {
             step: step.id.clone(),
             error: error.clone(),
@@ -330,6 +332,17 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> StepEnd {
             Ok(()) => StepEnd::Failed(error),
             Err(Unrecorded) => StepEnd::Unrecorded,
         };
+    }
+}
+
+/// With what to do about it, where that is known. What an operation said, line by line, has been judged already.
+fn advised(error: String) -> String {
+    let known = (!error.contains('\n'))
+        .then(|| known::advice(&error))
+        .flatten();
+    match known {
+        Some(advice) => format!("{}. {advice}", error.trim_end_matches('.')),
+        None => error,
     }
 }
 

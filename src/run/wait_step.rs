@@ -124,7 +124,16 @@ pub(super) async fn addons(
 ) -> Result<Finished, Trouble> {
     let api = attempt.cx.world.api;
     until(attempt, &AT_ONCE, async || match api.workloads().await {
-        Ok(workloads) => health::addons(&workloads, kube_proxy),
+        Ok(workloads) => {
+            let mut missing = health::addons(&workloads, kube_proxy);
+            if !missing.is_empty()
+                && let Ok(nodes) = api.nodes().await
+            {
+                // a pod does not become ready where its node is not
+                missing.extend(nodes.iter().flat_map(health::not_ready));
+            }
+            missing
+        }
         Err(failure) => vec![format!("the API: {failure}")],
     })
     .await

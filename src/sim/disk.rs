@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::Sim;
+use super::{Sim, World};
 use crate::host::judge::sha256 as digest;
 use crate::ports::{Store, StoredFile};
 
@@ -61,6 +61,19 @@ impl Disk {
     }
 }
 
+impl Sim {
+    /// Whether something can be written on the disk of whoever runs refit.
+    ///
+    /// # Errors
+    /// As a full disk fails.
+    pub fn room_here(&self) -> std::io::Result<()> {
+        if self.look(World::no_room_here) {
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
+        Ok(())
+    }
+}
+
 impl Store for Sim {
     fn list(&self, directory: &Path) -> std::io::Result<Vec<StoredFile>> {
         let stored = |(path, file): (&PathBuf, &File)| {
@@ -81,6 +94,7 @@ impl Store for Sim {
     }
 
     fn write(&self, file: &Path, text: &str) -> std::io::Result<()> {
+        self.room_here()?;
         self.act(|world| {
             let (size, sha256) = (text.len() as u64, digest(text.as_bytes()));
             world.disk.put(file, size, sha256, world.wall());

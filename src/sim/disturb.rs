@@ -1,10 +1,10 @@
-//! What befalls the API, in the words of its servers and of the client that refit is.
+//! What befalls the API and the disk of whoever runs refit. That of the API is told in the words of its servers and of the client that refit is.
 //!
 //! Reads wait it out, as the adapter does; a change is sent once and fails as it would.
 
 use std::time::Duration;
 
-use super::fault::{Fault, Moment, What};
+use super::fault::{Fault, Moment, Place, What};
 use crate::ports::{Eviction, Failure};
 
 /// What befalls the API, and for how long it still does.
@@ -14,30 +14,11 @@ pub struct Disturbances {
     lasting: Vec<(What, Duration)>,
 }
 
-/// How long something lasts that befalls the API.
+/// How long something lasts that befalls the API or the disk here.
 const fn lasts(what: What) -> Option<Duration> {
-    match what {
-        What::Api403(lasts)
-        | What::Api429(lasts)
-        | What::Api500(lasts)
-        | What::ApiTimeout(lasts)
-        | What::WebhookDenial(lasts) => Some(lasts),
-        What::SshDrop(_)
-        | What::HostGone
-        | What::Reboot(_)
-        | What::PowerCut(_)
-        | What::AptLock(_)
-        | What::DpkgInterrupted
-        | What::HeldPackage
-        | What::KeyExpired
-        | What::ImagePull
-        | What::StaticPodHash
-        | What::CreateJob
-        | What::KubeletDown
-        | What::NodeNotReady(_)
-        | What::EtcdUnhealthy(_)
-        | What::DiskFull(_)
-        | What::ClockJump(_) => None,
+    match what.place() {
+        Place::Api | Place::Here => what.parts().1,
+        Place::Host => None,
     }
 }
 
@@ -80,15 +61,44 @@ impl Disturbances {
         self.faults.iter().filter(|fault| fault.times > 0)
     }
 
+    /// Nothing befalls it any more.
+    pub(super) fn mend(&mut self) {
+        *self = Self::default();
+    }
+
+    fn lasting(&self, place: Place, now: Duration) -> Option<What> {
+        let of_it = |(what, until): &&(What, Duration)| *until > now && what.place() == place;
+        self.lasting.iter().find(of_it).map(|(what, _)| *what)
+    }
+
     fn now(&self, now: Duration) -> Option<What> {
-        let lasting = self.lasting.iter().find(|(_, until)| *until > now);
-        lasting.map(|(what, _)| *what)
+        self.lasting(Place::Api, now)
+    }
+
+    /// Whether nothing can be written here.
+    pub(super) fn no_room_here(&self, now: Duration) -> bool {
+        self.lasting(Place::Here, now).is_some()
     }
 
     /// Whether reads are answered.
     pub(super) fn lets_read(&self, now: Duration) -> bool {
         self.now(now)
             .is_none_or(|what| matches!(what, What::WebhookDenial(_)))
+    }
+
+    /// How a read fails that was asked again and again.
+    pub(super) fn words(&self, now: Duration) -> &'static str {
+        match self.now(now) {
+            Some(What::Api403(_)) => {
+                "User \"kubernetes-admin\" cannot get resource \"nodes\" in API group \"\" at the cluster scope"
+            }
+            Some(What::Api429(_)) => {
+                "the server has received too many requests and has asked us to try again later"
+            }
+            Some(What::Api500(_)) => "Internal error occurred: etcdserver: request timed out (500)",
+            Some(What::ApiTimeout(_)) => "no answer in time",
+            Some(_) | None => "connection refused",
+        }
     }
 
     /// How a change fails, if it does.

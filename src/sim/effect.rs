@@ -20,6 +20,10 @@ pub enum Effect {
         /// After this long it reports the node as ready.
         ready_after: Duration,
     },
+    /// The network plugin does not answer the kubelet: the node is not ready, and what runs there goes on.
+    NetworkDown,
+    /// The network plugin answers the kubelet.
+    NetworkUp,
     /// All containers of the machine ended at once: its power is gone, or it reboots. Includes that of the kubelet.
     ContainersStopped,
     /// A static pod's containers ended.

@@ -21,6 +21,8 @@ pub enum What {
     PowerCut(Duration),
     /// Someone else has the package database for so long.
     AptLock(Duration),
+    /// unattended-upgrades has it for so long, because it upgrades the machine.
+    UnattendedUpgrades(Duration),
     /// dpkg is ended in the middle of its work.
     DpkgInterrupted,
     /// Someone holds a package that would have to change.
@@ -37,10 +39,18 @@ pub enum What {
     KubeletDown,
     /// The node is not ready for so long.
     NodeNotReady(Duration),
+    /// The network plugin on the node does not answer its kubelet for so long: the node is not ready.
+    CniNotReady(Duration),
     /// The member of etcd does not answer for so long.
     EtcdUnhealthy(Duration),
+    /// The certificates of the control plane have expired, and nobody renews them for so long.
+    CertificateExpired(Duration),
     /// No disk space is left for so long.
     DiskFull(Duration),
+    /// No disk space is left for so long on the machine that runs refit.
+    DiskFullHere(Duration),
+    /// sshd opens no further session for so long (`MaxSessions`).
+    MaxSessions(Duration),
     /// The host's clock jumps ahead by so much.
     ClockJump(Duration),
     /// The API answers everything with 403 for so long, as for seconds after a restart of its server.
@@ -55,15 +65,27 @@ pub enum What {
     WebhookDenial(Duration),
 }
 
+/// Whom something befalls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A host, or its node.
+    Host,
+    /// The API: `cluster`.
+    Api,
+    /// The machine that runs refit: `here`.
+    Here,
+}
+
 /// Every kind: its name, how long it lasts unless told, and what it is made of that.
 type Kind = (&'static str, Option<u64>, fn(Duration) -> What);
 
-const KINDS: [Kind; 21] = [
+const KINDS: [Kind; 26] = [
     ("ssh-drop", Some(60), What::SshDrop),
     ("host-gone", None, |_| What::HostGone),
     ("reboot", Some(60), What::Reboot),
     ("power-cut", Some(120), What::PowerCut),
     ("apt-lock", Some(60), What::AptLock),
+    ("unattended-upgrades", Some(600), What::UnattendedUpgrades),
     ("dpkg-interrupted", None, |_| What::DpkgInterrupted),
     ("held-package", None, |_| What::HeldPackage),
     ("key-expired", None, |_| What::KeyExpired),
@@ -72,8 +94,12 @@ const KINDS: [Kind; 21] = [
     ("create-job", None, |_| What::CreateJob),
     ("kubelet-down", None, |_| What::KubeletDown),
     ("node-not-ready", Some(60), What::NodeNotReady),
+    ("cni-not-ready", Some(60), What::CniNotReady),
     ("etcd-unhealthy", Some(60), What::EtcdUnhealthy),
+    ("certificate-expired", Some(600), What::CertificateExpired),
     ("disk-full", Some(600), What::DiskFull),
+    ("disk-full-here", Some(600), What::DiskFullHere),
+    ("max-sessions", Some(60), What::MaxSessions),
     ("clock-jump", Some(3600), What::ClockJump),
     ("api-403", Some(20), What::Api403),
     ("api-429", Some(20), What::Api429),
@@ -92,6 +118,7 @@ impl What {
             Self::Reboot(lasts) => ("reboot", Some(*lasts)),
             Self::PowerCut(lasts) => ("power-cut", Some(*lasts)),
             Self::AptLock(lasts) => ("apt-lock", Some(*lasts)),
+            Self::UnattendedUpgrades(lasts) => ("unattended-upgrades", Some(*lasts)),
             Self::DpkgInterrupted => ("dpkg-interrupted", None),
             Self::HeldPackage => ("held-package", None),
             Self::KeyExpired => ("key-expired", None),
@@ -101,7 +128,11 @@ impl What {
             Self::KubeletDown => ("kubelet-down", None),
             Self::NodeNotReady(lasts) => ("node-not-ready", Some(*lasts)),
             Self::EtcdUnhealthy(lasts) => ("etcd-unhealthy", Some(*lasts)),
+            Self::CniNotReady(lasts) => ("cni-not-ready", Some(*lasts)),
+            Self::CertificateExpired(lasts) => ("certificate-expired", Some(*lasts)),
             Self::DiskFull(lasts) => ("disk-full", Some(*lasts)),
+            Self::DiskFullHere(lasts) => ("disk-full-here", Some(*lasts)),
+            Self::MaxSessions(lasts) => ("max-sessions", Some(*lasts)),
             Self::ClockJump(by) => ("clock-jump", Some(*by)),
             Self::Api403(lasts) => ("api-403", Some(*lasts)),
             Self::Api429(lasts) => ("api-429", Some(*lasts)),
@@ -111,20 +142,22 @@ impl What {
         }
     }
 
-    /// Whether it befalls the API, not a host.
+    /// Whom it befalls.
     #[must_use]
-    pub const fn of_the_api(&self) -> bool {
+    pub const fn place(&self) -> Place {
         match self {
             Self::Api403(_)
             | Self::Api429(_)
             | Self::Api500(_)
             | Self::ApiTimeout(_)
-            | Self::WebhookDenial(_) => true,
+            | Self::WebhookDenial(_) => Place::Api,
+            Self::DiskFullHere(_) => Place::Here,
             Self::SshDrop(_)
             | Self::HostGone
             | Self::Reboot(_)
             | Self::PowerCut(_)
             | Self::AptLock(_)
+            | Self::UnattendedUpgrades(_)
             | Self::DpkgInterrupted
             | Self::HeldPackage
             | Self::KeyExpired
@@ -133,9 +166,12 @@ impl What {
             | Self::CreateJob
             | Self::KubeletDown
             | Self::NodeNotReady(_)
+            | Self::CniNotReady(_)
             | Self::EtcdUnhealthy(_)
+            | Self::CertificateExpired(_)
             | Self::DiskFull(_)
-            | Self::ClockJump(_) => false,
+            | Self::MaxSessions(_)
+            | Self::ClockJump(_) => Place::Host,
         }
     }
 }
@@ -205,7 +241,7 @@ pub enum Moment {
 pub struct Fault {
     /// What.
     pub what: What,
-    /// The host or its node; `cluster` for the API.
+    /// The host or its node; `cluster` for the API, `here` for the machine that runs refit.
     pub at: String,
     /// When.
     pub when: Moment,
@@ -384,7 +420,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(read, (8 + 13 * 6) * 8);
+        assert_eq!(read, (8 + 18 * 6) * 8);
     }
 
     #[test]

@@ -162,6 +162,13 @@ impl Hosts for Sim {
         let (size, sha256) = found.ok_or_else(|| {
             Failure::NotFound(format!("{host}: cat: {file}: No such file or directory"))
         })?;
+        let no_room = |error: std::io::Error| {
+            Failure::NotSent(format!(
+                "{host}: {file} was not copied: {}: {error}",
+                to.display()
+            ))
+        };
+        self.room_here().map_err(no_room)?;
         // Half of it is here first: who is killed meanwhile leaves that behind.
         self.act(|world| world.disk.put(to, size / 2, "0".repeat(64), world.wall()));
         self.sleep(takes).await;

@@ -102,6 +102,34 @@ impl World {
         }
     }
 
+    pub(super) fn machines_mut(&mut self) -> impl Iterator<Item = &mut Machine> {
+        self.machines.values_mut()
+    }
+
+    /// What waits for nothing on this machine strikes now.
+    pub(super) fn struck(&mut self, at: &str) {
+        let named = |machine: &&Machine| machine.host.as_str() == at || machine.node.as_str() == at;
+        let host = self.machines.values().find(named);
+        if let Some(host) = host.map(|machine| machine.host.clone()) {
+            self.with_machine(&host, |machine, view| ((), machine.struck_now(view)));
+        }
+    }
+
+    /// Whoever looks after the cluster takes away what is wrong: nothing goes wrong any more, locks and disks are free, hosts are up
+    /// and within reach, certificates renewed, kubelets and members of etcd run.
+    pub fn mend(&mut self) {
+        self.disturbances.mend();
+        let hosts: Vec<HostName> = self.machines.keys().cloned().collect();
+        for host in hosts {
+            self.with_machine(&host, |machine, view| ((), machine.mended(view)));
+        }
+    }
+
+    /// Whether nothing can be written on the disk of whoever runs refit.
+    pub(super) fn no_room_here(&self) -> bool {
+        self.disturbances.no_room_here(self.now)
+    }
+
     /// A step of this verb begins on a node: what waits for it strikes now.
     pub(super) fn notice(&mut self, node: &NodeName, verb: &str) {
         let first = match verb {

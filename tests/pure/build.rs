@@ -496,6 +496,7 @@ fn node(name: &str, role: Role, from: &Version) -> Node {
         kubelet_version: from.to_string(),
         container_runtime: "containerd://2.1.4".to_owned(),
         machine_id: format!("machine-{name}"),
+        not_ready_because: None,
         system_uuid: format!("system-{name}"),
         internal_ips: Vec::new(),
         taints: Vec::new(),

@@ -115,7 +115,7 @@ async fn refusals_that_stay_are_an_error_within_bounds() {
     let plan = plan(vec![step("w1/cordon", &[], action)]);
     let began = sim.now();
     let failures = fails(&plan, &sim).await;
-    assert!(failures[0].1.contains("refusing for 90 s"), "{failures:?}");
+    assert!(failures[0].1.contains("refused for 90 s"), "{failures:?}");
     let took = sim.now() - began;
     assert!(took >= Duration::from_secs(90) && took < Duration::from_secs(95));
 }
@@ -440,7 +440,7 @@ async fn an_unfit_cluster_or_host_is_named_in_full() {
     };
     assert!(of("check-cluster").contains("w2: not ready"));
     assert!(of("w1/check").contains("it is not node w1: its machine id is another"));
-    assert!(of("w1/check").contains("/var/lib/etcd has 5000 bytes free, and 9000 are needed"));
+    assert!(of("w1/check").contains("/var/lib/etcd has 0 MiB free, and 1 MiB are needed"));
     assert!(
         of("w1/check").contains("/none, where kubeadm is told to find patches, is no directory")
     );
@@ -506,7 +506,10 @@ async fn the_last_look_sees_a_kube_proxy_at_another_release() {
     let failures = fails(&plan, &sim).await;
     let (step, why) = &failures[0];
     assert_eq!(step.as_str(), "verify");
-    assert!(why.ends_with("kube-proxy: not at 1.36.0 yet"), "{why}");
+    assert!(
+        why.contains("kube-proxy: not at 1.36.0 yet. This step only looks"),
+        "{why}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -78,6 +78,15 @@ pub fn node(node: core::Node) -> Node {
         )
         .collect();
     taints.sort();
+    let conditions = status.conditions.unwrap_or_default();
+    let condition = conditions
+        .into_iter()
+        .find(|condition| condition.type_ == "Ready");
+    let ready = condition
+        .as_ref()
+        .is_some_and(|condition| condition.status == "True");
+    let because = condition.filter(|_| !ready);
+    let because = because.and_then(|condition| condition.message.or(condition.reason));
     Node {
         name: NodeName::new(meta.name.unwrap_or_default()),
         uid: meta.uid.unwrap_or_default(),
@@ -86,11 +95,8 @@ pub fn node(node: core::Node) -> Node {
         cordoned_by: meta
             .annotations
             .and_then(|mut annotations| annotations.remove(CORDONED_BY)),
-        ready: status
-            .conditions
-            .unwrap_or_default()
-            .iter()
-            .any(|condition| condition.type_ == "Ready" && condition.status == "True"),
+        ready,
+        not_ready_because: because.filter(|because| !because.is_empty()),
         kubelet_version: info.kubelet_version.trim_start_matches('v').to_owned(),
         container_runtime: info.container_runtime_version,
         machine_id: info.machine_id,

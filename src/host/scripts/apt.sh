@@ -1,10 +1,11 @@
 export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l NEEDRESTART_SUSPEND=1 APT_LISTCHANGES_FRONTEND=none UCF_FORCE_CONFFOLD=1
-apt() { # apt-get without a question, patient with other users of the package database
-  apt-get -q -y -o DPkg::Lock::Timeout=120 -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-confdef \
+apt() { # apt-get without a question
+  apt-get -q -y -o DPkg::Lock::Timeout=5 -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-confdef \
     -o Dpkg::Use-Pty=0 -o Acquire::Retries=3 -o Acquire::EnableSrvRecords=false "$@"
 }
-# apt waits for dpkg's lock by itself, but not for those of the lists and of the cache, and apt-mark and dpkg wait for none
-patiently() { # COMMAND...: again for two minutes while someone else has the lock that it needs
+# apt waits for dpkg's lock by itself, but not for those of the lists and of the cache, and apt-mark and dpkg wait for none;
+# whoever waits longer than a step's time could not say for what
+patiently() { # COMMAND...: again for four minutes (eight where apt waits as well) while someone else has the lock that it needs
   tries=0
   while :; do
     # a file, not a pipe, whose end a daemon that was started meanwhile would keep open
@@ -12,9 +13,9 @@ patiently() { # COMMAND...: again for two minutes while someone else has the loc
     "$@" 2>"$said"
     status=$?
     cat "$said" >&2
-    if grep -Eqs 'Could not get lock|locked by another process' "$said"; then tries=$((tries + 1)); else tries=24; fi
+    if grep -Eqs 'Could not get lock|locked by another process' "$said"; then tries=$((tries + 1)); else tries=48; fi
     rm -f "$said"
-    if [ $status -eq 0 ] || [ $tries -ge 24 ]; then return $status; fi
+    if [ $status -eq 0 ] || [ $tries -ge 48 ]; then return $status; fi
     sleep 5
   done
 }

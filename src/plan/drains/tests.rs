@@ -38,6 +38,7 @@ impl World {
                 kubelet_version: "1.34.4".into(),
                 container_runtime: String::new(),
                 machine_id: String::new(),
+                not_ready_because: None,
                 system_uuid: String::new(),
                 internal_ips: vec![],
                 taints: vec![],

@@ -16,6 +16,10 @@ use crate::rules::version::Version;
 
 const SYSTEM: &str = "kube-system";
 
+/// The kubelet's words (kubernetes/kubernetes `pkg/kubelet/container/runtime.go`, containerd's CRI).
+const NO_NETWORK: &str = "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady \
+                          message:Network plugin returns error: cni plugin not initialized";
+
 impl Api {
     /// Binds a pod to a node, whose kubelet starts it.
     pub(super) fn bind(&mut self, id: PodId, node: &NodeName) {
@@ -50,10 +54,12 @@ impl Api {
             return;
         };
         let known = held.pod.node.as_ref().and_then(|node| self.nodes.get(node));
-        let Some(known) = known.filter(|known| known.kubelet) else {
+        let Some(known) = known.filter(|_| held.turn == turn) else {
             return;
         };
-        if held.turn != turn {
+        if !known.kubelet {
+            // what runs, runs; the API learns of it once somebody is there to tell
+            self.pods.change(id, |held| held.serves = true);
             return;
         }
         // the node's controller has marked the pods of a node that is not ready, and does so again
@@ -261,8 +267,17 @@ impl Api {
         let Some(known) = self.nodes.get_mut(name) else {
             return;
         };
+        let ready = ready && !known.no_network;
         let changed = known.node.ready != ready;
         known.node.ready = ready;
+        known.node.not_ready_because = (!ready).then(|| {
+            let because = match (known.kubelet, known.no_network) {
+                (false, _) => "Kubelet stopped posting node status.",
+                (true, true) => NO_NETWORK,
+                (true, false) => "[container runtime status check may not have completed yet]",
+            };
+            because.to_owned()
+        });
         self.node_touched(name);
         if !changed {
             return;
@@ -281,6 +296,16 @@ impl Api {
         if ready {
             self.schedule_soon();
         }
+    }
+
+    /// The network plugin answers the kubelet again, or does not any more.
+    pub(super) fn network(&mut self, name: &NodeName, answers: bool) {
+        let Some(known) = self.nodes.get_mut(name) else {
+            return;
+        };
+        known.no_network = !answers;
+        let ready = answers && known.kubelet;
+        self.set_ready(name, ready);
     }
 
     /// Every container of the node ended at once, and so did the kubelet.

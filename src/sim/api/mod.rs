@@ -47,6 +47,8 @@ pub struct Known {
     pub node: Node,
     /// Its kubelet runs.
     pub kubelet: bool,
+    /// Its network plugin does not answer.
+    no_network: bool,
     /// Counts the starts and stops of its kubelet, so that what was scheduled for an earlier one does not happen.
     turn: u32,
     /// Resource version of its last change.
@@ -165,6 +167,7 @@ impl Api {
         for node in api.known("nodes", &cluster.nodes) {
             let known = Known {
                 kubelet: node.ready,
+                no_network: false,
                 node,
                 turn: 0,
                 changed: 1,
@@ -295,6 +298,8 @@ impl Api {
                 version,
                 ready_after,
             } => self.kubelet_started(node, role, &version, ready_after),
+            Effect::NetworkDown => self.network(node, false),
+            Effect::NetworkUp => self.network(node, true),
             Effect::ContainersStopped => self.containers_stopped(node),
             Effect::StaticPodStopped { component } => self.static_pod_stopped(node, &component),
             Effect::StaticPodStarted {

@@ -33,7 +33,8 @@ impl Sim {
             })
             .await;
         if reached.is_none() {
-            return Err(Failure::NotSent(format!("{what}: connection refused")));
+            let why = self.look(|world| world.disturbances.words(world.now()));
+            return Err(Failure::NotSent(format!("{what}: {why}")));
         }
         self.look(|world| read(&world.api))
     }

@@ -204,10 +204,15 @@ impl Machine {
                 | What::Reboot(_)
                 | What::PowerCut(_)
                 | What::NodeNotReady(_)
+                | What::CniNotReady(_)
                 | What::EtcdUnhealthy(_)
+                | What::CertificateExpired(_)
+                | What::MaxSessions(_)
                 | What::ClockJump(_) => turn.later.push((lasts / 2, Event::Strike(serial, what))),
                 What::KubeletDown => self.kubelet_broken = true,
-                What::DiskFull(_) | What::AptLock(_) => turn.add(self.suffer(view, what)),
+                What::DiskFull(_) | What::AptLock(_) | What::UnattendedUpgrades(_) => {
+                    turn.add(self.suffer(view, what));
+                }
                 What::DpkgInterrupted => {
                     self.half_installed = true;
                     fails = self.failing(what, &phase);
@@ -221,12 +226,13 @@ impl Machine {
                 | What::Api429(_)
                 | What::Api500(_)
                 | What::ApiTimeout(_)
+                | What::DiskFullHere(_)
                 | What::WebhookDenial(_) => fails = fails.or_else(|| self.failing(what, &phase)),
             }
         }
         fails = fails.or_else(|| self.no_space(&phase, view.now));
         if phase.of_packages()
-            && let Some((wait, gives_up)) = self.lock(view.now)
+            && let Some((wait, gives_up)) = self.lock(view.now, &phase)
         {
             lasts += wait;
             fails = fails.or(gives_up);
@@ -279,7 +285,25 @@ impl Machine {
                     vec![Effect::EtcdUp]
                 })
             }
-            Event::KubeletBack(_)
+            Event::Renewed(boot) if here(*boot) => {
+                if self.expired_until.is_some_and(|until| until <= view.now) {
+                    self.expired_until = None;
+                    self.renewed()
+                } else {
+                    Turn::default()
+                }
+            }
+            Event::NetworkBack(boot) if here(*boot) => {
+                if self.no_network_until.is_some_and(|until| until <= view.now) {
+                    self.no_network_until = None;
+                    Turn::of(vec![Effect::NetworkUp])
+                } else {
+                    Turn::default()
+                }
+            }
+            Event::Renewed(_)
+            | Event::NetworkBack(_)
+            | Event::KubeletBack(_)
             | Event::StaticPodsReplaced(_)
             | Event::StaticPodsBack(_)
             | Event::EtcdBack(_) => Turn::default(),

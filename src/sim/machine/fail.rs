@@ -14,8 +14,13 @@ use crate::sim::effect::Effect;
 use crate::sim::fault::{Moment, What};
 use crate::sim::seam::{Turn, View};
 
-/// How long apt goes on asking for a lock: 24 times, each for 2 minutes and 5 seconds (`scripts/apt.sh`).
-const PATIENCE: Duration = Duration::from_secs(24 * 125);
+/// How long someone else's lock is waited for: 48 times 5 seconds, where apt waits as well twice that (`scripts/apt.sh`).
+const fn patience(phase: &Phase) -> Duration {
+    Duration::from_secs(match phase {
+        Phase::Download(_) | Phase::Unpack(_) | Phase::Configure(_) => 480,
+        _ => 240,
+    })
+}
 
 /// How a phase fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,9 +80,12 @@ fn struck(what: What, phase: &Phase) -> Struck {
         | What::Reboot(_)
         | What::PowerCut(_)
         | What::NodeNotReady(_)
+        | What::CniNotReady(_)
         | What::EtcdUnhealthy(_)
+        | What::CertificateExpired(_)
+        | What::MaxSessions(_)
         | What::ClockJump(_) => Struck::Machine,
-        What::AptLock(_) => Struck::Phase(phase.of_packages()),
+        What::AptLock(_) | What::UnattendedUpgrades(_) => Struck::Phase(phase.of_packages()),
         What::DpkgInterrupted => {
             Struck::Phase(matches!(phase, Phase::Unpack(_) | Phase::Configure(_)))
         }
@@ -92,6 +100,7 @@ fn struck(what: What, phase: &Phase) -> Struck {
         | What::Api429(_)
         | What::Api500(_)
         | What::ApiTimeout(_)
+        | What::DiskFullHere(_)
         | What::WebhookDenial(_) => Struck::Phase(false),
     }
 }
@@ -145,6 +154,31 @@ impl Machine {
         turn
     }
 
+    /// What strikes whatever the machine does strikes now.
+    pub(in crate::sim) fn struck_now(&mut self, view: &View<'_>) -> Turn {
+        let mut due = Vec::new();
+        for fault in &mut self.faults {
+            let of_the_machine = match struck(fault.what, &Phase::Hook) {
+                Struck::Machine => true,
+                Struck::Phase(_) => false,
+            };
+            // these last, and need no phase to begin
+            let lasting = matches!(
+                fault.what,
+                What::DiskFull(_) | What::AptLock(_) | What::UnattendedUpgrades(_)
+            );
+            if fault.times > 0 && (of_the_machine || lasting) && fault.when == Moment::First {
+                fault.times -= 1;
+                due.push(fault.what);
+            }
+        }
+        let mut turn = Turn::default();
+        for what in due {
+            turn.add(self.suffer(view, what));
+        }
+        turn
+    }
+
     /// When faults are due that wait for a time.
     pub fn awaited(&self) -> Vec<(Duration, Event)> {
         let times = self.faults.iter().filter_map(|fault| match fault.when {
@@ -168,6 +202,25 @@ impl Machine {
             }
             What::HostGone => self.power_off(None),
             What::Reboot(lasts) | What::PowerCut(lasts) => self.power_off(Some(lasts)),
+            What::MaxSessions(lasts) => {
+                self.crowded_until = Some(view.now + lasts);
+                Turn::default()
+            }
+            What::CertificateExpired(lasts) => {
+                self.expired_until = Some(view.now + lasts);
+                // the API server goes on, and nobody trusts it any more
+                Turn {
+                    effects: vec![Effect::ApiServerDown],
+                    later: vec![(lasts, Event::Renewed(self.boots))],
+                }
+            }
+            What::CniNotReady(lasts) => {
+                self.no_network_until = Some(view.now + lasts);
+                Turn {
+                    effects: vec![Effect::NetworkDown],
+                    later: vec![(lasts, Event::NetworkBack(self.boots))],
+                }
+            }
             What::NodeNotReady(lasts) => {
                 self.kubelet = None;
                 Turn {
@@ -194,10 +247,8 @@ impl Machine {
                 self.full_until = Some(view.now + lasts);
                 Turn::default()
             }
-            What::AptLock(lasts) => {
-                self.locked_until = Some(view.now + lasts);
-                Turn::default()
-            }
+            What::AptLock(lasts) => self.locked(view, lasts, "apt-get"),
+            What::UnattendedUpgrades(lasts) => self.locked(view, lasts, "unattended-upgr"),
             What::DpkgInterrupted
             | What::HeldPackage
             | What::KeyExpired
@@ -209,7 +260,58 @@ impl Machine {
             | What::Api429(_)
             | What::Api500(_)
             | What::ApiTimeout(_)
+            | What::DiskFullHere(_)
             | What::WebhookDenial(_) => Turn::default(),
+        }
+    }
+
+    fn locked(&mut self, view: &View<'_>, lasts: Duration, by: &'static str) -> Turn {
+        self.locked_until = Some(view.now + lasts);
+        self.locked_by = by;
+        Turn::default()
+    }
+
+    /// Whoever looks after the machine takes away what is wrong with it.
+    pub(in crate::sim) fn mended(&mut self, view: &View<'_>) -> Turn {
+        self.faults.clear();
+        self.kubelet_broken = false;
+        self.locked_until = None;
+        self.full_until = None;
+        self.cut_until = None;
+        self.crowded_until = None;
+        let mut turn = Turn::default();
+        if let crate::cluster::facts::Observed::Known(offset) = &mut self.seen.clock_offset_s {
+            *offset = 0;
+        }
+        if self.silent.is_none() && self.off {
+            turn.add(self.boot(view, self.boots + 1));
+        }
+        if self.expired_until.take().is_some() {
+            turn.add(self.renewed());
+        }
+        if self.no_network_until.take().is_some() {
+            turn.effects.push(Effect::NetworkUp);
+        }
+        if self.etcd_sick_until.take().is_some() {
+            turn.effects.push(Effect::EtcdUp);
+        }
+        if !self.off && self.kubelet.is_none() && self.silent.is_none() {
+            turn.effects.extend(self.start_kubelet());
+        }
+        turn
+    }
+
+    /// The certificates are good again.
+    pub(super) fn renewed(&mut self) -> Turn {
+        let version = self.seen.control_plane.as_ref();
+        let version = version.and_then(|own| own.api_server.known().cloned());
+        let runs = !self.off && !self.stopped.contains("kube-apiserver");
+        let up = version
+            .filter(|_| runs)
+            .map(|version| Effect::ApiServerUp { version });
+        Turn {
+            effects: up.into_iter().collect(),
+            later: Vec::new(),
         }
     }
 
@@ -219,8 +321,7 @@ impl Machine {
         match (what, phase) {
             (What::DpkgInterrupted, _) => Some(Failing::with(
                 70,
-                "dpkg: error: dpkg frontend lock was terminated by signal (Killed)\n\
-                 E: Sub-process /usr/bin/dpkg exited unexpectedly\nrefit: apt did not install the packages",
+                "E: Sub-process /usr/bin/dpkg exited unexpectedly\nrefit: apt did not install the packages",
             )),
             (What::HeldPackage, _) => Some(Failing::with(
                 70,
@@ -304,20 +405,24 @@ impl Machine {
     }
 
     /// How long a phase of the package manager waits for somebody else's lock, and how it fails if that is too long.
-    pub(super) fn lock(&self, now: Duration) -> Option<(Duration, Option<Failing>)> {
+    pub(super) fn lock(&self, now: Duration, phase: &Phase) -> Option<(Duration, Option<Failing>)> {
+        let patience = patience(phase);
         let left = self
             .locked_until?
             .checked_sub(now)
             .filter(|left| !left.is_zero())?;
-        let fails = (left > PATIENCE).then(|| {
+        let fails = (left > patience).then(|| {
             Failing::with(
                 70,
-                "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 2117 (unattended-upgr)\n\
-                 E: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), is another process using it?\n\
-                 refit: apt did not install the packages",
+                format!(
+                    "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 2117 ({})\n\
+                     E: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), is another process using it?\n\
+                     refit: apt did not install the packages",
+                    self.locked_by
+                ),
             )
         });
-        Some((left.min(PATIENCE), fails))
+        Some((left.min(patience), fails))
     }
 
     /// How a phase fails that writes where there is no room.

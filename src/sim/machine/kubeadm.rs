@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::fail::{Failing, preflight_errors};
 use super::phase::Phase;
-use super::{Machine, manifest};
+use super::{EXPIRED, Machine, manifest};
 use crate::cluster::facts::{Manifest, Observed};
 use crate::cluster::model::Node;
 use crate::host::judge::sha256;
@@ -133,13 +133,17 @@ impl Machine {
                 .as_ref()
                 .and_then(|own| own.endpoint.known());
             let api = api.map_or("https://127.0.0.1:6443", String::as_str);
+            let why = if self.expired(view.now) {
+                EXPIRED.to_owned()
+            } else {
+                let address = api.trim_start_matches("https://");
+                format!("dial tcp {address}: connect: connection refused")
+            };
             return Err(Failing::with(
                 1,
                 format!(
                     "error: error execution phase preflight: couldn't create a Kubernetes client from file \
-                     \"/etc/kubernetes/admin.conf\": Get \"{api}/api/v1/namespaces/kube-system/configmaps/kubeadm-config\": dial tcp \
-                     {}: connect: connection refused",
-                    api.trim_start_matches("https://")
+                     \"/etc/kubernetes/admin.conf\": Get \"{api}/api/v1/namespaces/kube-system/configmaps/kubeadm-config\": {why}"
                 ),
             ));
         }

@@ -40,6 +40,10 @@ pub use self::pace::Durations;
 use self::snapshot::Snapshot;
 use self::unit::Unit;
 
+/// What Go's TLS says to whom a certificate that has expired is shown (golang/go `src/crypto/x509/verify.go`).
+const EXPIRED: &str = "tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time \
+                       2026-11-21T10:00:00Z is after 2026-11-20T08:15:30Z";
+
 /// kubeadm's repository of images where the facts do not name one.
 const IMAGES: &str = "registry.k8s.io";
 
@@ -98,8 +102,16 @@ pub struct Machine {
     half_installed: bool,
     /// Someone else has the package database until then.
     locked_until: Option<Duration>,
+    /// Which program that is.
+    locked_by: &'static str,
     /// No disk space is left until then.
     full_until: Option<Duration>,
+    /// Its certificates have expired, and are renewed then.
+    expired_until: Option<Duration>,
+    /// Its network plugin does not answer the kubelet until then.
+    no_network_until: Option<Duration>,
+    /// sshd opens no further session until then.
+    crowded_until: Option<Duration>,
     /// Nobody reaches it over SSH until then.
     cut_until: Option<Duration>,
     /// It has no power.
@@ -134,6 +146,10 @@ pub enum Event {
     StaticPodsBack(u32),
     /// Its member of etcd answers again, in this boot.
     EtcdBack(u32),
+    /// Its certificates are renewed, in this boot.
+    Renewed(u32),
+    /// Its network plugin answers again, in this boot.
+    NetworkBack(u32),
     /// Something befalls it in the middle of this phase.
     Strike(u64, What),
     /// Faults that wait for this moment are due.
@@ -241,6 +257,10 @@ impl Machine {
             removed_flags: Vec::new(),
             half_installed: false,
             locked_until: None,
+            locked_by: "apt-get",
+            expired_until: None,
+            no_network_until: None,
+            crowded_until: None,
             full_until: None,
             cut_until: None,
             off: false,
@@ -309,8 +329,15 @@ impl Machine {
                 "{host}: {address} port 22 cannot be reached over SSH: no route to host"
             ));
         }
-        (self.cut_until? > now).then(|| {
-            format!("{host}: {address} port 22 cannot be reached over SSH: no answer in time")
+        let lasts = |until: Option<Duration>| until.is_some_and(|until| until > now);
+        if lasts(self.cut_until) {
+            return Some(format!(
+                "{host}: {address} port 22 cannot be reached over SSH: no answer in time"
+            ));
+        }
+        lasts(self.crowded_until).then(|| {
+            // openssh's `Session open refused by peer`, as the adapter tells it
+            format!("{host}: sshd there opens no further session")
         })
     }
 
@@ -318,6 +345,15 @@ impl Machine {
     #[must_use]
     pub const fn never_answered(&self) -> bool {
         self.silent.is_some()
+    }
+
+    /// Packages that are held there; none where they were not seen.
+    #[must_use]
+    pub fn holds(&self) -> BTreeSet<String> {
+        let packages = self.seen.packages.known();
+        packages
+            .map(|packages| packages.held.iter().cloned().collect())
+            .unwrap_or_default()
     }
 
     /// What is known of an operation.
@@ -360,7 +396,12 @@ impl Machine {
             }
             Observed::Unknown(_) => true,
         };
-        runs && !self.off && member
+        runs && !self.off && member && !self.expired(view.now)
+    }
+
+    /// Whether its certificates have expired.
+    fn expired(&self, now: Duration) -> bool {
+        self.expired_until.is_some_and(|until| until > now)
     }
 
     fn has(&self, member: &EtcdMember) -> bool {

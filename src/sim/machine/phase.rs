@@ -326,10 +326,15 @@ impl Machine {
             }
             Phase::Save { file } => {
                 if !self.api_server_answers(view) {
-                    return Err(Failing::with(
-                        70,
-                        format!("refit: etcdctl cannot be run in the pod etcd-{}", self.node),
-                    ));
+                    let (_, api) = self
+                        .own_api()
+                        .map_err(|output| Failing::with(70, output.stderr))?;
+                    let why = self.refused(view, &api);
+                    let words = format!(
+                        "{why}\nrefit: etcdctl cannot be run in the pod etcd-{}",
+                        self.node
+                    );
+                    return Err(Failing::with(70, words));
                 }
                 let member = self
                     .etcd

@@ -15,7 +15,7 @@ use super::build;
 use super::play::{Process, Stage, staged};
 
 /// A budget that never lets a pod of `app` go.
-fn never(app: &str, namespace: &str, pods: i32) -> Budget {
+pub fn never(app: &str, namespace: &str, pods: i32) -> Budget {
     Budget {
         namespace: namespace.into(),
         selector: Some(LabelSelector {

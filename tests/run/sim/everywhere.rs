@@ -39,7 +39,7 @@ fn two_hops() -> Stage {
     stage(3, 6, "1.36.3")
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub fn runtime() -> tokio::runtime::Runtime {
     // no I/O driver: a stray socket panics
     tokio::runtime::Builder::new_current_thread()
         .enable_time()

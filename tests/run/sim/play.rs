@@ -14,20 +14,21 @@ use refit::cluster::observe::observe;
 use refit::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
 use refit::plan::data::Plan;
 use refit::ports::{
-    Approval, Claim, Clock, ClusterApi, Eviction, Failure, Hosts, JournalFile, Lease, People,
-    Permit, PodList, Token, World as Ports,
+    Approval, Claim, Clock, ClusterApi, Ended, Eviction, Failure, Hosts, JournalFile, Lease,
+    People, Permit, PodList, Programs, Token, World as Ports,
 };
 use refit::rules::version::Version;
 use refit::run::abandon::{Abandoned, Left, Refused, take_off};
 use refit::run::executor::Outcome;
 use refit::run::journal::read;
+use refit::run::lease::Refusal;
 use refit::sim::api::Options;
 use refit::sim::machine::{Durations, machines};
 use refit::sim::{Sim, World};
 use tokio::sync::Notify;
 
 use super::build;
-use crate::world::plans::{Around, Nobody, RUN, go_with, held};
+use crate::world::plans::{Around, Nobody, RUN, go_holding, held, try_held};
 
 /// A plan, and the world that it is for.
 pub struct Stage {
@@ -194,6 +195,7 @@ pub struct Process<'s> {
     died: Notify,
     meddle: fn(&Sim, &[u8]),
     pause_once: Option<&'static str>,
+    programs: &'static dyn Programs,
 }
 
 impl<'s> Process<'s> {
@@ -201,6 +203,7 @@ impl<'s> Process<'s> {
         Self {
             meddle: |_, _| (),
             pause_once: None,
+            programs: &Nobody,
             sim,
             at: RefCell::new(at),
             journal: RefCell::new(journal),
@@ -220,6 +223,11 @@ impl<'s> Process<'s> {
             pause_once: Some(once),
             ..self
         }
+    }
+
+    /// With programs on this machine.
+    pub fn with_programs(self, programs: &'static dyn Programs) -> Self {
+        Self { programs, ..self }
     }
 
     fn dies(&self, what: &'static str) -> bool {
@@ -272,6 +280,13 @@ impl<'s> Process<'s> {
 
     /// Carries the plan out; none when the process has died. Gives the journal.
     pub async fn run(self, plan: &Plan) -> (Option<Outcome>, Vec<u8>) {
+        let (ended, journal) = self.try_run(plan).await;
+        let ended = ended.map(|ended| ended.unwrap_or_else(|refusal| panic!("{refusal}")));
+        (ended, journal)
+    }
+
+    /// The same, or why the lease is not to be had.
+    pub async fn try_run(self, plan: &Plan) -> (Option<Result<Outcome, Refusal>>, Vec<u8>) {
         let text = self.journal.borrow().clone();
         let ended = {
             let ports = Ports {
@@ -282,25 +297,49 @@ impl<'s> Process<'s> {
             let around = Around {
                 store: self.sim,
                 people: &self,
-                programs: &Nobody,
+                programs: self.programs,
                 metrics: &Nobody,
             };
             let mut file = Written(&self);
-            let run = go_with(
-                plan,
-                ports,
-                around,
-                &text,
-                &mut file,
-                std::future::pending(),
-            );
+            let run = async {
+                let lease = try_held(ports, plan).await?;
+                let stop = std::future::pending();
+                let run = go_holding(plan, ports, &lease, around, &text, &mut file, stop);
+                let (outcome, _) = run.await;
+                Ok(outcome)
+            };
             tokio::select! {
                 biased;
                 () = self.died.notified() => None,
-                (outcome, _) = run => (!self.dead.get()).then_some(outcome),
+                ended = run => (!self.dead.get()).then_some(ended),
             }
         };
         (ended, self.journal.into_inner())
+    }
+}
+
+/// Programs that end well.
+pub struct Fine;
+
+#[async_trait(?Send)]
+impl Programs for Fine {
+    async fn run(&self, _: &Path, _: &[String], _: Duration) -> std::io::Result<Ended> {
+        Ok(Ended {
+            status: Some(0),
+            output: String::new(),
+        })
+    }
+    async fn run_alone(
+        &self,
+        _: &str,
+        directory: &Path,
+        words: &[String],
+        at_most: Duration,
+    ) -> std::io::Result<Ended> {
+        self.run(directory, words, at_most).await
+    }
+    fn goes_on(&self, _: &str) -> std::io::Result<Option<std::path::PathBuf>> {
+        Ok(None)
     }
 }
 
@@ -332,6 +371,7 @@ impl JournalFile for Written<'_, '_> {
         if self.0.dies("before a line of the journal") {
             return Err(gone());
         }
+        self.0.sim.room_here()?;
         {
             let mut journal = self.0.journal.borrow_mut();
             journal.extend_from_slice(line.as_bytes());

@@ -30,10 +30,21 @@ pub(super) fn stage(control_planes: usize) -> Stage {
 
 /// As [`stage`], where this goes wrong on the first control plane.
 pub(super) fn stage_with(control_planes: usize, faults: &[&str]) -> Stage {
-    let mut stage = super::play::stage(control_planes, 3, "1.35.4");
+    let mut stage = with_etcd(super::play::stage(control_planes, 3, "1.35.4"));
+    for fault in faults {
+        stage.world.strike(fault.parse().unwrap()).unwrap();
+    }
+    stage
+}
+
+/// Its control planes run stacked etcd, as kubeadm sets it up.
+pub(super) fn with_etcd(mut stage: Stage) -> Stage {
     let facts = &mut stage.built.facts;
-    let all: Vec<String> = (1..=control_planes)
-        .map(|number| format!("cp{number}=https://cp{number}:2380"))
+    let all: Vec<String> = facts
+        .hosts
+        .keys()
+        .filter(|host| host.as_str().starts_with("cp"))
+        .map(|host| format!("{host}=https://{host}:2380"))
         .collect();
     for (host, seen) in &mut facts.hosts {
         let own = match seen {
@@ -61,11 +72,7 @@ pub(super) fn stage_with(control_planes: usize, faults: &[&str]) -> Stage {
         .values()
         .map(|host| (host.name.clone(), host.node.clone()))
         .collect();
-    let mut machines = machines(facts, &nodes, Durations::default());
-    let first = machines.get_mut(&HostName::new("cp1")).unwrap();
-    for fault in faults {
-        first.expect(fault.parse().unwrap());
-    }
+    let machines = machines(facts, &nodes, Durations::default());
     stage.world = World::of(facts, machines, Options::default());
     stage
 }

@@ -237,6 +237,7 @@ impl Sim {
             kubelet_version: OLD.into(),
             container_runtime: "containerd://2.0.0".into(),
             machine_id: format!("machine-{name}"),
+            not_ready_because: None,
             system_uuid: String::new(),
             internal_ips: vec![],
             taints: match role {
@@ -993,6 +994,8 @@ impl Hosts for Sim {
         let mut inner = self.inner.borrow_mut();
         inner.settle(self.now());
         let now = self.now();
+        // clocks there go with the one here
+        let clock_ms = 1_795_000_000_000 + inner.wall_ahead_s * 1000 + now.as_millis() as i64;
         let Some(host) = inner.hosts.get_mut(name).filter(|host| host.answers(now)) else {
             return Err(Failure::NotSent(format!("{name}: no route to host")));
         };
@@ -1017,7 +1020,7 @@ impl Hosts for Sim {
                     ("cgroup", "cgroup2fs"),
                     ("disk", "/var/lib/etcd\t5000"),
                     ("operation", running.map_or("", |(op, _)| &op.op)),
-                    ("clock-ms", "1795261953627"),
+                    ("clock-ms", &clock_ms.to_string()),
                 ])
             }
             Query::Installed { .. } => {

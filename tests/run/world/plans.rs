@@ -405,9 +405,22 @@ pub async fn go_with(
     file: &mut dyn JournalFile,
     stop: impl Future<Output = ()>,
 ) -> (Outcome, Vec<Stamped>) {
+    let lease = held(world, plan).await;
+    go_holding(plan, world, &lease, around, text, file, stop).await
+}
+
+/// The same, with a lease that was taken.
+pub async fn go_holding(
+    plan: &Plan,
+    world: World<'_>,
+    lease: &Lease<'_>,
+    around: Around<'_>,
+    text: &[u8],
+    file: &mut dyn JournalFile,
+    stop: impl Future<Output = ()>,
+) -> (Outcome, Vec<Stamped>) {
     let past = read(text).unwrap();
     let mut seen = Vec::new();
-    let lease = held(world, plan).await;
     let run = Run {
         id: RUN,
         plan,
@@ -419,7 +432,7 @@ pub async fn go_with(
         people: around.people,
         programs: around.programs,
         metrics: around.metrics,
-        lease: &lease,
+        lease,
     };
     let mut journal = Journal::after(&past, file);
     let mut events = |event: &Stamped| seen.push(event.clone());
@@ -429,6 +442,13 @@ pub async fn go_with(
 
 /// The lease, taken as a run in the same state directory takes it.
 pub async fn held<'w>(world: World<'w>, plan: &Plan) -> Lease<'w> {
+    try_held(world, plan)
+        .await
+        .unwrap_or_else(|refusal| panic!("{refusal}"))
+}
+
+/// The same, or why not.
+pub async fn try_held<'w>(world: World<'w>, plan: &Plan) -> Result<Lease<'w>, Refusal> {
     let me = Claimant {
         run: RUN.into(),
         who: "ops@desk".into(),
@@ -447,13 +467,11 @@ pub async fn held<'w>(world: World<'w>, plan: &Plan) -> Lease<'w> {
     let seen = match lease::look(world, &me.place, &mut tell).await {
         Ok(seen) => seen,
         Err(Refusal::Unknown(_)) if !hosts.is_empty() => {
-            return Lease::take_by_hosts(world, &me, &hosts).await.unwrap();
+            return Lease::take_by_hosts(world, &me, &hosts).await;
         }
-        Err(refusal) => panic!("{refusal}"),
+        Err(refusal) => return Err(refusal),
     };
-    Lease::take(world, &me, seen, &hosts, &mut tell)
-        .await
-        .unwrap()
+    Lease::take(world, &me, seen, &hosts, &mut tell).await
 }
 
 /// Nobody asks it to stop.

@@ -6,7 +6,7 @@ use super::{Said, died, printed, unseen};
 use crate::cluster::facts::{ControlPlaneFacts, Observed};
 use crate::host::op::Output;
 use crate::ports::Failure;
-use crate::sim::machine::{Machine, manifest};
+use crate::sim::machine::{EXPIRED, Machine, manifest};
 use crate::sim::seam::View;
 
 const DIRECTORY: &str = "/etc/kubernetes/manifests";
@@ -14,7 +14,7 @@ const API_MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
 
 impl Machine {
     /// The address of this machine's own API server, as its manifest says (`scripts/api.sh`).
-    pub(super) fn own_api(&self) -> Result<(&ControlPlaneFacts, String), Output> {
+    pub(in crate::sim::machine) fn own_api(&self) -> Result<(&ControlPlaneFacts, String), Output> {
         let Some(own) = &self.seen.control_plane else {
             return Err(died(&format!(
                 "{API_MANIFEST} cannot be read: no API server of kubeadm runs here"
@@ -29,7 +29,10 @@ impl Machine {
     }
 
     /// What kubectl says when no API server answers here.
-    pub(super) fn refused(api: &str) -> String {
+    pub(in crate::sim::machine) fn refused(&self, view: &View<'_>, api: &str) -> String {
+        if self.expired(view.now) {
+            return format!("Unable to connect to the server: Get \"https://{api}/\": {EXPIRED}");
+        }
         format!(
             "The connection to the server {api} was refused - did you specify the right host or port?"
         )
@@ -97,7 +100,7 @@ impl Machine {
                 json!({"gitVersion": version.tag()}).to_string()
             });
         } else {
-            said.fails("version", 1, &Self::refused(&api));
+            said.fails("version", 1, &self.refused(view, &api));
         }
         said.done()
     }
@@ -116,7 +119,7 @@ impl Machine {
             );
         } else {
             // standard error is part of the answer here
-            said.section("ready", 1, &Self::refused(&api));
+            said.section("ready", 1, &self.refused(view, &api));
         }
         said.done()
     }
@@ -133,7 +136,7 @@ impl Machine {
         };
         let mut said = Said::default();
         if !self.api_server_answers(view) {
-            said.fails("counted", 1, &Self::refused(&api));
+            said.fails("counted", 1, &self.refused(view, &api));
             return Ok(said.done());
         }
         let mut text = String::new();

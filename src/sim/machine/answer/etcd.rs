@@ -31,7 +31,7 @@ impl Machine {
         let mut said = Said::default();
         if !self.api_server_answers(view) {
             for section in ["members", "health", "status", "alarms"] {
-                said.fails(section, 1, &Self::refused(&api));
+                said.fails(section, 1, &self.refused(view, &api));
             }
             return Ok(said.done());
         }
