@@ -2,7 +2,7 @@
 //! from a seed. Whatever happens, nothing happens that must never happen, every halt says why, and once everything that went
 //! wrong is over the cluster is at the new release.
 //!
-//! 2,000 seeds by default; `REFIT_SEED=n` is one of them with its story, `REFIT_SEEDS=from..to` so many others.
+//! 300 seeds by default; `REFIT_SEED=n` is one of them with its story, `REFIT_SEEDS=from..to` so many others.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ use super::everywhere::runtime;
 use super::play::{Fine, Process, Stage, staged};
 
 /// Seeds that are tried each time.
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 300;
 
 /// Sittings after which somebody would have given up.
 const SITTINGS: usize = 24;

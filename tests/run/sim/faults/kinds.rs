@@ -27,6 +27,7 @@ pub enum Kind {
     InstallKubelet,
     AwaitNode,
     AwaitStaticPods,
+    TaintOutdated,
     Uncordon,
     ReleaseHolds,
     Soak,
@@ -58,6 +59,7 @@ pub fn kind(action: &Action) -> Option<Kind> {
         Action::InstallKubelet { .. } => Kind::InstallKubelet,
         Action::AwaitNode { .. } => Kind::AwaitNode,
         Action::AwaitStaticPods { .. } => Kind::AwaitStaticPods,
+        Action::TaintOutdated { .. } => Kind::TaintOutdated,
         Action::Uncordon { .. } => Kind::Uncordon,
         Action::ReleaseHolds { .. } => Kind::ReleaseHolds,
         Action::Verify { .. } => Kind::Verify,
@@ -181,7 +183,7 @@ const fn needs(kind: Kind) -> Needs {
             node: true,
             ..NOTHING
         },
-        Kind::Cordon | Kind::Uncordon => Needs {
+        Kind::Cordon | Kind::TaintOutdated | Kind::Uncordon => Needs {
             api: true,
             change: true,
             ..NOTHING

@@ -452,7 +452,8 @@ fn golden(name: &str, found: &str) -> Result<(), String> {
     }
 }
 
-/// Every kind of step is in the plan on which faults are tried.
+/// Every kind of step is in the plan on which faults are tried, but for the taint: a single worker is left to be drained there, and
+/// its pods have nowhere else to prefer.
 #[test]
 fn the_plan_has_every_kind_of_step() {
     let stage = everything();
