@@ -24,6 +24,8 @@ pub struct ControlPlanes<'p> {
     pub apply: bool,
     /// What kube-proxy must come to.
     pub kube_proxy: Option<Version>,
+    /// On how many nodes.
+    pub nodes: usize,
 }
 
 /// What kubeadm is told: each command of its own phases only, as it refuses others by name.
@@ -149,7 +151,7 @@ pub fn add(
             kube_proxy: plan.kube_proxy.clone(),
         },
         &[&all],
-        pace::AWAIT_ADDONS,
+        pace::await_addons(plan.nodes),
         "kubeadm rolls CoreDNS and kube-proxy with the last control plane; nodes are not drained meanwhile",
     )
 }

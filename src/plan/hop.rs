@@ -100,6 +100,7 @@ impl HopSteps<'_, '_, '_> {
             first: first.name(),
             apply: self.apply,
             kube_proxy: kube_proxy.map(|_| target.clone()),
+            nodes: view.nodes.len(),
         };
         let addons = control_plane::add(
             &mut draft,

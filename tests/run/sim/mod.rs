@@ -15,6 +15,7 @@ mod deferral;
 mod everywhere;
 mod faults;
 mod machines;
+mod makespan;
 mod outdated;
 mod pause;
 mod play;
