@@ -9,11 +9,12 @@ from common import check, host_log
 arguments = argparse.ArgumentParser(description=__doc__)
 arguments.add_argument("nodes", help="the lab's directory of nodes")
 arguments.add_argument("--reboots", metavar="NAME", help="an operation with this in its name restarts its host and never comes to its end there")
+arguments.add_argument("--cut-off", metavar="NODE", nargs="*", default=[], help="these restart or lose power in the middle of an operation")
 arguments.add_argument("--hosts", type=int, default=5, help="so many hosts have a log")
 arguments.add_argument("--commands", type=int, default=15, help="and so many commands at least")
 wanted = arguments.parse_args()
 
-overlaps, repeats, open_ends, commands = [], [], [], 0
+overlaps, repeats, open_ends, lost, commands = [], [], [], [], 0
 paths = sorted(glob.glob(f"{wanted.nodes}/*/root/var/lib/refit/log"))
 for path in paths:
     node = path.split("/")[-6]
@@ -36,8 +37,10 @@ for path in paths:
             elif rest.strip() == "exit=0":
                 succeeded.add(running[1])
             running = None
-        else:  # lost: the host was cut off in between, which this run does not do
-            overlaps.append(f"{node} {at}: {operation} was {kind}")
+        else:  # lost: the host was cut off in between
+            lost.append(node)
+            if node not in wanted.cut_off:
+                overlaps.append(f"{node} {at}: {operation} was {kind}")
             running = None
     if running:
         open_ends.append(f"{node}: {running[0]}")
@@ -46,4 +49,6 @@ good = check(f"every host has a log of what was done to it ({len(paths)} hosts, 
 good &= check("no mutating command ran beside another on a host", not overlaps, "; ".join(overlaps[:3]))
 good &= check("no mutating command ran again after its success", not repeats, "; ".join(repeats[:3]))
 good &= check("every mutating command has an end", not open_ends, "; ".join(open_ends))
+if wanted.cut_off:
+    good &= check(f"where a host was cut off in the middle of a command, its log says so ({', '.join(lost) or 'nowhere'})", set(lost) == set(wanted.cut_off), f"{lost}")
 sys.exit(not good)

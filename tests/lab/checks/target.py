@@ -1,5 +1,6 @@
-"""target.py KUBECONFIG VERSION ETCD COREDNS CORDONED...: is every component at its release, every node ready, and only CORDONED cordoned?"""
+"""Is every component at its release, every node ready, and nothing cordoned but what was?"""
 
+import argparse
 import ssl
 import sys
 import urllib.request
@@ -7,8 +8,14 @@ import json
 
 from common import Api, check
 
-kubeconfig, version, etcd, coredns, *cordoned = sys.argv[1:]
-api = Api(kubeconfig)
+arguments = argparse.ArgumentParser(description=__doc__)
+for name in ("kubeconfig", "version", "etcd", "coredns"):
+    arguments.add_argument(name)
+arguments.add_argument("cordoned", nargs="*", help="cordoned by the operator")
+arguments.add_argument("--nodes", type=int, default=5, help="so many nodes there are")
+wanted = arguments.parse_args()
+version, etcd, coredns, cordoned = wanted.version, wanted.etcd, wanted.coredns, wanted.cordoned
+api = Api(wanted.kubeconfig)
 nodes = api.patiently("/api/v1/nodes")["items"]
 pods = api.patiently("/api/v1/namespaces/kube-system/pods")["items"]
 planes = {n["metadata"]["name"]: n for n in nodes if "node-role.kubernetes.io/control-plane" in n["metadata"]["labels"]}
@@ -45,11 +52,11 @@ all_at("API servers, each asked itself,", {name: instance(address(node)) for nam
 for component in ("kube-apiserver", "kube-controller-manager", "kube-scheduler"):
     all_at(component, running("component", component), f"v{version}", 3)
 all_at("etcd", running("component", "etcd"), f"{etcd}-0", 3)
-all_at("kube-proxy", running("k8s-app", "kube-proxy"), f"v{version}", 5)
+all_at("kube-proxy", running("k8s-app", "kube-proxy"), f"v{version}", wanted.nodes)
 all_at("CoreDNS", running("k8s-app", "kube-dns"), f"v{coredns}", 2)
-all_at("kubelets", {n["metadata"]["name"]: n["status"]["nodeInfo"]["kubeletVersion"] for n in nodes}, f"v{version}", 5)
+all_at("kubelets", {n["metadata"]["name"]: n["status"]["nodeInfo"]["kubeletVersion"] for n in nodes}, f"v{version}", wanted.nodes)
 ready = {n["metadata"]["name"]: next(c["status"] for c in n["status"]["conditions"] if c["type"] == "Ready") for n in nodes}
-good &= check("every node is ready", set(ready.values()) == {"True"} and len(ready) == 5, f"{ready}")
+good &= check("every node is ready", set(ready.values()) == {"True"} and len(ready) == wanted.nodes, f"{ready}")
 held_back = sorted(n["metadata"]["name"] for n in nodes if n["spec"].get("unschedulable"))
 good &= check(f"cordoned are those that the operator had cordoned, and no other ({', '.join(cordoned) or 'none'})", held_back == sorted(cordoned), f"cordoned: {held_back}")
 marks = {n["metadata"]["name"]: [k for k in {**n["metadata"].get("annotations", {}), **n["metadata"]["labels"]} if "refit" in k] for n in nodes}

@@ -1,13 +1,14 @@
 # shellcheck shell=bash
 # What every part of the lab agrees on: versions, places, addresses, and where it cannot run.
 
-# The releases the lab can make, oldest first. For each Kubernetes release: the etcd, CoreDNS and pause releases that
-# kubeadm of its minor asks for (kubernetes/kubernetes cmd/kubeadm/app/constants/constants.go). Every one of them is
-# published as Go modules.
+# The releases the lab can make: those of an upgrade by minors, then one to begin a patch upgrade from. For each Kubernetes
+# release: the etcd, CoreDNS and pause releases that kubeadm of its minor asks for (kubernetes/kubernetes
+# cmd/kubeadm/app/constants/constants.go). Every one of them is published as Go modules.
 RELEASES=(
   "1.34.4 3.6.5 1.12.1 3.10.1"
   "1.35.4 3.6.6 1.13.1 3.10.1"
   "1.36.3 3.6.8 1.14.2 3.10.2"
+  "1.34.3 3.6.5 1.12.1 3.10.1"
 )
 
 LAB=${REFIT_LAB:-/var/lib/refit-lab}   # all that is built and all that runs; outside the work tree, kept between runs
