@@ -22,14 +22,20 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion};
 use refit::cluster::facts::Facts;
 use refit::plan::data::Plan;
+use refit::plan::file::sha256;
 use refit::plan::verify::verify;
 use refit::plan::{Inputs, plan};
 use refit::report::markdown;
+use refit::run::event::{Event, How, Stamped};
+use refit::run::extent::progress;
+use refit::run::journal::{Journal, Memory, Past, outline, read};
 
 use build::World;
 
 /// Nodes, for criterion.
 const SMALL: [usize; 2] = [100, 400];
+/// Nodes of a run that is resumed: about 40,000 steps.
+const RESUMED: usize = 3700;
 /// Nodes, for the table; the first and the last are compared.
 const LARGE: [usize; 3] = [1000, 2000, 5000];
 
@@ -103,10 +109,64 @@ fn table() {
         cluster::asking(&mut world);
         row(nodes, world);
     }
+    resume();
     // What the generator needed at its height is in it too.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     println!("most memory in use: {}", most.map_or("unknown", str::trim));
+}
+
+/// What `refit resume` reads before it does anything, near the end of a run of about 40,000 steps.
+fn resume() {
+    let world = cluster::large(RESUMED);
+    let plan = make(&world, &world.facts);
+    let plan_text = plan.to_json().unwrap();
+    let mut written = Memory::default();
+    let past = Past::none();
+    let mut journal = Journal::after(&past, &mut written);
+    let mut write = |event: Event| {
+        let at = world.facts.observed_at;
+        journal.append(&Stamped { at, event }).unwrap();
+    };
+    write(Event::RunStarted {
+        run: "20261121-110000-abcd".into(),
+        plan_sha256: sha256(plan_text.as_bytes()),
+        refit: env!("CARGO_PKG_VERSION").into(),
+        pid: 1,
+    });
+    for step in &plan.steps {
+        write(Event::StepStarted {
+            step: step.id.clone(),
+            attempt: 1,
+        });
+        write(Event::StepDone {
+            step: step.id.clone(),
+            how: How::Acted,
+            note: None,
+            took_ms: 1,
+        });
+    }
+    let begun = Instant::now();
+    let (read_plan, planned) = timed(begun, || {
+        assert_eq!(sha256(plan_text.as_bytes()).len(), 64);
+        Plan::from_json(&plan_text).unwrap()
+    });
+    let (past, happened) = timed(begun, || {
+        outline(&written.text).unwrap();
+        read(&written.text).unwrap()
+    });
+    let (left, looked) = timed(begun, || progress(&past.state, &read_plan).all);
+    assert_eq!(left.done, plan.steps.len());
+    println!(
+        "resuming a run of {} steps, journal of {} lines and {} MB: plan {} ms, journal {} ms, what is left {} ms; {} ms together",
+        plan.steps.len(),
+        past.events.len(),
+        written.text.len() / 1_000_000,
+        planned.as_millis(),
+        happened.as_millis(),
+        looked.as_millis(),
+        (planned + happened + looked).as_millis(),
+    );
 }
 
 /// What this process has had of a processor so far, where the system tells; else the time by the clock.
