@@ -1,10 +1,13 @@
 //! What a plan is for, read off its steps.
 
+use serde::Serialize;
+
 use super::data::{Action, Plan};
 use super::way_back::Part;
 
 /// What a plan is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Purpose {
     /// The cluster becomes what a declaration says.
     Upgrade,

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::cluster::model::NodeName;
 use crate::host::way_back::Change;
 use crate::plan::data::{Action, Condition, Plan, Step, StepId};
+use crate::plan::purpose::Purpose;
 use crate::plan::way_back;
 use crate::run::event::{Blocker, Halt};
 use crate::run::extent::{Count, progress, tainted};
@@ -218,6 +219,8 @@ pub struct Process {
 pub struct RunStatus {
     /// The run's id.
     pub run: String,
+    /// What it is for.
+    pub purpose: Purpose,
     /// The declaration's name.
     pub upgrade: String,
     /// The inventory's name.
@@ -252,6 +255,9 @@ pub struct RunStatus {
     /// Workers that carry refit's taint for those that are yet to be drained from this run, or may.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tainted: Vec<NodeName>,
+    /// What of a run that was abandoned could not be taken off.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stays: Vec<String>,
     /// Every node of the plan.
     pub nodes: Vec<NodeStatus>,
     /// The command, or what else comes next.
@@ -320,6 +326,7 @@ pub fn status(plan: &Plan, state: &State, around: Around) -> RunStatus {
     let count = progress(state, plan);
     let waiting = approvals(plan, &running);
     RunStatus {
+        purpose: plan.purpose(),
         upgrade: plan.upgrade.clone(),
         inventory: plan.inventory.clone(),
         target: plan.target.to_string(),
@@ -343,6 +350,10 @@ pub fn status(plan: &Plan, state: &State, around: Around) -> RunStatus {
             | Doing::OutsideWindow
             | Doing::Overtaken
             | Doing::CutOff => tainted(plan, state).into_iter().cloned().collect(),
+        },
+        stays: match &state.halted {
+            Some(Halt::Abandoned { stays, .. }) => stays.clone(),
+            Some(_) | None => Vec::new(),
         },
         nodes: nodes(plan, state, count.nodes),
         running,

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::{Doing, NodeStatus, RunStatus};
 use crate::cluster::model::{NodeName, OUTDATED};
 use crate::plan::data::StepId;
+use crate::plan::purpose::Purpose;
 use crate::report::words::{ago, clock, duration, took};
 
 impl RunStatus {
@@ -17,11 +18,7 @@ impl RunStatus {
         let bold = Style::new().bold();
         let red = AnsiColor::Red.on_default();
         let mut text = String::new();
-        let _ = writeln!(
-            text,
-            "{bold}run {}{bold:#}: upgrade `{}` of `{}` to {}",
-            self.run, self.upgrade, self.inventory, self.target
-        );
+        let _ = writeln!(text, "{bold}run {}{bold:#}: {}", self.run, self.what());
         let _ = write!(text, "{bold}{}{bold:#}", self.doing.words());
         if let Some(process) = &self.process {
             let _ = write!(text, " (process {} on {})", process.pid, process.machine);
@@ -64,6 +61,8 @@ impl RunStatus {
                 "running"
             } else if self.doing == Doing::Unapproved {
                 "waiting"
+            } else if self.doing == Doing::Abandoned {
+                "started, and no outcome was found before the run was abandoned"
             } else {
                 "started, outcome unknown: resume looks before it does anything"
             };
@@ -109,6 +108,12 @@ impl RunStatus {
                 names.join(", ")
             );
         }
+        if !self.stays.is_empty() {
+            let _ = writeln!(text, "\n{bold}stays{bold:#}, as it could not be taken off:");
+            for what in &self.stays {
+                let _ = writeln!(text, "  {}", indent(what));
+            }
+        }
         if !self.nodes.is_empty() {
             let _ = writeln!(text, "\n{bold}nodes{bold:#}");
             let width = self.nodes.iter().map(|node| node.node.as_str().len()).max();
@@ -129,6 +134,19 @@ impl RunStatus {
         }
         let _ = writeln!(text, "\n{bold}next{bold:#}: {}", self.next);
         text
+    }
+
+    fn what(&self) -> String {
+        let (name, inventory) = (&self.upgrade, &self.inventory);
+        match self.purpose {
+            Purpose::Upgrade => format!("upgrade `{name}` of `{inventory}` to {}", self.target),
+            Purpose::Snapshot => format!("a snapshot of `{inventory}`"),
+            Purpose::Restore => format!("{name}, for `{inventory}`"),
+            Purpose::Rollback => format!(
+                "a control plane of `{inventory}` goes back to {}",
+                self.target
+            ),
+        }
     }
 
     /// How long it took or has taken, with the processes that carried it out where they were several.
