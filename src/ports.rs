@@ -64,6 +64,26 @@ pub struct PodList {
     pub resource_version: String,
 }
 
+/// A volume that is attached to a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attached {
+    /// The PersistentVolume's name.
+    pub volume: String,
+    /// The claim that it is bound to, as `namespace/name`; none where that is not known.
+    pub claim: Option<String>,
+    /// The node's pods that use the claim, as `namespace/name`.
+    pub pods: Vec<String>,
+}
+
+/// What is attached to a node at one instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttachedList {
+    /// The volumes, by name.
+    pub volumes: Vec<Attached>,
+    /// The list's resource version: where a watch continues.
+    pub resource_version: String,
+}
+
 /// A leader's lease. Times are those of the leader's clock, so they say only whether it was renewed since.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
@@ -154,6 +174,10 @@ pub trait ClusterApi {
     ) -> Result<Eviction, Failure>;
     /// Returns when a pod of the node has changed since `list`, or after `at_most`. Only wakes; proves nothing.
     async fn pods_changed(&self, node: &NodeName, list: &PodList, at_most: Duration);
+    /// Volumes attached to a node (VolumeAttachments whose `status.attached` is true).
+    async fn attached(&self, node: &NodeName) -> Result<AttachedList, Failure>;
+    /// Returns when an attachment has changed since `list`, of whatever node, or after `at_most`. Only wakes; proves nothing.
+    async fn attached_changed(&self, list: &AttachedList, at_most: Duration);
     /// Returns when the node has changed, or after `at_most`. Only wakes; proves nothing.
     async fn node_changed(&self, node: &NodeName, at_most: Duration);
 }

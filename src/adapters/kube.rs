@@ -6,6 +6,7 @@
 //! swap was refused (409): that answer proves that nothing has changed.
 
 mod around;
+mod attached;
 mod call;
 mod convert;
 mod error;
@@ -27,6 +28,7 @@ use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::coordination::v1 as coordination;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::policy::v1 as policy;
+use k8s_openapi::api::storage::v1 as storage;
 use kube::Client;
 use kube::api::Api;
 use serde_json::json;
@@ -39,7 +41,7 @@ use self::placement::Volumes;
 use crate::cluster::facts::{KubeadmConfig, KubeletConfig, Surroundings};
 use crate::cluster::model::{Budget, Node, NodeName, Pod, Workload};
 use crate::host::clause::brief;
-use crate::ports::{Claim, ClusterApi, Eviction, Failure, Lease, Permit, PodList};
+use crate::ports::{AttachedList, Claim, ClusterApi, Eviction, Failure, Lease, Permit, PodList};
 use crate::rules::version::Version;
 
 /// The cluster's API.
@@ -322,8 +324,17 @@ impl ClusterApi for Kube {
 
     async fn pods_changed(&self, node: &NodeName, list: &PodList, at_most: Duration) {
         let pods: Api<core::Pod> = Api::all(self.watching.clone());
-        self.wake(pods, on_node(node), &list.resource_version, at_most)
+        self.wake(pods, Some(on_node(node)), &list.resource_version, at_most)
             .await;
+    }
+
+    async fn attached(&self, node: &NodeName) -> Result<AttachedList, Failure> {
+        self.attached_to(node).await
+    }
+
+    async fn attached_changed(&self, list: &AttachedList, at_most: Duration) {
+        let all: Api<storage::VolumeAttachment> = Api::all(self.watching.clone());
+        self.wake(all, None, &list.resource_version, at_most).await;
     }
 
     async fn node_changed(&self, node: &NodeName, at_most: Duration) {
@@ -334,8 +345,13 @@ impl ClusterApi for Kube {
             return;
         };
         let nodes: Api<core::Node> = Api::all(self.watching.clone());
-        self.wake(nodes, format!("metadata.name={node}"), &version, at_most)
-            .await;
+        self.wake(
+            nodes,
+            Some(format!("metadata.name={node}")),
+            &version,
+            at_most,
+        )
+        .await;
     }
 }
 

@@ -144,6 +144,9 @@ impl LabelSelector {
 /// Source: kubernetes/kops `pkg/instancegroups/instancegroups.go`, `rollingUpdateTaintKey`, which does the same.
 pub const OUTDATED: &str = "refit.dev/outdated:PreferNoSchedule";
 
+/// The key of the taints of a node whose kubelet does not answer.
+pub const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
+
 /// A node, as the API describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
@@ -184,6 +187,15 @@ pub struct Node {
 }
 
 impl Node {
+    /// Its kubelet has not been heard of for so long that the node lifecycle controller has given it this taint.
+    ///
+    /// Source: kubernetes/kubernetes `pkg/controller/nodelifecycle/node_lifecycle_controller.go`, `UnreachableTaintTemplate`.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        let key = |taint: &String| taint.split([':', '=']).next() == Some(UNREACHABLE);
+        self.taints.iter().any(key)
+    }
+
     /// It carries [`OUTDATED`].
     #[must_use]
     pub fn is_outdated(&self) -> bool {

@@ -338,7 +338,7 @@ pub enum Action {
         /// The node.
         node: NodeName,
     },
-    /// Evicts the node's pods within their budgets.
+    /// Evicts the node's pods within their budgets, and waits until their volumes are detached.
     Drain {
         /// The node.
         node: NodeName,

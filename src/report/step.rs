@@ -117,7 +117,7 @@ pub fn what(action: &Action) -> String {
                 None => String::new(),
             };
             format!(
-                "evicts its pods within their budgets{unmanaged}{grace}{}{put_off}",
+                "evicts its pods within their budgets{unmanaged}{grace}, awaits the detaching of their volumes{}{put_off}",
                 told.concat()
             )
         }

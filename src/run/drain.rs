@@ -5,7 +5,7 @@
 //! its eviction: others would leave for nothing. The server decides every eviction; the budgets are read only to explain
 //! its answer, to ask again as soon as asking may help, and to give up early on a budget that can never allow. What the plan's
 //! rules say of some pods is obeyed here: those of a lower order are gone before others are asked to go, some stay, and some
-//! are awaited until they end by themselves.
+//! are awaited until they end by themselves. It is over once their volumes are detached (`volumes`).
 //!
 //! Differs from kubectl (kubernetes/kubectl `pkg/drain/drain.go`): a pod that appears later is drained too; after an answer
 //! of 429 a fresh budget may bring the next request forward from 5 s; the error after a timeout names each pod and what
@@ -14,16 +14,20 @@
 mod answer;
 mod still;
 mod time;
+mod volumes;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::stream::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
 
 use self::answer::{Progress, allowed_by_its_budget, take_in};
 pub(super) use self::still::still_cordoned;
 pub(super) use self::time::Limits;
 use self::time::Time;
+use self::volumes::Users;
 use super::event::{Blocker, How};
 use super::step::{Finished, Stuck, Trouble, Try};
 use crate::cluster::model::{Budget, NodeName, Pod};
@@ -60,6 +64,8 @@ struct Drain<'d, 'c, 'a> {
     policy: Policy<'d>,
     time: Time,
     pods: BTreeMap<String, Progress>,
+    /// Since when it was seen that the node's kubelet does not answer.
+    silent_since: Cell<Option<Timestamp>>,
 }
 
 /// Drains the node.
@@ -76,26 +82,33 @@ pub(super) async fn run(
         policy,
         time: Time::new(attempt.cx.world.clock.monotonic(), limits.others),
         pods: BTreeMap::new(),
+        silent_since: Cell::new(None),
     };
     let first = drain.look(None).await?;
     if let Some(refused) = drain.refused(&first) {
         return Err(Trouble::Hopeless(refused));
     }
     if drain.leaving(&first).is_empty() {
-        return Ok(Finished {
-            how: attempt.found_done(),
-            note: None,
-        });
+        let (waited, note) = drain.detach(&Users::new()).await?;
+        let how = if waited {
+            How::Acted
+        } else {
+            attempt.found_done()
+        };
+        return Ok(Finished { how, note });
     }
     attempt.start()?;
-    let note = drain.losses(&first);
+    let lost = drain.losses(&first);
+    let users = drain.users().await;
     let mut list = drain.unless_hopeless(first).await?;
     while drain.round(&list).await? {
         list = drain.look(Some(&list)).await?;
     }
+    let (_, attached) = drain.detach(&users).await?;
+    let notes: Vec<String> = lost.into_iter().chain(attached).collect();
     Ok(Finished {
         how: How::Acted,
-        note,
+        note: (!notes.is_empty()).then(|| notes.join("; ")),
     })
 }
 
@@ -115,7 +128,13 @@ impl Drain<'_, '_, '_> {
                 .await
                 .ok_or_else(|| self.out_of_time(last))?;
             match read {
-                Ok((node, list)) if node.unschedulable => return Ok(list),
+                Ok((node, list)) if node.unschedulable => {
+                    let now = self.attempt.cx.world.clock.now();
+                    let since = self.silent_since.get().unwrap_or(now);
+                    self.silent_since
+                        .set(node.is_unreachable().then_some(since));
+                    return Ok(list);
+                }
                 Ok(_) => return Err(self.in_service()),
                 Err(Failure::NotFound(why)) => return Err(gone(self.node, &why)),
                 Err(
@@ -296,7 +315,11 @@ impl Drain<'_, '_, '_> {
         let told = pending
             .iter()
             .map(|(pod, how)| self.describe(pod, *how, turn));
-        self.attempt.waiting(&in_short(told.collect()))?;
+        let told = match self.silent_since.get() {
+            Some(since) => format!("node {}, which {}", self.node, silent(since)),
+            None => in_short(told.collect()),
+        };
+        self.attempt.waiting(&told)?;
         if self.attempt.left().is_zero() {
             return Err(self.overdue(&pods, refused));
         }
@@ -522,6 +545,17 @@ impl Drain<'_, '_, '_> {
         if pods.is_empty() && refused.is_none() {
             return self.attempt.timed_out();
         }
+        if let Some(since) = self.silent_since.get() {
+            return Trouble::Stuck(Stuck {
+                what: format!("node {} {}", self.node, silent(since)),
+                left: format!(
+                    "Its pods cannot end without it, and {} of them are left; nothing was deleted by force. Bring its kubelet back and \
+                     run `refit resume`",
+                    pods.len()
+                ),
+                blockers: Vec::new(),
+            });
+        }
         let turn = self.turn(pods);
         let left: Vec<String> = pods
             .iter()
@@ -572,6 +606,12 @@ fn in_short(mut pending: Vec<String>) -> String {
         text.push_str(&format!("; and {more} more"));
     }
     text
+}
+
+/// That nobody hears of a node's kubelet; that was so before it was seen.
+fn silent(since: Timestamp) -> String {
+    let since = Timestamp::from_second(since.as_second()).unwrap_or(since);
+    format!("is unreachable: its kubelet has not answered since {since} or longer")
 }
 
 fn gone(node: &NodeName, why: &str) -> Trouble {

@@ -14,7 +14,8 @@ use crate::cluster::facts::{KubeadmConfig, KubeletConfig, Surroundings};
 use crate::cluster::model::{Budget, HostName, Node, NodeName, Pod, Workload};
 use crate::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
 use crate::ports::{
-    Claim, Clock, ClusterApi, Eviction, Failure, Hosts, Lease, Permit, PodList, Token, World,
+    AttachedList, Claim, Clock, ClusterApi, Eviction, Failure, Hosts, Lease, Permit, PodList,
+    Token, World,
 };
 use crate::rules::version::Version;
 
@@ -209,6 +210,16 @@ impl ClusterApi for Meter<'_> {
     async fn pods_changed(&self, node: &NodeName, list: &PodList, at_most: Duration) {
         let _call = self.call();
         self.world.api.pods_changed(node, list, at_most).await;
+    }
+
+    async fn attached(&self, node: &NodeName) -> Result<AttachedList, Failure> {
+        let _call = self.call();
+        self.world.api.attached(node).await
+    }
+
+    async fn attached_changed(&self, list: &AttachedList, at_most: Duration) {
+        let _call = self.call();
+        self.world.api.attached_changed(list, at_most).await;
     }
 
     async fn node_changed(&self, node: &NodeName, at_most: Duration) {

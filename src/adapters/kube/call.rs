@@ -181,12 +181,17 @@ impl Kube {
     }
 
     /// Waits for one event of a watch that goes on from `version`.
-    pub(super) async fn wake<K>(&self, api: Api<K>, field: String, version: &str, at_most: Duration)
-    where
+    pub(super) async fn wake<K>(
+        &self,
+        api: Api<K>,
+        field: Option<String>,
+        version: &str,
+        at_most: Duration,
+    ) where
         K: Clone + DeserializeOwned + Debug,
     {
         let params = WatchParams {
-            field_selector: Some(field),
+            field_selector: field,
             bookmarks: false,
             // the server ends the watch by itself soon after we stop listening
             timeout: Some(

@@ -64,7 +64,7 @@ impl Volumes {
 /// The claims that a pod uses: by name, or its own generic ephemeral ones.
 ///
 /// Source: kubernetes/component-helpers `storage/ephemeral/ephemeral.go`, `VolumeClaimName`.
-fn claims(pod: &core::Pod) -> impl Iterator<Item = String> {
+pub fn claims(pod: &core::Pod) -> impl Iterator<Item = String> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
     volumes.into_iter().flatten().filter_map(move |volume| {

@@ -17,7 +17,7 @@ use crate::documents::settings::{
 };
 use crate::host::op::{Mutation, OpEnd, OpRef, OpState};
 use crate::ports::{
-    Claim, Clock, ClusterApi, Eviction, Failure, Hosts, Lease, Permit, PodList, Token,
+    AttachedList, Claim, Clock, ClusterApi, Eviction, Failure, Hosts, Lease, Permit, PodList, Token,
 };
 use crate::rules::version::Version;
 
@@ -88,6 +88,10 @@ impl ClusterApi for Away {
         away()
     }
     async fn pods_changed(&self, _: &NodeName, _: &PodList, _: Duration) {}
+    async fn attached(&self, _: &NodeName) -> Result<AttachedList, Failure> {
+        away()
+    }
+    async fn attached_changed(&self, _: &AttachedList, _: Duration) {}
     async fn node_changed(&self, _: &NodeName, _: Duration) {}
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::leader::Component;
 use super::{Api, Event, PodId};
 use crate::cluster::facts::{Facts, Observed};
-use crate::cluster::model::{Controller, HostName, NodeName, Pod, PodPhase, Role};
+use crate::cluster::model::{Controller, HostName, NodeName, Pod, PodPhase, Role, UNREACHABLE};
 use crate::rules::eviction::{self, Fate, Policy};
 use crate::rules::version::Version;
 
@@ -135,6 +135,7 @@ impl Api {
             return;
         }
         if let Some(gone) = self.pods.remove(id) {
+            self.unused(&gone.pod);
             self.pods_touched(node.as_ref());
             self.pod_changed_of(&gone.pod, gone.owner.as_ref());
             self.schedule_soon();
@@ -231,7 +232,12 @@ impl Api {
     }
 
     pub(super) fn node_lost(&mut self, name: &NodeName, turn: u32) {
-        if self.nodes.get(name).is_some_and(|known| known.turn == turn) {
+        if let Some(known) = self.nodes.get_mut(name)
+            && known.turn == turn
+        {
+            let lost = ["NoExecute", "NoSchedule"].map(|effect| format!("{UNREACHABLE}:{effect}"));
+            known.node.taints.extend(lost);
+            known.node.taints.sort();
             self.set_ready(name, false);
             let after = self.timing.node_given_up;
             self.later(after, Event::NodeGivenUp(name.clone(), turn));
@@ -278,6 +284,10 @@ impl Api {
             };
             because.to_owned()
         });
+        if ready {
+            let lost = |taint: &String| taint.split(':').next() == Some(UNREACHABLE);
+            known.node.taints.retain(|taint| !lost(taint));
+        }
         self.node_touched(name);
         if !changed {
             return;

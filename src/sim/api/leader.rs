@@ -101,6 +101,7 @@ impl Leaders {
             Event::Sync(_)
             | Event::Roll(_)
             | Event::Recount(_)
+            | Event::Detached(_)
             | Event::NodeLost(..)
             | Event::NodeGivenUp(..) => led(Component::ControllerManager),
             Event::Schedule => led(Component::Scheduler),

@@ -6,6 +6,7 @@
 //! events on the world's heap ([`Event`]), as controllers do that watch. Nothing here knows what a machine is made of: machines
 //! tell what happened by [`Effect`]s.
 
+mod attach;
 mod budgets;
 mod client;
 pub mod evict;
@@ -87,6 +88,7 @@ pub struct Api {
     leaders: Leaders,
     /// refit's own lease, and how often it was written.
     claim: (Option<Claim>, u64),
+    attachments: attach::Attachments,
     /// What snapshots hold.
     saved: rewind::Saved,
     running: Running,
@@ -123,6 +125,8 @@ pub enum Event {
     NodeLost(NodeName, u32),
     /// Pods of a node that is lost are deleted.
     NodeGivenUp(NodeName, u32),
+    /// A volume is detached from the node that its pod has left.
+    Detached(String),
     /// A component may take over as a leader.
     Elect(leader::Component),
 }
@@ -152,6 +156,7 @@ impl Api {
             servers: Servers::of(facts, nodes),
             leaders: Leaders::default(),
             claim: (None, 0),
+            attachments: attach::Attachments::default(),
             saved: rewind::Saved::default(),
             running: Running::default(),
             uid: cluster.uid.clone(),
@@ -285,6 +290,7 @@ impl Api {
                 Event::NodeReady(node, turn) => self.node_ready(&node, turn),
                 Event::NodeLost(node, turn) => self.node_lost(&node, turn),
                 Event::NodeGivenUp(node, turn) => self.node_given_up(&node, turn),
+                Event::Detached(volume) => self.detached(&volume),
                 Event::Elect(component) => self.elect(component),
             }
         }

@@ -12,7 +12,7 @@ use super::client::Refusal;
 use super::evict::{Answer, Request};
 use crate::cluster::facts::{KubeadmConfig, KubeletConfig, Observed, Surroundings};
 use crate::cluster::model::{Budget, Node, NodeName, Pod, Workload};
-use crate::ports::{Claim, ClusterApi, Eviction, Failure, Lease, Permit, PodList};
+use crate::ports::{AttachedList, Claim, ClusterApi, Eviction, Failure, Lease, Permit, PodList};
 use crate::rules::version::Version;
 use crate::sim::Sim;
 
@@ -304,6 +304,24 @@ impl ClusterApi for Sim {
         let since: u64 = list.resource_version.parse().unwrap_or_default();
         self.until(at_most, |world| {
             (world.api.pods_version(node) > since).then_some(())
+        })
+        .await;
+    }
+
+    async fn attached(&self, node: &NodeName) -> Result<AttachedList, Failure> {
+        self.read("listing VolumeAttachments", |api| {
+            Ok(AttachedList {
+                volumes: api.attached(node),
+                resource_version: api.version().to_string(),
+            })
+        })
+        .await
+    }
+
+    async fn attached_changed(&self, list: &AttachedList, at_most: Duration) {
+        let since: u64 = list.resource_version.parse().unwrap_or_default();
+        self.until(at_most, |world| {
+            (world.api.attachments_version() > since).then_some(())
         })
         .await;
     }

@@ -23,6 +23,8 @@ pub struct Timing {
     pub node_lost: Duration,
     /// Until pods of such a node are deleted.
     pub node_given_up: Duration,
+    /// Until a volume is detached once its pod is gone; none: it never is.
+    pub detaches: Option<Duration>,
     /// What is different for some pods.
     pub habits: Vec<Habit>,
 }
@@ -37,6 +39,7 @@ impl Default for Timing {
             grace: Duration::from_secs(30),
             node_lost: Duration::from_secs(50),
             node_given_up: Duration::from_secs(300),
+            detaches: Some(Duration::from_secs(6)),
             habits: Vec::new(),
         }
     }

@@ -14,8 +14,8 @@ use refit::cluster::observe::observe;
 use refit::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
 use refit::plan::data::Plan;
 use refit::ports::{
-    Approval, Claim, Clock, ClusterApi, Ended, Eviction, Failure, Hosts, JournalFile, Lease,
-    People, Permit, PodList, Programs, Token, World as Ports,
+    Approval, AttachedList, Claim, Clock, ClusterApi, Ended, Eviction, Failure, Hosts, JournalFile,
+    Lease, People, Permit, PodList, Programs, Token, World as Ports,
 };
 use refit::rules::version::Version;
 use refit::run::abandon::{Abandoned, Left, Refused, take_off};
@@ -458,6 +458,13 @@ impl ClusterApi for Process<'_> {
     }
     async fn pods_changed(&self, node: &NodeName, list: &PodList, at_most: Duration) {
         self.call("pods_changed", self.sim.pods_changed(node, list, at_most))
+            .await;
+    }
+    async fn attached(&self, node: &NodeName) -> Result<AttachedList, Failure> {
+        self.call("attached", self.sim.attached(node)).await
+    }
+    async fn attached_changed(&self, list: &AttachedList, at_most: Duration) {
+        self.call("attached_changed", self.sim.attached_changed(list, at_most))
             .await;
     }
     async fn node_changed(&self, node: &NodeName, at_most: Duration) {

@@ -5,6 +5,7 @@
 
 mod drain;
 mod evictions;
+mod leaving;
 mod objects;
 mod upgrade;
 
@@ -250,7 +251,7 @@ impl<'s> Wire<'s> {
                     let held = pods.named(namespace, name).and_then(|id| pods.get(id));
                     held.map_or_else(
                         || Reply::not_found(&format!("pods \"{name}\"")),
-                        |held| Reply::ok(objects::pod(&held.pod)),
+                        |held| Reply::ok(objects::pod(&held.pod, &world.api)),
                     )
                 })
             }
@@ -300,6 +301,38 @@ impl<'s> Wire<'s> {
                     ours.map(objects::workload).collect()
                 })
             }
+            (&Method::GET, ["apis", "storage.k8s.io", "v1", "volumeattachments"])
+                if asked.has("watch").is_some() =>
+            {
+                self.watch(asked, |sim| {
+                    sim.look(|world| world.api.attachments_version())
+                })
+                .await?
+            }
+            (&Method::GET, ["apis", "storage.k8s.io", "v1", "volumeattachments"]) => {
+                self.list(asked, "VolumeAttachmentList", |sim| {
+                    sim.look(|world| {
+                        let nodes = world.api.nodes();
+                        nodes
+                            .flat_map(|node| {
+                                let attached = world.api.attached(&node.name).into_iter();
+                                attached.map(|one| objects::attachment(&node.name, &one))
+                            })
+                            .collect()
+                    })
+                })
+            }
+            (&Method::GET, ["api", "v1", "persistentvolumes", name]) => sim.look(|world| {
+                let mut nodes = world.api.nodes();
+                let found = nodes.find_map(|node| {
+                    let attached = world.api.attached(&node.name).into_iter();
+                    attached.filter(|one| one.volume == *name).next_back()
+                });
+                found.map_or_else(
+                    || Reply::not_found(&format!("persistentvolumes \"{name}\"")),
+                    |one| Reply::ok(objects::volume(&one)),
+                )
+            }),
             (
                 _,
                 [
@@ -451,11 +484,11 @@ fn pods(sim: &Sim, node: Option<&NodeName>) -> Vec<Value> {
         match node {
             Some(node) => pods
                 .on(node)
-                .map(|(_, held)| objects::pod(&held.pod))
+                .map(|(_, held)| objects::pod(&held.pod, &world.api))
                 .collect(),
             None => pods
                 .all()
-                .map(|(_, held)| objects::pod(&held.pod))
+                .map(|(_, held)| objects::pod(&held.pod, &world.api))
                 .collect(),
         }
     })

@@ -12,8 +12,8 @@ use refit::cluster::model::{Budget, HostName, Node, NodeName, Pod, Workload};
 use refit::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
 use refit::plan::data::Plan;
 use refit::ports::{
-    Claim, Clock, ClusterApi, Eviction, Failure, Hosts, JournalFile, Lease, Permit, PodList, Token,
-    World,
+    AttachedList, Claim, Clock, ClusterApi, Eviction, Failure, Hosts, JournalFile, Lease, Permit,
+    PodList, Token, World,
 };
 use refit::rules::version::Version;
 use refit::run::executor::Outcome;
@@ -224,6 +224,12 @@ impl ClusterApi for Killer<'_> {
     }
     async fn pods_changed(&self, node: &NodeName, list: &PodList, at_most: Duration) {
         self.call(self.sim.pods_changed(node, list, at_most)).await;
+    }
+    async fn attached(&self, node: &NodeName) -> Result<AttachedList, Failure> {
+        self.call(self.sim.attached(node)).await
+    }
+    async fn attached_changed(&self, list: &AttachedList, at_most: Duration) {
+        self.call(self.sim.attached_changed(list, at_most)).await;
     }
     async fn node_changed(&self, node: &NodeName, at_most: Duration) {
         self.call(self.sim.node_changed(node, at_most)).await;

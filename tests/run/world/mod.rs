@@ -29,8 +29,8 @@ use refit::cluster::model::{
 };
 use refit::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
 use refit::ports::{
-    Claim, Clock, ClusterApi, Eviction, Failure, Hosts, Lease, Permit, PodList, Store, StoredFile,
-    Token, World,
+    AttachedList, Claim, Clock, ClusterApi, Eviction, Failure, Hosts, Lease, Permit, PodList,
+    Store, StoredFile, Token, World,
 };
 use refit::rules::eviction::{self, Admission};
 use refit::rules::version::Version;
@@ -967,6 +967,19 @@ impl ClusterApi for Sim {
     async fn pods_changed(&self, _: &NodeName, _: &PodList, at_most: Duration) {
         tokio::time::sleep(at_most.min(Duration::from_millis(700))).await;
     }
+
+    async fn attached(&self, _: &NodeName) -> Result<AttachedList, Failure> {
+        tokio::task::yield_now().await;
+        let mut inner = self.inner.borrow_mut();
+        inner.settle(self.now());
+        inner.refuse()?;
+        Ok(AttachedList {
+            volumes: Vec::new(),
+            resource_version: "1".to_owned(),
+        })
+    }
+
+    async fn attached_changed(&self, _: &AttachedList, _: Duration) {}
 
     async fn node_changed(&self, _: &NodeName, at_most: Duration) {
         tokio::time::sleep(at_most.min(Duration::from_millis(700))).await;

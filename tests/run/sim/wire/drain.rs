@@ -22,17 +22,17 @@ use super::{Asked, Reply, Wire};
 use crate::sim::rules::{budget, pod, world, world_with};
 use crate::world::plans::{Around, Nobody, drain, go_with, never, plan, step};
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 /// How a plan has ended.
-struct Ended {
-    outcome: Outcome,
-    took: Duration,
-    waited_for: Vec<String>,
+pub(super) struct Ended {
+    pub(super) outcome: Outcome,
+    pub(super) took: Duration,
+    pub(super) waited_for: Vec<String>,
 }
 
 impl Ended {
-    fn well(&self) {
+    pub(super) fn well(&self) {
         assert!(
             matches!(self.outcome, Outcome::Finished { .. }),
             "{:?}",
@@ -41,7 +41,7 @@ impl Ended {
     }
 
     /// The failures' texts.
-    fn badly(&self) -> String {
+    pub(super) fn badly(&self) -> String {
         let Outcome::Halted { failures, .. } = &self.outcome else {
             panic!("{:?}", self.outcome)
         };
@@ -53,7 +53,11 @@ impl Ended {
     }
 }
 
-async fn carry_out(wire: &Wire<'_>, plan: &Plan, stop: impl Future<Output = ()>) -> Ended {
+pub(super) async fn carry_out(
+    wire: &Wire<'_>,
+    plan: &Plan,
+    stop: impl Future<Output = ()>,
+) -> Ended {
     let ports = Ports {
         api: &wire.kube,
         hosts: wire.sim,
@@ -84,23 +88,23 @@ fn waiting(stamped: &Stamped) -> Option<String> {
 }
 
 /// Drains `w1`, which this run has cordoned, within so many seconds.
-fn drain_w1(timeout_s: u64) -> Plan {
+pub(super) fn drain_w1(timeout_s: u64) -> Plan {
     let mut only = step("w1/drain", &[], drain("w1"));
     only.timeout_s = timeout_s;
     plan(vec![only])
 }
 
-fn w1() -> NodeName {
+pub(super) fn w1() -> NodeName {
     NodeName::new("w1")
 }
 
-fn cordoned(world: refit::sim::World) -> Sim {
+pub(super) fn cordoned(world: refit::sim::World) -> Sim {
     let sim = Sim::new(world, 1);
     sim.act(|world| world.with_api(|api| api.cordon(&w1(), "r1").unwrap()));
     sim
 }
 
-fn evictions(wire: &Wire<'_>) -> Vec<String> {
+pub(super) fn evictions(wire: &Wire<'_>) -> Vec<String> {
     let asked = wire.asked();
     let evicting = asked.iter().filter(|asked| asked.evicts());
     evicting
@@ -127,7 +131,7 @@ fn delete(sim: &Sim, name: &str, grace: Duration) {
 }
 
 /// Pods whose name begins so never end.
-fn stuck(prefix: &str) -> Options {
+pub(super) fn stuck(prefix: &str) -> Options {
     Options {
         timing: Timing {
             habits: vec![Habit {

@@ -1,8 +1,10 @@
 //! The simulation's objects as an API server writes them.
 
 use refit::cluster::model::{
-    Budget, LabelSelector, Node, Operator, Pod, PodPhase, Requirement, Workload,
+    Budget, LabelSelector, Node, NodeName, Operator, Pod, PodPhase, Requirement, Workload,
 };
+use refit::ports::Attached;
+use refit::sim::api::Api;
 use serde_json::{Map, Value, json};
 
 /// A list, with the part of it that was asked for.
@@ -60,7 +62,7 @@ fn taint(text: &str) -> Value {
     }
 }
 
-pub fn pod(pod: &Pod) -> Value {
+pub fn pod(pod: &Pod, api: &Api) -> Value {
     let phase = match pod.phase {
         PodPhase::Pending => "Pending",
         PodPhase::Running => "Running",
@@ -86,6 +88,16 @@ pub fn pod(pod: &Pod) -> Value {
     }
     if pod.empty_dir {
         object["spec"]["volumes"] = json!([{"name": "scratch", "emptyDir": {}}]);
+    }
+    let name = format!("{}/{}", pod.namespace, pod.name);
+    let attached = pod.node.as_ref().map(|node| api.attached(node));
+    for volume in attached.into_iter().flatten() {
+        if volume.pods.contains(&name)
+            && let Some((_, claim)) = volume.claim.unwrap().split_once('/')
+        {
+            object["spec"]["volumes"] =
+                json!([{"name": volume.volume, "persistentVolumeClaim": {"claimName": claim}}]);
+        }
     }
     if pod.mirror {
         object["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "5f"});
@@ -197,4 +209,21 @@ pub fn workload(workload: &Workload) -> Value {
     });
     object["status"]["observedGeneration"] = json!(if *up_to_date { 2 } else { 1 });
     object
+}
+
+pub fn attachment(node: &NodeName, one: &Attached) -> Value {
+    json!({
+        "kind": "VolumeAttachment", "apiVersion": "storage.k8s.io/v1",
+        "metadata": {"name": format!("csi-{}", one.volume)},
+        "spec": {"attacher": "csi.example.com", "nodeName": node, "source": {"persistentVolumeName": one.volume}},
+        "status": {"attached": true},
+    })
+}
+
+pub fn volume(one: &Attached) -> Value {
+    let (namespace, name) = one.claim.as_deref().unwrap().split_once('/').unwrap();
+    json!({
+        "kind": "PersistentVolume", "apiVersion": "v1", "metadata": {"name": one.volume},
+        "spec": {"claimRef": {"namespace": namespace, "name": name}},
+    })
 }
