@@ -167,6 +167,9 @@ pub async fn carry_out(
             let nodes = status.deferred.iter().map(|node| {
                 let pods = node.blockers.iter().map(|blocker| &*blocker.pod);
                 let pods: Vec<&str> = pods.take(PODS_NAMED).collect();
+                if pods.is_empty() {
+                    return node.node.to_string();
+                }
                 format!("{} (for {})", node.node, pods.join(", "))
             });
             let nodes: Vec<String> = nodes.collect();

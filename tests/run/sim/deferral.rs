@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use refit::cluster::model::{Budget, LabelSelector, NodeName};
+use refit::cluster::model::{Budget, LabelSelector, NodeName, Role};
 use refit::documents::settings::WhenBlocked;
 use refit::plan::data::{Action, StepId};
 use refit::report::status::{Around, RunStatus, status};
@@ -10,6 +10,7 @@ use refit::run::event::{Event, Halt, Stamped};
 use refit::run::executor::Outcome;
 use refit::run::journal::{Past, read};
 use refit::sim::Sim;
+use refit::sim::effect::Effect;
 
 use super::build;
 use super::play::{Process, Stage, staged};
@@ -315,4 +316,50 @@ async fn nothing_is_put_off_that_was_not_declared() {
     assert!(web > 0);
     assert!(past(&journal).state.deferred.is_empty());
     assert!(cordoned(&sim, "w2"));
+}
+
+/// The kubelet of w1 stops as soon as its drain has begun, and answers again once the node was put off.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_does_not_answer_any_more_is_put_off_and_tried_again() {
+    let mut stage = staged(1, 3, "1.35.4", |built| {
+        built.upgrade.drain.blocked = WhenBlocked::Defer { at_most: 1 };
+    });
+    stage.meddle = |sim, journal| {
+        let journal = String::from_utf8_lossy(journal);
+        let w1 = NodeName::new("w1");
+        let runs = sim.look(|world| world.api.node(&w1).unwrap().kubelet);
+        let draining = journal.contains(r#""step-started","step":"w1/drain@1.35.4""#);
+        let put_off = journal.contains(r#""step-deferred","step":"w1/drain@1.35.4""#);
+        if runs && draining && !put_off {
+            sim.act(|world| {
+                world.with_api(|api| api.apply(&w1, Role::Worker, Effect::KubeletStopped));
+            });
+        } else if !runs && put_off {
+            let started = Effect::KubeletStarted {
+                version: "1.34.4".parse().unwrap(),
+                ready_after: Duration::from_secs(2),
+            };
+            sim.act(|world| world.with_api(|api| api.apply(&w1, Role::Worker, started)));
+        }
+    };
+    let sim = Sim::new(stage.world.clone(), 1);
+    let (ended, journal) = run(&stage, &sim, Vec::new()).await;
+    assert!(matches!(ended, Outcome::Finished { .. }), "{ended:?}");
+    let past = past(&journal);
+    let Event::StepDeferring {
+        error, blockers, ..
+    } = &past.events[place(&past.events, |event| {
+        matches!(event, Event::StepDeferring { .. })
+    })]
+    .event
+    else {
+        unreachable!()
+    };
+    assert!(
+        error.starts_with("node w1 is unreachable: its kubelet has not answered since "),
+        "{error}"
+    );
+    assert!(error.contains("nothing was deleted by force"), "{error}");
+    assert_eq!(*blockers, []);
+    assert!(done(&past.events, "w2/uncordon@1.35.4") < done(&past.events, "w1/drain@1.35.4"));
 }
