@@ -325,8 +325,8 @@ impl<'s> Wire<'s> {
             (&Method::GET, ["api", "v1", "persistentvolumes", name]) => sim.look(|world| {
                 let mut nodes = world.api.nodes();
                 let found = nodes.find_map(|node| {
-                    let attached = world.api.attached(&node.name).into_iter();
-                    attached.filter(|one| one.volume == *name).next_back()
+                    let mut attached = world.api.attached(&node.name).into_iter();
+                    attached.find(|one| one.volume == *name)
                 });
                 found.map_or_else(
                     || Reply::not_found(&format!("persistentvolumes \"{name}\"")),
