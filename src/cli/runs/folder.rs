@@ -190,24 +190,28 @@ impl RunFolder {
             disk::read(&self.path.join(name)).map_err(|error| self.unusable(name, &error))
         };
         let journal_text = file(JOURNAL)?;
-        let outline =
-            journal::outline(&journal_text).map_err(|error| self.unusable(JOURNAL, &error))?;
+        // Only what another refit wrote is told by its outline, for which all of the journal is read.
+        let foreign =
+            |name: &str, error: &(dyn Error + 'static)| match journal::outline(&journal_text) {
+                Ok(outline) => self.foreign(name, error, &outline),
+                Err(damage) => self.unusable(JOURNAL, &damage),
+            };
         let record = Record::from_json(&file(RECORD)?).map_err(|error| match error {
             RecordError::Json(error) => self.unusable(RECORD, &error),
-            RecordError::Format(_) => self.foreign(RECORD, &error, &outline),
+            RecordError::Format(_) => foreign(RECORD, &error),
         })?;
         let plan_text = file(PLAN)?;
         let plan_sha256 = sha256(&plan_text);
         let plan =
             Plan::from_json(&String::from_utf8_lossy(&plan_text)).map_err(|error| match error {
-                PlanError::Format(_) | PlanError::Fields(_) => self.foreign(PLAN, &error, &outline),
+                PlanError::Format(_) | PlanError::Fields(_) => foreign(PLAN, &error),
                 PlanError::Json(_)
                 | PlanError::Digest { .. }
                 | PlanError::Fingerprint
                 | PlanError::Graph(_) => self.unusable(PLAN, &error),
             })?;
         let past = journal::read(&journal_text).map_err(|error| match error.kind {
-            DamageKind::Foreign(_) => self.foreign(JOURNAL, &error, &outline),
+            DamageKind::Foreign(_) => foreign(JOURNAL, &error),
             DamageKind::NotARecord
             | DamageKind::Changed
             | DamageKind::Chain
