@@ -17,6 +17,7 @@ use super::plan::make;
 use super::rehearse::{Rehearsed, Told, take};
 use super::{CommandError, Exit, Global, ui};
 use crate::cluster::observe::observe;
+use crate::documents::settings::Inventory;
 use crate::plan::data::Plan;
 use crate::plan::file::sha256;
 use crate::ports::{Clock as _, World as Ports};
@@ -81,13 +82,13 @@ async fn demo(args: &DemoArgs, refit: &str) -> Result<Exit, CommandError> {
             times => format!("{times} times faster than on true machines"),
         }
     ))?;
-    let sim = Sim::new(world()?, args.speed);
+    let declaration = shop::declaration()?;
+    let sim = Sim::new(world(&declaration.inventory)?, args.speed);
     let ports = Ports {
         api: &sim,
         hosts: &sim,
         clock: &sim,
     };
-    let declaration = shop::declaration()?;
     typed(&format!("cat {}", shop::UPGRADE))?;
     ui::data(shop::UPGRADE_TEXT)?;
 
@@ -123,11 +124,10 @@ async fn demo(args: &DemoArgs, refit: &str) -> Result<Exit, CommandError> {
     Show::new(&sim, &plan, refit)?.all().await
 }
 
-fn world() -> Result<World, CommandError> {
+fn world(inventory: &Inventory) -> Result<World, CommandError> {
     let facts = shop::facts()?;
     let faults: Result<Vec<Fault>, FaultError> = FLAKY.iter().map(|fault| fault.parse()).collect();
-    let declaration = shop::declaration()?;
-    let hosts = declaration.inventory.hosts.values();
+    let hosts = inventory.hosts.values();
     World::set_up(Setup {
         facts: &facts,
         nodes: hosts

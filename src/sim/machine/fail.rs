@@ -147,11 +147,7 @@ impl Machine {
                 due.push(fault.what);
             }
         }
-        let mut turn = Turn::default();
-        for what in due {
-            turn.add(self.suffer(view, what));
-        }
-        turn
+        self.suffer_all(view, due)
     }
 
     /// What strikes whatever the machine does strikes now.
@@ -172,11 +168,7 @@ impl Machine {
                 due.push(fault.what);
             }
         }
-        let mut turn = Turn::default();
-        for what in due {
-            turn.add(self.suffer(view, what));
-        }
-        turn
+        self.suffer_all(view, due)
     }
 
     /// When faults are due that wait for a time.
@@ -191,6 +183,14 @@ impl Machine {
     /// Faults that have not struck (so often as they should).
     pub fn pending_faults(&self) -> impl Iterator<Item = &crate::sim::fault::Fault> {
         self.faults.iter().filter(|fault| fault.times > 0)
+    }
+
+    fn suffer_all(&mut self, view: &View<'_>, due: Vec<What>) -> Turn {
+        let mut turn = Turn::default();
+        for what in due {
+            turn.add(self.suffer(view, what));
+        }
+        turn
     }
 
     /// What befalls the machine as a whole, now.
@@ -209,31 +209,23 @@ impl Machine {
             What::CertificateExpired(lasts) => {
                 self.expired_until = Some(view.now + lasts);
                 // the API server goes on, and nobody trusts it any more
-                Turn {
-                    effects: vec![Effect::ApiServerDown],
-                    later: vec![(lasts, Event::Renewed(self.boots))],
-                }
+                until(Effect::ApiServerDown, lasts, Event::Renewed(self.boots))
             }
             What::CniNotReady(lasts) => {
                 self.no_network_until = Some(view.now + lasts);
-                Turn {
-                    effects: vec![Effect::NetworkDown],
-                    later: vec![(lasts, Event::NetworkBack(self.boots))],
-                }
+                until(Effect::NetworkDown, lasts, Event::NetworkBack(self.boots))
             }
             What::NodeNotReady(lasts) => {
                 self.kubelet = None;
-                Turn {
-                    effects: vec![Effect::KubeletStopped],
-                    later: vec![(lasts, Event::KubeletBack(self.boots))],
-                }
+                until(
+                    Effect::KubeletStopped,
+                    lasts,
+                    Event::KubeletBack(self.boots),
+                )
             }
             What::EtcdUnhealthy(lasts) => {
                 self.etcd_sick_until = Some(view.now + lasts);
-                Turn {
-                    effects: vec![Effect::EtcdDown],
-                    later: vec![(lasts, Event::EtcdBack(self.boots))],
-                }
+                until(Effect::EtcdDown, lasts, Event::EtcdBack(self.boots))
             }
             What::ClockJump(by) => {
                 if let crate::cluster::facts::Observed::Known(offset) =
@@ -485,4 +477,12 @@ pub(super) fn preflight_errors(error: &str) -> String {
          [preflight] If you know what you are doing, you can make a check non-fatal with `--ignore-preflight-errors=...`\n\
          To see the stack trace of this error execute with --v=5 or higher"
     )
+}
+
+/// Something now, and its end after a while.
+fn until(effect: Effect, lasts: Duration, end: Event) -> Turn {
+    Turn {
+        effects: vec![effect],
+        later: vec![(lasts, end)],
+    }
 }

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use refit::cluster::facts::{Facts, KubeadmConfig, KubeletConfig, Observed, Surroundings};
 use refit::cluster::model::{Budget, Controller, HostName, Node, NodeName, Pod, Workload};
 use refit::cluster::observe::observe;
+use refit::documents::settings::{Hook, HookPlace, HookPoint, Rerun};
 use refit::host::op::{Mutation, OpEnd, OpRef, OpState, Output, Query};
 use refit::plan::data::Plan;
 use refit::ports::{
@@ -114,6 +115,23 @@ pub fn staged(
         plan,
         world,
         meddle: |_, _| (),
+    }
+}
+
+/// A hook that may run again at any time.
+pub fn hook(name: &str, at: HookPoint, on: HookPlace) -> Hook {
+    Hook {
+        name: name.to_owned(),
+        at,
+        on,
+        run: vec!["do".to_owned()],
+        check: None,
+        env: BTreeMap::new(),
+        directory: "plans".to_owned(),
+        timeout_s: 600,
+        expected_s: None,
+        reboots: false,
+        rerun: Rerun::Safe,
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use refit::cluster::model::{HostName, NodeName};
-use refit::documents::settings::{Hook, HookPlace, HookPoint, Rerun, Share, WhenBlocked};
+use refit::documents::settings::{HookPlace, HookPoint, Share, WhenBlocked};
 use refit::run::event::Halt;
 use refit::run::executor::Outcome;
 use refit::sim::api::Options;
@@ -23,7 +23,7 @@ use refit::sim::{Sim, World};
 
 use super::deferral::never;
 use super::everywhere::runtime;
-use super::play::{Fine, Process, Stage, staged};
+use super::play::{Fine, Process, Stage, hook, staged};
 
 /// Seeds that are tried each time.
 const SEEDS: u64 = 300;
@@ -72,19 +72,7 @@ fn built(shape: Shape) -> Stage {
             built.packages("w1").held.clear();
         }
         if shape.hook {
-            built.upgrade.hooks = vec![Hook {
-                name: "patch".to_owned(),
-                at: HookPoint::Drained,
-                on: HookPlace::EachWorker,
-                run: vec!["do".to_owned()],
-                check: None,
-                env: BTreeMap::new(),
-                directory: "plans".to_owned(),
-                timeout_s: 600,
-                expected_s: None,
-                reboots: false,
-                rerun: Rerun::Safe,
-            }];
+            built.upgrade.hooks = vec![hook("patch", HookPoint::Drained, HookPlace::EachWorker)];
         }
     });
     super::restore::with_etcd(stage)

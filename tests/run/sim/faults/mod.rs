@@ -15,9 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use refit::cluster::model::HostName;
-use refit::documents::settings::{
-    Condition, Gate, GatePoint, Hook, HookPlace, HookPoint, OrderGroup, Rerun,
-};
+use refit::documents::settings::{Condition, Gate, GatePoint, HookPlace, HookPoint, OrderGroup};
 use refit::plan::data::{Action, Plan, Step};
 use refit::run::executor::Outcome;
 use refit::run::journal::read;
@@ -26,7 +24,7 @@ use refit::sim::{Sim, World};
 
 use self::kinds::{Kind, hits, kind, operates};
 use super::everywhere::runtime;
-use super::play::{Fine, Process, Stage, staged};
+use super::play::{Fine, Process, Stage, hook, staged};
 
 /// Of so many pairs one is carried on to the run's end; the others until the step that was struck is done. All are with
 /// `REFIT_FAULTS=all`; `REFIT_FAULT=NAME` tries one fault only.
@@ -76,19 +74,6 @@ fn faults() -> Vec<(What, What)> {
 
 /// Three control planes and two workers, with everything that a plan can have.
 fn everything() -> Stage {
-    let hook = |name: &str, at, on| Hook {
-        name: name.to_owned(),
-        at,
-        on,
-        run: vec!["do".to_owned()],
-        check: None,
-        env: BTreeMap::new(),
-        directory: "plans".to_owned(),
-        timeout_s: 600,
-        expected_s: None,
-        reboots: false,
-        rerun: Rerun::Safe,
-    };
     let stage = staged(3, 2, "1.35.4", |built| {
         built.packages("w1").held.clear();
         built.upgrade.hooks = vec![
